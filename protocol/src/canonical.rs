@@ -1,0 +1,147 @@
+//! Canonical JSON: the one text of a JSON value that both ends sign and verify.
+//!
+//! Whitespace is gone, members are sorted by the bytes of their names, numbers have one spelling:
+//! integers as they are, everything else as a double with the shortest digits that read back the same,
+//! scientific outside 1e-5 ..= 1e16, the exponent signed (`1e+16`). A duplicate member keeps its last
+//! value. Older peers print `1e16`; [`Json::with_plain_exponents`] makes that spelling, so that a verifier
+//! can try both.
+
+use std::fmt;
+use std::io;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A JSON value as its canonical text.
+///
+/// It is kept as text because that is what is stored, signed and shown; nobody between the socket and
+/// the application needs the tree.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(Box<str>);
+
+impl Json {
+    /// Parses JSON text and brings it into canonical form.
+    ///
+    /// # Errors
+    /// The parser's, for text that is not JSON or nests deeper than 128.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<Value>(text).map(|value| Self::from_value(&value))
+    }
+
+    /// The same value, spelled so that reading and printing it again changes nothing.
+    ///
+    /// Published peers read doubles without the last bit of care, and we must read as they do. A double
+    /// whose text they would read as its neighbour is therefore moved until it stays where it is; what we
+    /// sign is always settled.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        let mut current = self;
+        for _ in 0..4 {
+            let again = Self::from_value(&current.to_value());
+            if again == current {
+                break;
+            }
+            current = again;
+        }
+        current
+    }
+
+    /// The canonical text of `value`.
+    #[must_use]
+    pub fn from_value(value: &Value) -> Self {
+        // `Value` keeps object members sorted by their bytes and prints numbers as the module page says.
+        Self(value.to_string().into_boxed_str())
+    }
+
+    /// Takes text that is already canonical, such as a row of our own store.
+    #[must_use]
+    pub fn from_canonical(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The value as a tree. Text that is not JSON (a damaged row) reads as null.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        serde_json::from_str(&self.0).unwrap_or(Value::Null)
+    }
+
+    /// The `text` member, where this is an object that has one of type string.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Text {
+            text: Option<String>,
+        }
+        serde_json::from_str::<Text>(&self.0).ok()?.text
+    }
+
+    /// The same value with exponents spelled without a plus sign, as older peers sign it.
+    #[must_use]
+    pub fn with_plain_exponents(&self) -> Self {
+        struct Plain;
+        impl serde_json::ser::Formatter for Plain {
+            fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+                let text = Value::from(value).to_string();
+                writer.write_all(text.replace("e+", "e").as_bytes())
+            }
+        }
+        let mut out = Vec::with_capacity(self.0.len());
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Plain);
+        match self.to_value().serialize(&mut serializer) {
+            Ok(()) => Self(String::from_utf8_lossy(&out).into_owned().into_boxed_str()),
+            Err(_) => self.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Json({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(|value| Self::from_value(&value)).map_err(D::Error::custom)
+    }
+}
+
+/// Appends `text` as a JSON string, with the escapes that the canonical form prescribes.
+pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(&mut *out, text).expect("writing a string to memory cannot fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_sorted_by_bytes_and_the_last_duplicate_wins() {
+        let json = Json::parse(r#"{"b":1,"a":{"y":0,"x":[3,2]},"b":2,"é":0,"z":0}"#).expect("valid");
+
+        assert_eq!(json.as_str(), r#"{"a":{"x":[3,2],"y":0},"b":2,"z":0,"é":0}"#);
+    }
+
+    #[test]
+    fn plain_exponents_change_numbers_and_nothing_else() {
+        let json = Json::parse(r#"{"n":1e300,"t":"1e+16"}"#).expect("valid");
+
+        assert_eq!(json.as_str(), r#"{"n":1e+300,"t":"1e+16"}"#);
+        assert_eq!(json.with_plain_exponents().as_str(), r#"{"n":1e300,"t":"1e+16"}"#);
+    }
+}

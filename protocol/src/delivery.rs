@@ -1,0 +1,209 @@
+//! When the messages to one address are tried, and what an answer means for them.
+//!
+//! One `Delivery` belongs to one lane. It knows nothing of rows: its driver asks [`Delivery::next`] with
+//! what waits, performs the answer and reports what came of it.
+
+use std::time::Duration;
+
+use crate::message::MAX_TTL;
+use crate::reason::Reason;
+use crate::time::Timestamp;
+
+/// How attempts are spaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// The pause after the first failure.
+    pub initial: Duration,
+    /// The longest pause.
+    pub max: Duration,
+    /// Attempts before a message is given up; 0 for as many as its lifetime allows.
+    pub max_attempts: u32,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { initial: Duration::from_millis(500), max: Duration::from_secs(300), max_attempts: 0 }
+    }
+}
+
+/// What a lane's driver shall do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Open a connection to the address.
+    Dial,
+    /// Write what waits, inside the window.
+    Write,
+    /// Ask again at this time of the monotonic clock.
+    At(Duration),
+    /// Nothing waits, or an attempt is under way.
+    Rest,
+}
+
+/// What becomes of a message that the peer answered with a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays and is tried again.
+    Retry,
+    /// The refusal is final.
+    Rejected,
+}
+
+/// What waits in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Nothing.
+    Nothing,
+    /// Messages.
+    Messages,
+    /// Messages of which somebody waits for at least one, right now.
+    Urgent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Down,
+    Dialing,
+    Up,
+    Paused(Duration),
+}
+
+/// The attempts of one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery {
+    schedule: Schedule,
+    link: Link,
+    failures: u32,
+}
+
+impl Delivery {
+    /// A lane that has not been tried.
+    #[must_use]
+    pub const fn new(schedule: Schedule) -> Self {
+        Self { schedule, link: Link::Down, failures: 0 }
+    }
+
+    /// What to do now. A caller who waits does not wait for a pause to end.
+    #[must_use]
+    pub fn next(&mut self, waiting: Waiting, now: Duration) -> Next {
+        match (self.link, waiting) {
+            (Link::Dialing, _) | (_, Waiting::Nothing) => Next::Rest,
+            (Link::Up, _) => Next::Write,
+            (Link::Paused(until), Waiting::Messages) if now < until => Next::At(until),
+            (Link::Down | Link::Paused(_), _) => {
+                self.link = Link::Dialing;
+                Next::Dial
+            }
+        }
+    }
+
+    /// The connection is open.
+    pub const fn connected(&mut self) {
+        self.link = Link::Up;
+    }
+
+    /// A message was acknowledged: the peer is well.
+    pub const fn progressed(&mut self) {
+        self.failures = 0;
+    }
+
+    /// The attempt failed or the connection was lost. `jitter` is any random number. Returns the time of the
+    /// next attempt on the monotonic clock.
+    pub fn failed(&mut self, now: Duration, jitter: u64) -> Duration {
+        let doublings = self.failures.min(20);
+        self.failures = self.failures.saturating_add(1);
+        let ceiling = self.schedule.initial.saturating_mul(1 << doublings).min(self.schedule.max);
+        // Between half and the whole of the ceiling: retries of many senders spread, none comes at once.
+        let half = ceiling / 2;
+        let nanos = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let until = now + half + Duration::from_nanos(jitter % nanos);
+        self.link = Link::Paused(until);
+        until
+    }
+
+    /// The peer asked for a pause.
+    pub fn pause(&mut self, until: Duration) {
+        self.link = Link::Paused(until);
+    }
+
+    /// The lane is idle and its connection was closed in order.
+    pub const fn closed(&mut self) {
+        self.link = Link::Down;
+    }
+
+    /// How many attempts have failed since the last success.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// True where a message that has been tried `attempts` times is to be given up.
+    #[must_use]
+    pub const fn is_exhausted(&self, attempts: u32) -> bool {
+        self.schedule.max_attempts > 0 && attempts >= self.schedule.max_attempts
+    }
+}
+
+/// What a refusal means for the message.
+#[must_use]
+pub const fn fate(reason: Reason) -> Fate {
+    if reason.is_retryable() { Fate::Retry } else { Fate::Rejected }
+}
+
+/// True where a message written at `written` is past its lifetime.
+#[must_use]
+pub fn is_expired(written: Timestamp, ttl: Option<Duration>, now: Timestamp) -> bool {
+    now >= written.plus(ttl.unwrap_or(MAX_TTL).min(MAX_TTL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn failures_double_the_pause_up_to_its_limit() {
+        let schedule = Schedule { initial: SECOND, max: 8 * SECOND, max_attempts: 0 };
+        let mut delivery = Delivery::new(schedule);
+        let mut ceilings = Vec::new();
+        for _ in 0..6 {
+            ceilings.push(delivery.failed(Duration::ZERO, u64::MAX));
+        }
+
+        for (pause, ceiling) in ceilings.iter().zip([1, 2, 4, 8, 8, 8]) {
+            let ceiling = ceiling * SECOND;
+            assert!(*pause >= ceiling / 2 && *pause <= ceiling, "{pause:?} of {ceiling:?}");
+        }
+    }
+
+    #[test]
+    fn a_lane_dials_once_and_writes_when_it_is_up() {
+        let mut delivery = Delivery::new(Schedule::default());
+
+        assert_eq!(delivery.next(Waiting::Nothing, SECOND), Next::Rest);
+        assert_eq!(delivery.next(Waiting::Messages, SECOND), Next::Dial);
+        assert_eq!(delivery.next(Waiting::Urgent, SECOND), Next::Rest);
+        delivery.connected();
+        assert_eq!(delivery.next(Waiting::Messages, SECOND), Next::Write);
+    }
+
+    #[test]
+    fn a_waiting_caller_cuts_a_pause_short() {
+        let mut delivery = Delivery::new(Schedule::default());
+        let until = delivery.failed(SECOND, 0);
+
+        assert_eq!(delivery.next(Waiting::Messages, SECOND), Next::At(until));
+        assert_eq!(delivery.next(Waiting::Urgent, SECOND), Next::Dial);
+    }
+
+    #[test]
+    fn a_success_forgets_the_failures() {
+        let mut delivery = Delivery::new(Schedule::default());
+        delivery.failed(SECOND, 0);
+        delivery.connected();
+        delivery.progressed();
+
+        assert_eq!(delivery.failures(), 0);
+        assert!(!delivery.is_exhausted(u32::MAX));
+    }
+}

@@ -1,0 +1,338 @@
+//! One connection between two agents, as a state machine that does no I/O.
+//!
+//! After TLS an initiator sends four magic bytes and its credentials; [`Greeting`] reads them before the
+//! receiver knows which of its agents is meant. From then on both sides run a [`Session`]:
+//!
+//! ```text
+//! initiator: Greeting ──reply──▶ Asking ──negotiate.response──▶ Carding ──card──▶ Open ─▶ Ended
+//! receiver:  (Greeting) ───────▶ Proving ──negotiate.request──▶ Judged ──admit──▶ Carding ──card──▶ Open ─▶ Ended
+//! ```
+//!
+//! What a security reviewer should argue with:
+//!
+//! - A handshake proves only that somebody once held the key (see [`crate::handshake`]). Nothing is
+//!   granted for it. [`Effect::Authenticated`] is emitted only when an envelope that is signed by that
+//!   key, written within ten minutes, from the claimed address and addressed to *this* agent arrives; the
+//!   caller must also refuse a challenge that it has seen before, which ends replays to the same agent.
+//!   The address check ends replays to another.
+//! - Every later envelope must be from the address of the handshake, addressed to this agent, timely and
+//!   with a larger sequence number than the one before.
+//! - Nothing unsolicited goes to a published peer on a connection that it opened: such a peer takes the
+//!   first envelope that it reads for its acknowledgement. A message is refused to it by silence and
+//!   close.
+
+mod greeting;
+mod open;
+mod outgoing;
+mod steps;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::{Address, AgentName, host_key};
+use crate::card::{Card, CardError};
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::frame::{Decoder, Oversized};
+use crate::handshake::{Credentials, HandshakeError};
+use crate::key::Identity;
+use crate::message::MessageId;
+use crate::negotiate::Extensions;
+use crate::reason::Reason;
+use crate::time::Now;
+
+pub use greeting::{Greeted, Greeting};
+pub use outgoing::{Outgoing, TooLarge};
+
+/// How long each stage may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// From the first byte to the end of the handshake.
+    pub handshake: Duration,
+    /// From the handshake to the exchange of cards.
+    pub negotiation: Duration,
+    /// Silence after which a heartbeat is sent.
+    pub heartbeat: Duration,
+    /// Silence after which the peer counts as gone.
+    pub silence: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            negotiation: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(30),
+            silence: Duration::from_secs(90),
+        }
+    }
+}
+
+/// The names under which this agent may be addressed.
+#[derive(Clone, Debug)]
+pub struct Locality {
+    agent: AgentName,
+    hosts: HashSet<String>,
+    ports: HashSet<u16>,
+    checks: bool,
+}
+
+impl Locality {
+    /// An agent that is reached by `agent` on any of `hosts`, where a port is written at one of `ports`.
+    pub fn new<'a>(agent: AgentName, hosts: impl IntoIterator<Item = &'a str>, ports: impl IntoIterator<Item = u16>) -> Self {
+        let loopback = ["localhost", "127.0.0.1", "::1"];
+        let hosts = hosts.into_iter().chain(loopback).map(host_key).collect();
+        Self { agent, hosts, ports: ports.into_iter().collect(), checks: true }
+    }
+
+    /// Adds the address of the local end of a connection.
+    #[must_use]
+    pub fn with_host(mut self, host: &str) -> Self {
+        self.hosts.insert(host_key(host));
+        self
+    }
+
+    /// A locality that takes every address for its own. Only builds that are broken on purpose use it, to
+    /// prove that the checkers notice.
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
+        self.checks = false;
+        self
+    }
+
+    /// True where `address` means this agent.
+    #[must_use]
+    pub fn includes(&self, address: &Address) -> bool {
+        if !self.checks {
+            return true;
+        }
+        // The wire text of a domain name cannot hold a port, so there is none to compare.
+        let port_fits = address.hides_port() || self.ports.contains(&address.port());
+        address.agent() == &self.agent && port_fits && self.hosts.contains(&address.host_key())
+    }
+}
+
+/// Who we are in a session.
+#[derive(Debug)]
+pub struct Local {
+    /// Our key.
+    pub identity: Identity,
+    /// Our address as we claim it.
+    pub address: Address,
+    /// The names under which we may be addressed.
+    pub locality: Locality,
+    /// What we say of ourselves.
+    pub card: Card,
+    /// How long each stage may take.
+    pub deadlines: Deadlines,
+}
+
+/// Random bytes of one session.
+#[derive(Clone, Copy)]
+pub struct Entropy {
+    /// The challenge that we sign.
+    pub challenge: [u8; 32],
+    /// Where the ids of our control envelopes start.
+    pub ids: [u8; 16],
+}
+
+/// What the receiver's owner says to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Come in.
+    Accept,
+    /// The owner will be asked.
+    Ask,
+    /// Go away, without a word.
+    Refuse,
+}
+
+/// How a session ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum End {
+    /// The peer's card is not acceptable.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// The peer sent an envelope that cannot be read or verified.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// We said goodbye.
+    #[error("we closed the session: {0}")]
+    Left(&'static str),
+    /// A stage took too long.
+    #[error("the peer was silent for too long during {0}")]
+    Late(&'static str),
+    /// A frame is larger than its limit.
+    #[error(transparent)]
+    Oversized(#[from] Oversized),
+    /// The peer's owner has not decided yet.
+    #[error("{0}")]
+    Pending(String),
+    /// The peer said goodbye or closed the connection.
+    #[error("the peer closed the session during {0}")]
+    PeerLeft(&'static str),
+    /// The peer or our policy refused.
+    #[error("refused: {0}")]
+    Refused(Reason),
+    /// The peer broke the protocol.
+    #[error("protocol violation: {0}")]
+    Violation(&'static str),
+}
+
+/// What a step asks its driver to do, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write these bytes to the socket.
+    Write(Vec<u8>),
+    /// The peer has proven itself; ask the policy and call [`Session::admit`]. Until then no frame is read.
+    Authenticated,
+    /// Cards are exchanged, messages may flow both ways.
+    Opened(Box<Card>),
+    /// A message, a close, a chunk or an end arrived and is good; commit it, then [`Session::ack`] it.
+    Received(Box<Envelope>),
+    /// A received envelope is refused; the session has said so if it may.
+    Rejected(MessageId, Reason),
+    /// The peer has committed these.
+    Acked(Vec<MessageId>),
+    /// The peer refused this message.
+    Refused(MessageId, Reason, String),
+    /// The peer wants a pause of this length.
+    Slow(Duration),
+    /// The session is over. Write what was asked to be written before, then close the socket.
+    End(End),
+}
+
+/// Which stage a session is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Initiator: waits for the receiver's credentials.
+    Greeting,
+    /// Initiator: waits for the receiver's choice.
+    Asking,
+    /// Receiver: waits for a fresh signed envelope.
+    Proving,
+    /// Receiver: waits for the verdict.
+    Judged,
+    /// Both: wait for the peer's card.
+    Carding,
+    /// Both: messages flow.
+    Open,
+    /// It is over.
+    Ended,
+}
+
+impl Phase {
+    const fn name(self) -> &'static str {
+        match self {
+            Phase::Greeting => "the handshake",
+            Phase::Asking | Phase::Proving | Phase::Judged => "negotiation",
+            Phase::Carding => "the exchange of cards",
+            Phase::Open => "the session",
+            Phase::Ended => "the end",
+        }
+    }
+}
+
+/// One connection's state.
+pub struct Session {
+    local: Arc<Local>,
+    locality: Locality,
+    decoder: Decoder,
+    phase: Phase,
+    is_initiator: bool,
+    peer: Option<Credentials>,
+    /// The address that we dialled, to which messages are written.
+    extensions: Extensions,
+    next_sequence: u64,
+    last_sequence: Option<u64>,
+    next_id: u128,
+    /// Sent and not yet answered, in order of their sequence numbers.
+    unacked: VecDeque<(u64, MessageId)>,
+    deadline: Duration,
+    last_heard: Duration,
+    heartbeat_sent: bool,
+}
+
+impl Session {
+    /// Starts a session that we dialled. The bytes to write first are returned with it.
+    #[must_use]
+    pub fn dial(local: Arc<Local>, target: &Address, entropy: Entropy, now: Now) -> (Self, Vec<u8>) {
+        let hello = crate::handshake::hello(&local.identity, &entropy.challenge, &local.address, target.agent().as_str());
+        let deadline = now.monotonic + local.deadlines.handshake;
+        let mut session = Self::new(local, entropy, deadline, now);
+        session.is_initiator = true;
+        session.phase = Phase::Greeting;
+        let mut first = crate::handshake::MAGIC.to_vec();
+        first.extend(crate::frame::encode(&hello).expect("a greeting is far below the limit"));
+        (session, first)
+    }
+
+    /// Starts a session that we accepted, for the agent that the greeting asked for. The bytes to write
+    /// first are returned with it. `local_host` is the address of our end of the connection.
+    #[must_use]
+    pub fn accept(local: Arc<Local>, greeted: Greeted, local_host: &str, entropy: Entropy, now: Now) -> (Self, Vec<u8>) {
+        let session_id = format!("sess-{}", MessageId::from_random(entropy.ids));
+        let reply = crate::handshake::reply(&local.identity, &entropy.challenge, &local.address, &session_id);
+        let deadline = now.monotonic + local.deadlines.negotiation;
+        let mut session = Self::new(local, entropy, deadline, now);
+        session.locality = session.locality.with_host(local_host);
+        session.decoder = greeted.rest;
+        session.peer = Some(greeted.credentials);
+        session.phase = Phase::Proving;
+        let first = crate::frame::encode(&reply).expect("a greeting is far below the limit");
+        (session, first)
+    }
+
+    fn new(local: Arc<Local>, entropy: Entropy, deadline: Duration, now: Now) -> Self {
+        Self {
+            locality: local.locality.clone(),
+            local,
+            decoder: Decoder::new(),
+            phase: Phase::Proving,
+            is_initiator: false,
+            peer: None,
+            extensions: Extensions::default(),
+            next_sequence: 0,
+            last_sequence: None,
+            next_id: u128::from_be_bytes(entropy.ids),
+            unacked: VecDeque::new(),
+            deadline,
+            last_heard: now.monotonic,
+            heartbeat_sent: false,
+        }
+    }
+
+    /// The peer as the handshake showed it; `None` before it did.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&Credentials> {
+        self.peer.as_ref()
+    }
+
+    /// True once messages may be sent.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// True where one acknowledgement may answer many messages.
+    #[must_use]
+    pub const fn has_cumulative_acks(&self) -> bool {
+        self.extensions.cumulative_ack
+    }
+
+    /// How many messages wait for the peer's acknowledgement.
+    #[must_use]
+    pub fn unacked(&self) -> usize {
+        self.unacked.len()
+    }
+
+    /// When [`Session::tick`] wants to be called next, on the monotonic clock.
+    #[must_use]
+    pub const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+}

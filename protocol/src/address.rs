@@ -190,6 +190,17 @@ impl Address {
         self.to_string()
     }
 
+    /// The address as text that parses back to the same address, its written port included. This is the
+    /// form for our own records; the wire has [`Address::wire`].
+    #[must_use]
+    pub fn written(&self) -> String {
+        if self.port_is_explicit {
+            format!("toq://{}:{}/{}", self.host, self.port, self.agent)
+        } else {
+            format!("toq://{}/{}", self.host, self.agent)
+        }
+    }
+
     /// The text by which addresses are compared: lower-case A-label host, port always written.
     #[must_use]
     pub fn key(&self) -> String {

@@ -9,6 +9,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::address::{Address, AddressError};
 use crate::key::{Identity, KeyError, PeerKey, Signature};
@@ -53,6 +54,15 @@ pub struct Credentials {
     pub target_agent: Option<String>,
     /// The session id that a receiver chose.
     pub session_id: Option<String>,
+}
+
+impl Credentials {
+    /// The digest under which this challenge is remembered, so that it is accepted once: SHA-256 over the
+    /// key and the challenge.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::new().chain_update(self.key.as_bytes()).chain_update(&self.challenge).finalize().into()
+    }
 }
 
 /// The initiator's message.

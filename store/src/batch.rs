@@ -1,0 +1,177 @@
+//! What is committed as one.
+//!
+//! A batch is a guard and changes. The guard is looked at inside the write transaction; where it fails,
+//! this batch alone changes nothing and its outcome says so. Everything that must be atomic is one batch.
+
+use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::{Message, MessageId};
+use toq_protocol::policy::{Ruling, Subject};
+use toq_protocol::time::Timestamp;
+
+use crate::Seq;
+use crate::record::{ApprovalRow, EventRow, PeerRow, State};
+
+/// What must hold for a batch to take effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing.
+    Always,
+    /// No row has this sender and message id.
+    Unseen(PeerKey, MessageId),
+    /// No handshake with this challenge digest was accepted.
+    FreshChallenge([u8; 32]),
+    /// No request with this idempotency key was made.
+    FreshKey(String),
+}
+
+/// The thread that a message belongs to. Its head is counted on inside the transaction, so that it is
+/// exact whatever is in flight.
+#[derive(Clone, Debug)]
+pub struct ThreadRef {
+    /// The thread's id.
+    pub id: String,
+    /// Whose thread it is: a key or a lane.
+    pub principal: String,
+    /// The other side's address.
+    pub address: Address,
+}
+
+/// One change.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Appends an incoming message.
+    Receive {
+        /// Who sent it.
+        sender: PeerKey,
+        /// What it says.
+        message: Box<Message>,
+        /// The thread it belongs to.
+        thread: Option<ThreadRef>,
+    },
+    /// Appends an outgoing message to a lane.
+    Send {
+        /// The lane.
+        lane: String,
+        /// What it says.
+        message: Box<Message>,
+        /// The thread it belongs to.
+        thread: Option<ThreadRef>,
+    },
+    /// Appends an outgoing message that needs no lane, because the peer has it already: the assembled text
+    /// of a stream.
+    Sent {
+        /// What it says.
+        message: Box<Message>,
+        /// The thread it belongs to.
+        thread: Option<ThreadRef>,
+    },
+    /// Remembers the answer to an idempotency key: the messages that this batch appends.
+    Remember {
+        /// The key.
+        key: String,
+        /// A digest of the request.
+        fingerprint: [u8; 32],
+        /// When.
+        at: Timestamp,
+    },
+    /// Notes failed attempts; the messages stay where they are.
+    Attempted {
+        /// The messages.
+        messages: Vec<Seq>,
+        /// Why they are not delivered yet.
+        reason: String,
+        /// When they are tried again.
+        next_attempt: Timestamp,
+        /// When.
+        at: Timestamp,
+    },
+    /// Sets the final state of messages and takes them off their lane.
+    Settle {
+        /// The lane.
+        lane: String,
+        /// The messages.
+        messages: Vec<Seq>,
+        /// What became of them.
+        state: State,
+        /// Why, where they are not delivered.
+        reason: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Appends an event.
+    Event(EventRow),
+    /// Notes that a peer has proven itself.
+    Peer(PeerKey, PeerRow),
+    /// Remembers a challenge.
+    Challenge([u8; 32], Timestamp),
+    /// Adds a rule.
+    AddRule(Subject, Ruling, Timestamp),
+    /// Removes a rule.
+    RemoveRule(Subject, Ruling),
+    /// Adds or refreshes a pending approval.
+    AddApproval(PeerKey, ApprovalRow),
+    /// Removes a pending approval.
+    RemoveApproval(PeerKey),
+    /// Makes a consumer that has confirmed everything up to this place, unless it exists.
+    AddConsumer(String, Seq),
+    /// Forgets a consumer.
+    RemoveConsumer(String),
+    /// Counts an offer of each of these to a consumer.
+    Offer(String, Vec<Seq>),
+    /// Confirms these for a consumer.
+    Confirm(String, Vec<Seq>),
+    /// Confirms everything up to this place for a consumer.
+    ConfirmUpTo(String, Seq),
+    /// Forgets challenges accepted before this time.
+    TrimChallenges(Timestamp),
+}
+
+/// Changes that take effect together, if their guard holds.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// What must hold.
+    pub guard: Guard,
+    /// What is changed, in this order.
+    pub changes: Vec<Change>,
+}
+
+impl Batch {
+    /// A batch without a guard.
+    #[must_use]
+    pub const fn new(changes: Vec<Change>) -> Self {
+        Self { guard: Guard::Always, changes }
+    }
+
+    /// A batch that takes effect only if `guard` holds.
+    #[must_use]
+    pub const fn guarded(guard: Guard, changes: Vec<Change>) -> Self {
+        Self { guard, changes }
+    }
+
+    /// Roughly how many bytes it will write.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let message = |message: &Message| 256 + message.body.as_ref().map_or(0, |body| body.as_str().len());
+        let weigh = |change: &Change| match change {
+            Change::Receive { message: m, .. } | Change::Send { message: m, .. } | Change::Sent { message: m, .. } => message(m),
+            _ => 64,
+        };
+        self.changes.iter().map(weigh).sum()
+    }
+}
+
+/// What came of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is on disk. The places of the messages that it appended, in order.
+    Committed(Vec<Seq>),
+    /// Its guard found an earlier row; nothing was changed. For a message this is its place, for an
+    /// idempotency key the places of the messages that it made, with the digest of that request.
+    Duplicate {
+        /// The earlier messages.
+        messages: Vec<Seq>,
+        /// The digest of the earlier request, where the guard was an idempotency key.
+        fingerprint: Option<[u8; 32]>,
+    },
+}

@@ -1,0 +1,176 @@
+//! The one writer of a workspace: a thread that turns whatever waits into one durable commit.
+//!
+//! It takes the first waiting batch, then everything else already queued up to [`MAX_BATCHES`] or
+//! [`MAX_BYTES`], writes them in one transaction and answers all of them. A hundred waiting peers cost one
+//! flush. It is a thread and not an actor because a flush blocks.
+//!
+//! After a failed write nothing is assumed to be on disk. The database is closed and opened again, and
+//! until that works every batch is answered with the failure, so nothing is acknowledged without a commit.
+//! A full disk heals by itself once there is space.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::batch::{Batch, Outcome};
+use crate::error::StoreError;
+use crate::open::{Shared, Tail};
+use crate::writer::Writer;
+
+/// The most batches in one transaction.
+pub const MAX_BATCHES: usize = 128;
+
+/// The most bytes in one transaction, save that a single batch may be larger.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// How many batches may wait before [`Journal::commit`] does.
+pub const QUEUE: usize = 256;
+
+/// How long the journal leaves a failed disk alone before it tries again.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether the journal can write.
+#[derive(Clone, Debug, Default)]
+pub enum Health {
+    /// It can.
+    #[default]
+    Writing,
+    /// The last write failed for this reason; it will be tried again.
+    Failed(StoreError),
+}
+
+/// A handle to a workspace's writer.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    engine: Engine,
+    health: watch::Receiver<Health>,
+}
+
+#[derive(Clone, Debug)]
+enum Engine {
+    Thread(mpsc::Sender<Job>),
+    Inline(Arc<Mutex<Scribe>>),
+}
+
+#[derive(Debug)]
+struct Job {
+    batch: Batch,
+    answer: oneshot::Sender<Result<Outcome, StoreError>>,
+}
+
+impl Journal {
+    pub(crate) fn threaded(shared: Arc<Shared>, writer: Writer, tail: Tail) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (scribe, health) = Scribe::new(shared, writer, tail);
+        let thread = std::thread::Builder::new().name("journal".to_owned());
+        thread.spawn(move || scribe.run(queue)).map_err(|error| StoreError::from_io(&error))?;
+        Ok(Self { engine: Engine::Thread(jobs), health })
+    }
+
+    pub(crate) fn inline(shared: Arc<Shared>, writer: Writer, tail: Tail) -> Self {
+        let (scribe, health) = Scribe::new(shared, writer, tail);
+        Self { engine: Engine::Inline(Arc::new(Mutex::new(scribe))), health }
+    }
+
+    /// Commits a batch; answers once it is on disk or certainly is not.
+    ///
+    /// Waits while [`QUEUE`] batches are ahead. Batches take effect in the order in which these futures are
+    /// first polled.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk failed; nothing of the batch took effect then.
+    pub async fn commit(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        match &self.engine {
+            Engine::Inline(scribe) => {
+                let mut scribe = scribe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut outcomes = scribe.write(std::slice::from_ref(&batch))?;
+                outcomes.pop().ok_or(StoreError::Closed)
+            }
+            Engine::Thread(jobs) => {
+                let (answer, answered) = oneshot::channel();
+                jobs.send(Job { batch, answer }).await.map_err(|_| StoreError::Closed)?;
+                answered.await.map_err(|_| StoreError::Closed)?
+            }
+        }
+    }
+
+    /// Whether the journal can write now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.borrow().clone()
+    }
+}
+
+/// What the journal thread owns.
+#[derive(Debug)]
+struct Scribe {
+    shared: Arc<Shared>,
+    writer: Option<Writer>,
+    tail: Tail,
+    health: watch::Sender<Health>,
+    last_failure: Option<Instant>,
+}
+
+impl Scribe {
+    fn new(shared: Arc<Shared>, writer: Writer, tail: Tail) -> (Self, watch::Receiver<Health>) {
+        let (health, watched) = watch::channel(Health::Writing);
+        (Self { shared, writer: Some(writer), tail, health, last_failure: None }, watched)
+    }
+
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut bytes = first.batch.weight();
+            let (mut batches, mut answers) = (vec![first.batch], vec![first.answer]);
+            while batches.len() < MAX_BATCHES
+                && bytes < MAX_BYTES
+                && let Ok(job) = queue.try_recv()
+            {
+                bytes += job.batch.weight();
+                batches.push(job.batch);
+                answers.push(job.answer);
+            }
+            match self.write(&batches) {
+                Ok(outcomes) => outcomes.into_iter().zip(answers).for_each(|(outcome, answer)| drop(answer.send(Ok(outcome)))),
+                Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
+            }
+        }
+    }
+
+    fn write(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, StoreError> {
+        let mut writer = self.take_writer()?;
+        match writer.write(batches.iter()) {
+            Ok(outcomes) => {
+                self.tail.send_replace(writer.last());
+                self.writer = Some(writer);
+                Ok(outcomes)
+            }
+            Err(error) => {
+                tracing::error!(%error, batches = batches.len(), "a commit failed; nothing of it is acknowledged");
+                self.last_failure = Some(Instant::now());
+                self.health.send_replace(Health::Failed(error.clone()));
+                self.writer = if self.shared.is_memory() { Some(writer) } else { self.shared.reopen(writer).ok() };
+                Err(error)
+            }
+        }
+    }
+
+    /// The writer, opened again where the disk had failed and some time has passed.
+    fn take_writer(&mut self) -> Result<Writer, StoreError> {
+        let failure = match self.health.borrow().clone() {
+            Health::Writing => None,
+            Health::Failed(error) => Some(error),
+        };
+        let Some(failure) = failure else { return self.writer.take().ok_or(StoreError::Closed) };
+        if self.last_failure.is_some_and(|at| at.elapsed() < REOPEN_PAUSE) {
+            return Err(failure);
+        }
+        self.last_failure = Some(Instant::now());
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => self.shared.reopen_closed()?,
+        };
+        self.health.send_replace(Health::Writing);
+        Ok(writer)
+    }
+}

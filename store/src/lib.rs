@@ -1,0 +1,38 @@
+//! The durable log of one workspace.
+//!
+//! One redb file holds everything that must survive: both directions' messages, what waits to be sent,
+//! what was seen, rules, approvals, consumers. The log is the queue: a message exists once its row is
+//! committed, and every reader (an outbox lane, an event stream, a handler) is a cursor into it.
+//!
+//! - [`tables`] documents each table: key, order, value, who writes, who reads.
+//! - [`record`] has the versioned values, [`batch`] what can be committed as one.
+//! - [`Journal`] is the one writer; it groups whatever waits into one durable transaction.
+//! - [`Reader`] reads snapshots from anywhere.
+//!
+//! What this room is not: it decides nothing about retries, order of delivery or admission, and it knows
+//! neither actors nor HTTP.
+
+pub mod batch;
+mod error;
+mod journal;
+pub mod open;
+mod reader;
+pub mod record;
+pub mod tables;
+mod writer;
+
+pub use batch::{Batch, Outcome};
+pub use error::StoreError;
+pub use journal::{Health, Journal};
+pub use open::{Options, Store};
+pub use reader::{Entry, HistoryPage, HistoryQuery, Reader, ThreadSummary};
+
+/// A row's place in the log. Messages and events share one sequence, so that one cursor orders both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl std::fmt::Display for Seq {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,430 @@
+//! Snapshots of the log, for everybody who reads.
+//!
+//! Every call takes one snapshot, reads a bounded number of rows and lets it go; no snapshot is held
+//! across an await. Waiting for more is done on [`Reader::watch`], which carries nothing but the place of
+//! the newest row.
+
+use std::sync::Arc;
+
+use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
+use tokio::sync::watch;
+use toq_protocol::conversation::Head;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::MessageId;
+use toq_protocol::policy::{Pattern, Ruling, Subject};
+use toq_protocol::time::Timestamp;
+
+use crate::error::StoreError;
+use crate::open::{Shared, Tail};
+use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, StateRow, ThreadRow};
+use crate::writer::id_key;
+use crate::{Seq, tables};
+
+/// How many rows one history call looks at before it answers with what it has and a cursor.
+pub const MAX_SCAN: usize = 20_000;
+
+/// Reads a workspace's log.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    tail: Tail,
+}
+
+/// A message and what became of it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its place.
+    pub seq: Seq,
+    /// What it says.
+    pub row: MessageRow,
+    /// What became of it.
+    pub state: StateRow,
+}
+
+/// What to look for in history.
+pub struct HistoryQuery<'a> {
+    /// The most entries to return.
+    pub limit: usize,
+    /// Only entries before this place.
+    pub before: Option<Seq>,
+    /// Only entries that this accepts.
+    pub accepts: &'a dyn Fn(&MessageRow) -> bool,
+}
+
+/// A page of history.
+#[derive(Debug)]
+pub struct HistoryPage {
+    /// The entries, oldest first.
+    pub entries: Vec<Entry>,
+    /// Where the next older page ends, if there may be one.
+    pub older: Option<Seq>,
+}
+
+/// A thread as it is listed.
+#[derive(Clone, Debug)]
+pub struct ThreadSummary {
+    /// Its id.
+    pub id: String,
+    /// The other side's address.
+    pub address: String,
+    /// Its head.
+    pub head: Head,
+}
+
+impl Reader {
+    pub(crate) fn new(shared: Arc<Shared>, last: Seq) -> Self {
+        Self { shared, tail: Arc::new(watch::Sender::new(last)) }
+    }
+
+    pub(crate) fn tail(&self) -> Tail {
+        self.tail.clone()
+    }
+
+    /// A watch of the newest place.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Seq> {
+        self.tail.subscribe()
+    }
+
+    /// The newest place.
+    #[must_use]
+    pub fn last(&self) -> Seq {
+        *self.tail.borrow()
+    }
+
+    /// One message by its place.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let Some(bytes) = messages.get(seq.0)? else { return Ok(None) };
+        let row = MessageRow::from_bytes(bytes.value())?;
+        Ok(Some(Entry { seq, row, state: snapshot.state(seq)? }))
+    }
+
+    /// One message by its id: an outgoing one first, else an incoming one.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn find(&self, id: &MessageId) -> Result<Option<Entry>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let ids = snapshot.open(tables::IDS)?;
+        for direction in [Direction::Out, Direction::In] {
+            let seq = ids.get(&id_key(direction, id))?.map(|seq| Seq(seq.value()));
+            if let Some(seq) = seq {
+                return self.entry(seq);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The messages after a place, both directions, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn messages_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, MessageRow)>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let rows = messages.range(after.0.saturating_add(1)..)?.take(limit);
+        rows.map(|entry| {
+            let (seq, bytes) = entry?;
+            Ok((Seq(seq.value()), MessageRow::from_bytes(bytes.value())?))
+        })
+        .collect()
+    }
+
+    /// The events after a place, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn events_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, EventRow)>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let events = snapshot.open(tables::EVENTS)?;
+        let rows = events.range(after.0.saturating_add(1)..)?.take(limit);
+        rows.map(|entry| {
+            let (seq, bytes) = entry?;
+            Ok((Seq(seq.value()), EventRow::from_bytes(bytes.value())?))
+        })
+        .collect()
+    }
+
+    /// The place just before the first message at or after `since`, found by bisection over the log.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn place_before(&self, since: Timestamp) -> Result<Seq, StoreError> {
+        let snapshot = self.snapshot()?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let (mut low, mut high) = (0, self.last().0);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            let entry = messages.range(middle..=high)?.next().transpose()?;
+            let is_earlier = match entry {
+                Some((_, bytes)) => MessageRow::from_bytes(bytes.value())?.message()?.timestamp < since,
+                None => false,
+            };
+            if is_earlier {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        Ok(Seq(low))
+    }
+
+    /// A page of history, the newest matching entries before a place.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn history(&self, query: &HistoryQuery<'_>) -> Result<HistoryPage, StoreError> {
+        let snapshot = self.snapshot()?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let before = query.before.map_or(u64::MAX, |seq| seq.0);
+        let mut entries = Vec::new();
+        let mut older = None;
+        for (scanned, entry) in messages.range(..before)?.rev().enumerate() {
+            let (seq, bytes) = entry?;
+            if entries.len() == query.limit || scanned == MAX_SCAN {
+                older = Some(Seq(seq.value() + 1));
+                break;
+            }
+            let row = MessageRow::from_bytes(bytes.value())?;
+            if (query.accepts)(&row) {
+                let seq = Seq(seq.value());
+                entries.push(Entry { seq, row, state: snapshot.state(seq)? });
+            }
+        }
+        entries.reverse();
+        Ok(HistoryPage { entries, older })
+    }
+
+    /// The messages of a thread, both directions, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn thread(&self, id: &str, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let log = snapshot.open(tables::THREAD_LOG)?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let mut entries = Vec::new();
+        for key in log.range((id, 0)..=(id, u64::MAX))?.take(limit) {
+            let seq = Seq(key?.0.value().1);
+            let Some(bytes) = messages.get(seq.0)? else { continue };
+            entries.push(Entry { seq, row: MessageRow::from_bytes(bytes.value())?, state: snapshot.state(seq)? });
+        }
+        Ok(entries)
+    }
+
+    /// The first message after a place in a thread that came in, if there is one: an answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn answer(&self, thread: &str, after: Seq) -> Result<Option<(Seq, MessageRow)>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let log = snapshot.open(tables::THREAD_LOG)?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        for key in log.range((thread, after.0 + 1)..=(thread, u64::MAX))? {
+            let seq = key?.0.value().1;
+            let Some(bytes) = messages.get(seq)? else { continue };
+            let row = MessageRow::from_bytes(bytes.value())?;
+            if row.direction() == Direction::In {
+                return Ok(Some((Seq(seq), row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The head of a principal's thread.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn thread_head(&self, id: &str, principal: &str) -> Result<Option<ThreadRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let threads = snapshot.open(tables::THREADS)?;
+        threads.get((id, principal))?.map(|bytes| ThreadRow::from_bytes(bytes.value())).transpose()
+    }
+
+    /// Threads in the order of their ids.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn threads(&self, limit: usize) -> Result<Vec<ThreadSummary>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let threads = snapshot.open(tables::THREADS)?;
+        let rows = threads.iter()?.take(limit);
+        rows.map(|entry| {
+            let (key, bytes) = entry?;
+            let row = ThreadRow::from_bytes(bytes.value())?;
+            Ok(ThreadSummary { id: key.value().0.to_owned(), address: row.address.clone(), head: row.head() })
+        })
+        .collect()
+    }
+
+    /// What waits in a lane after a place, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn lane(&self, lane: &str, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let outbox = snapshot.open(tables::OUTBOX)?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let mut entries = Vec::new();
+        for key in outbox.range((lane, after.0.saturating_add(1))..=(lane, u64::MAX))?.take(limit) {
+            let seq = Seq(key?.0.value().1);
+            let bytes = messages.get(seq.0)?.ok_or(StoreError::Record { table: "outbox" })?;
+            entries.push(Entry { seq, row: MessageRow::from_bytes(bytes.value())?, state: snapshot.state(seq)? });
+        }
+        Ok(entries)
+    }
+
+    /// The lanes in which something waits. Jumps from lane to lane, however much waits in each.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn lanes(&self) -> Result<Vec<String>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let outbox = snapshot.open(tables::OUTBOX)?;
+        let mut lanes: Vec<String> = Vec::new();
+        let mut next = outbox.iter()?.next().transpose()?.map(|entry| entry.0.value().0.to_owned());
+        while let Some(lane) = next {
+            next = outbox.range((lane.as_str(), u64::MAX)..)?.next().transpose()?.map(|entry| entry.0.value().0.to_owned());
+            lanes.push(lane);
+        }
+        Ok(lanes)
+    }
+
+    /// How many messages wait to be delivered.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn waiting(&self) -> Result<u64, StoreError> {
+        Ok(self.snapshot()?.open(tables::OUTBOX)?.len()?)
+    }
+
+    /// A peer.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn peer(&self, key: &PeerKey) -> Result<Option<PeerRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let peers = snapshot.open(tables::PEERS)?;
+        peers.get(key.as_bytes())?.map(|bytes| PeerRow::from_bytes(bytes.value())).transpose()
+    }
+
+    /// Every peer that has proven itself here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn peers(&self) -> Result<Vec<(PeerKey, PeerRow)>, StoreError> {
+        self.by_key(tables::PEERS)
+    }
+
+    /// Who waits for the owner's decision.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn approvals(&self) -> Result<Vec<(PeerKey, ApprovalRow)>, StoreError> {
+        self.by_key(tables::APPROVALS)
+    }
+
+    /// Every rule.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a rule is damaged.
+    pub fn rules(&self) -> Result<Vec<(Subject, Ruling)>, StoreError> {
+        let damaged = || StoreError::Record { table: "rules" };
+        let snapshot = self.snapshot()?;
+        let rules = snapshot.open(tables::RULES)?;
+        let mut found = Vec::new();
+        for entry in rules.iter()? {
+            let (key, _) = entry?;
+            let (ruling, kind, value) = key.value();
+            let ruling = match ruling {
+                "approve" => Ruling::Approve,
+                "block" => Ruling::Block,
+                _ => return Err(damaged()),
+            };
+            let subject = match kind {
+                "key" => Subject::Key(PeerKey::parse(value).map_err(|_| damaged())?),
+                "address" => Subject::Address(Pattern::new(value)),
+                _ => return Err(damaged()),
+            };
+            found.push((subject, ruling));
+        }
+        Ok(found)
+    }
+
+    /// A consumer's place.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn consumer(&self, name: &str) -> Result<Option<ConsumerRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let consumers = snapshot.open(tables::CONSUMERS)?;
+        consumers.get(name)?.map(|bytes| ConsumerRow::from_bytes(bytes.value())).transpose()
+    }
+
+    /// Every consumer and its place.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn consumers(&self) -> Result<Vec<(String, ConsumerRow)>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let consumers = snapshot.open(tables::CONSUMERS)?;
+        let rows = consumers.iter()?;
+        rows.map(|entry| {
+            let (name, bytes) = entry?;
+            Ok((name.value().to_owned(), ConsumerRow::from_bytes(bytes.value())?))
+        })
+        .collect()
+    }
+
+    /// How often a message was offered to a consumer.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn offers(&self, consumer: &str, seq: Seq) -> Result<u32, StoreError> {
+        let snapshot = self.snapshot()?;
+        let offers = snapshot.open(tables::OFFERS)?;
+        Ok(offers.get((consumer, seq.0))?.map_or(0, |count| count.value()))
+    }
+
+    fn by_key<R: Record>(&self, table: TableDefinition<&'static [u8; 32], &'static [u8]>) -> Result<Vec<(PeerKey, R)>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let rows = snapshot.open(table)?;
+        let rows = rows.iter()?;
+        rows.map(|entry| {
+            let (key, bytes) = entry?;
+            Ok((PeerKey::from_bytes(*key.value()), R::from_bytes(bytes.value())?))
+        })
+        .collect()
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let database = self.shared.database()?;
+        let transaction = database.begin_read()?;
+        Ok(Snapshot { transaction, _database: database })
+    }
+}
+
+struct Snapshot {
+    transaction: ReadTransaction,
+    _database: Arc<Database>,
+}
+
+impl Snapshot {
+    fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
+        &self,
+        table: TableDefinition<K, V>,
+    ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {
+        Ok(self.transaction.open_table(table)?)
+    }
+
+    fn state(&self, seq: Seq) -> Result<StateRow, StoreError> {
+        let states = self.open(tables::STATES)?;
+        let bytes = states.get(seq.0)?.ok_or(StoreError::Record { table: "states" })?;
+        StateRow::from_bytes(bytes.value())
+    }
+}

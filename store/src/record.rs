@@ -1,0 +1,370 @@
+//! The values of the tables: versioned, compact, decoded without trust.
+//!
+//! A record is one version byte and a CBOR array. A decoder accepts the versions that it knows; bytes of
+//! any other shape are a [`StoreError::Record`], never a panic. Golden bytes of every version are in
+//! `tests/golden.rs`.
+
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+use toq_protocol::address::Address;
+use toq_protocol::canonical::Json;
+use toq_protocol::conversation::{Head, ThreadState};
+use toq_protocol::envelope::Kind;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::{Message, MessageId};
+use toq_protocol::time::Timestamp;
+
+use crate::error::StoreError;
+
+const VERSION: u8 = 1;
+
+/// A value that has a version byte and a CBOR body.
+pub trait Record: Sized + Encode<()> + for<'b> Decode<'b, ()> {
+    /// The table it lives in, for error texts.
+    const TABLE: &'static str;
+
+    /// The bytes of this record.
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        minicbor::encode(self, &mut bytes).expect("writing to memory cannot fail");
+        bytes
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`StoreError::Record`] where the bytes are of another version or shape.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        let damaged = || StoreError::Record { table: Self::TABLE };
+        match bytes.split_first() {
+            Some((&VERSION, body)) => minicbor::decode(body).map_err(|_| damaged()),
+            _ => Err(damaged()),
+        }
+    }
+}
+
+macro_rules! records {
+    ($($name:ident = $table:literal),* $(,)?) => {$(impl Record for $name { const TABLE: &'static str = $table; })*};
+}
+
+records! {
+    MessageRow = "messages", StateRow = "states", EventRow = "events", ThreadRow = "threads", PeerRow = "peers",
+    ApprovalRow = "approvals", ConsumerRow = "consumers", IdempotencyRow = "idempotency",
+}
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Direction {
+    /// It came in.
+    #[n(0)]
+    In,
+    /// It goes out.
+    #[n(1)]
+    Out,
+}
+
+impl Direction {
+    /// `in` or `out`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Direction::In => "in",
+            Direction::Out => "out",
+        }
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum State {
+    /// Committed here, not yet acknowledged there.
+    #[n(0)]
+    Accepted,
+    /// The peer has committed it.
+    #[n(1)]
+    Delivered,
+    /// The peer refused it.
+    #[n(2)]
+    Rejected,
+    /// Its lifetime ended first.
+    #[n(3)]
+    Expired,
+    /// It was given up.
+    #[n(4)]
+    DeadLetter,
+    /// It was taken back before it was ever written to the peer.
+    #[n(5)]
+    Withdrawn,
+    /// It came in and is stored.
+    #[n(6)]
+    Received,
+}
+
+impl State {
+    /// The word in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            State::Accepted => "accepted",
+            State::Delivered => "delivered",
+            State::Rejected => "rejected",
+            State::Expired => "expired",
+            State::DeadLetter => "dead_letter",
+            State::Withdrawn => "withdrawn",
+            State::Received => "received",
+        }
+    }
+
+    /// True where nothing will change it any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(self, State::Accepted)
+    }
+}
+
+/// A message, as it was sent or received.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct MessageRow {
+    #[n(0)]
+    direction: Direction,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    id: [u8; 16],
+    #[n(2)]
+    kind: String,
+    #[n(3)]
+    from: String,
+    #[n(4)]
+    to: String,
+    #[cbor(n(5), with = "minicbor::bytes")]
+    peer: Option<[u8; 32]>,
+    #[n(6)]
+    thread_id: Option<String>,
+    #[n(7)]
+    reply_to: Option<String>,
+    #[n(8)]
+    content_type: Option<String>,
+    #[n(9)]
+    timestamp: i64,
+    #[n(10)]
+    ttl: Option<u64>,
+    #[n(11)]
+    body: Option<String>,
+}
+
+impl MessageRow {
+    /// The row of `message`; `peer` is the key that sent it, where it came in.
+    #[must_use]
+    pub fn new(direction: Direction, message: &Message, peer: Option<PeerKey>) -> Self {
+        Self {
+            direction,
+            id: *message.id.as_bytes(),
+            kind: message.kind.as_str().to_owned(),
+            from: message.from.written(),
+            to: message.to.written(),
+            peer: peer.map(|key| *key.as_bytes()),
+            thread_id: message.thread_id.clone(),
+            reply_to: message.reply_to.clone(),
+            content_type: message.content_type.clone(),
+            timestamp: message.timestamp.as_nanos(),
+            ttl: message.ttl.map(|ttl| ttl.as_secs()),
+            body: message.body.as_ref().map(|body| body.as_str().to_owned()),
+        }
+    }
+
+    /// Which way it went.
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> MessageId {
+        MessageId::from_bytes(self.id)
+    }
+
+    /// Its type's name.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The key that sent it, where it came in.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerKey> {
+        self.peer.map(PeerKey::from_bytes)
+    }
+
+    /// The thread it belongs to.
+    #[must_use]
+    pub fn thread_id(&self) -> Option<&str> {
+        self.thread_id.as_deref()
+    }
+
+    /// The message it answers.
+    #[must_use]
+    pub fn reply_to(&self) -> Option<&str> {
+        self.reply_to.as_deref()
+    }
+
+    /// The message itself.
+    ///
+    /// # Errors
+    /// [`StoreError::Record`] where the row holds what no version of ours wrote.
+    pub fn message(&self) -> Result<Message, StoreError> {
+        let damaged = || StoreError::Record { table: Self::TABLE };
+        Ok(Message {
+            id: self.id(),
+            kind: Kind::parse(&self.kind).ok_or_else(damaged)?,
+            from: Address::parse(&self.from).map_err(|_| damaged())?,
+            to: Address::parse(&self.to).map_err(|_| damaged())?,
+            thread_id: self.thread_id.clone(),
+            reply_to: self.reply_to.clone(),
+            content_type: self.content_type.clone(),
+            timestamp: Timestamp::from_nanos(self.timestamp),
+            ttl: self.ttl.map(Duration::from_secs),
+            body: self.body.as_deref().map(Json::from_canonical),
+        })
+    }
+}
+
+/// What became of a message, and how often it was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct StateRow {
+    /// What became of it.
+    #[n(0)]
+    pub state: State,
+    /// How often it was tried.
+    #[n(1)]
+    pub attempts: u32,
+    /// Why it is not delivered, where it is not.
+    #[n(2)]
+    pub reason: Option<String>,
+    /// When it is tried again, in nanoseconds of Unix time.
+    #[n(3)]
+    pub next_attempt: Option<i64>,
+    /// When this row was written, in nanoseconds of Unix time.
+    #[n(4)]
+    pub changed: i64,
+}
+
+impl StateRow {
+    /// A state with nothing more to say.
+    #[must_use]
+    pub const fn new(state: State, at: Timestamp) -> Self {
+        Self { state, attempts: 0, reason: None, next_attempt: None, changed: at.as_nanos() }
+    }
+}
+
+/// Something that happened and is not a message.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct EventRow {
+    /// Its type, such as `message.delivered`.
+    #[n(0)]
+    pub kind: String,
+    /// What it is about: a message id, a key, a stream id.
+    #[n(1)]
+    pub subject: String,
+    /// The address concerned, if there is one.
+    #[n(2)]
+    pub address: Option<String>,
+    /// Why, if there is a reason.
+    #[n(3)]
+    pub reason: Option<String>,
+    /// When, in nanoseconds of Unix time.
+    #[n(4)]
+    pub timestamp: i64,
+}
+
+/// The head of a thread.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct ThreadRow {
+    #[n(0)]
+    closed: bool,
+    #[n(1)]
+    messages: u64,
+    #[n(2)]
+    last: i64,
+    /// The other side's address.
+    #[n(3)]
+    pub address: String,
+}
+
+impl ThreadRow {
+    /// The row of a head.
+    #[must_use]
+    pub fn new(head: Head, address: &Address) -> Self {
+        Self { closed: head.state == ThreadState::Closed, messages: head.messages, last: head.last.as_nanos(), address: address.wire() }
+    }
+
+    /// The head.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        let state = if self.closed { ThreadState::Closed } else { ThreadState::Open };
+        Head { state, messages: self.messages, last: Timestamp::from_nanos(self.last) }
+    }
+}
+
+/// A peer that has proven itself.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct PeerRow {
+    /// The address that it claims.
+    #[n(0)]
+    pub address: String,
+    /// When it was first here, in nanoseconds of Unix time.
+    #[n(1)]
+    pub first_seen: i64,
+    /// When it was last here, in nanoseconds of Unix time.
+    #[n(2)]
+    pub last_seen: i64,
+}
+
+/// A peer that waits for the owner's decision.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct ApprovalRow {
+    /// The address that it claims.
+    #[n(0)]
+    pub address: String,
+    /// When it last asked, in nanoseconds of Unix time.
+    #[n(1)]
+    pub requested_at: i64,
+    /// How often it has asked.
+    #[n(2)]
+    pub requests: u32,
+}
+
+/// A consumer's place in the log: everything up to `low_water` and each of `confirmed` is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct ConsumerRow {
+    /// Everything up to here is confirmed.
+    #[n(0)]
+    pub low_water: u64,
+    /// What is confirmed above that, ascending.
+    #[n(1)]
+    pub confirmed: Vec<u64>,
+}
+
+/// The answer to a request that named an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct IdempotencyRow {
+    /// A digest of the request.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub fingerprint: [u8; 32],
+    /// The messages that it made, in request order.
+    #[n(1)]
+    pub messages: Vec<u64>,
+    /// When, in nanoseconds of Unix time.
+    #[n(2)]
+    pub at: i64,
+}

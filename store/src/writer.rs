@@ -1,0 +1,400 @@
+//! The one place that changes the database.
+
+use std::sync::Arc;
+
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
+use toq_protocol::conversation::Conversation;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::{Message, MessageId};
+use toq_protocol::policy::{Ruling, Subject};
+
+use crate::batch::{Batch, Change, Guard, Outcome, ThreadRef};
+use crate::error::StoreError;
+use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, State, StateRow, ThreadRow};
+use crate::{Seq, tables};
+
+/// Applies batches.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    database: Arc<Database>,
+    next_seq: u64,
+}
+
+impl Writer {
+    /// Makes the tables where they are missing and finds the end of the log.
+    pub(crate) fn new(database: Arc<Database>) -> Result<Self, StoreError> {
+        let transaction = begin(&database)?;
+        let next_seq = {
+            let tables = Tables::open(&transaction)?;
+            tables.meta.get("next_seq")?.map_or(1, |seq| seq.value())
+        };
+        let is_new = {
+            let mut meta = transaction.open_table(tables::META)?;
+            let is_new = meta.get("schema")?.is_none();
+            if is_new {
+                meta.insert("schema", tables::SCHEMA)?;
+            }
+            is_new
+        };
+        if is_new {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        Ok(Self { database, next_seq })
+    }
+
+    /// The place of the newest row.
+    pub(crate) const fn last(&self) -> Seq {
+        Seq(self.next_seq - 1)
+    }
+
+    /// Writes all batches in one durable transaction. Where this fails, none of them took effect.
+    pub(crate) fn write<'a>(&mut self, batches: impl Iterator<Item = &'a Batch>) -> Result<Vec<Outcome>, StoreError> {
+        let transaction = begin(&self.database)?;
+        let (outcomes, next_seq) = {
+            let mut tables = Tables::open(&transaction)?;
+            tables.next_seq = self.next_seq;
+            let outcomes = batches.map(|batch| tables.apply(batch)).collect::<Result<Vec<_>, _>>()?;
+            tables.meta.insert("next_seq", tables.next_seq)?;
+            (outcomes, tables.next_seq)
+        };
+        transaction.commit()?;
+        self.next_seq = next_seq;
+        Ok(outcomes)
+    }
+
+    /// The database as it is now, for a reader.
+    pub(crate) fn schema(database: &Database) -> Result<Option<u64>, StoreError> {
+        let transaction = database.begin_read()?;
+        match transaction.open_table(tables::META) {
+            Ok(meta) => Ok(meta.get("schema")?.map(|schema| schema.value())),
+            Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+struct Tables<'t> {
+    messages: Table<'t, u64, &'static [u8]>,
+    states: Table<'t, u64, &'static [u8]>,
+    events: Table<'t, u64, &'static [u8]>,
+    outbox: Table<'t, (&'static str, u64), ()>,
+    seen: Table<'t, &'static [u8; 48], u64>,
+    ids: Table<'t, &'static [u8; 17], u64>,
+    thread_log: Table<'t, (&'static str, u64), ()>,
+    threads: Table<'t, (&'static str, &'static str), &'static [u8]>,
+    peers: Table<'t, &'static [u8; 32], &'static [u8]>,
+    rules: Table<'t, (&'static str, &'static str, &'static str), i64>,
+    approvals: Table<'t, &'static [u8; 32], &'static [u8]>,
+    consumers: Table<'t, &'static str, &'static [u8]>,
+    offers: Table<'t, (&'static str, u64), u32>,
+    idempotency: Table<'t, &'static str, &'static [u8]>,
+    challenges: Table<'t, &'static [u8; 32], i64>,
+    meta: Table<'t, &'static str, u64>,
+    next_seq: u64,
+}
+
+impl<'t> Tables<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+        Ok(Self {
+            messages: transaction.open_table(tables::MESSAGES)?,
+            states: transaction.open_table(tables::STATES)?,
+            events: transaction.open_table(tables::EVENTS)?,
+            outbox: transaction.open_table(tables::OUTBOX)?,
+            seen: transaction.open_table(tables::SEEN)?,
+            ids: transaction.open_table(tables::IDS)?,
+            thread_log: transaction.open_table(tables::THREAD_LOG)?,
+            threads: transaction.open_table(tables::THREADS)?,
+            peers: transaction.open_table(tables::PEERS)?,
+            rules: transaction.open_table(tables::RULES)?,
+            approvals: transaction.open_table(tables::APPROVALS)?,
+            consumers: transaction.open_table(tables::CONSUMERS)?,
+            offers: transaction.open_table(tables::OFFERS)?,
+            idempotency: transaction.open_table(tables::IDEMPOTENCY)?,
+            challenges: transaction.open_table(tables::CHALLENGES)?,
+            meta: transaction.open_table(tables::META)?,
+            next_seq: 0,
+        })
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<Outcome, StoreError> {
+        if let Some(duplicate) = self.fails(&batch.guard)? {
+            return Ok(duplicate);
+        }
+        let mut appended = Vec::new();
+        for change in &batch.changes {
+            self.change(change, &mut appended)?;
+        }
+        Ok(Outcome::Committed(appended))
+    }
+
+    fn fails(&self, guard: &Guard) -> Result<Option<Outcome>, StoreError> {
+        let outcome = match guard {
+            Guard::Always => None,
+            Guard::Unseen(sender, id) => {
+                let earlier = self.seen.get(&seen_key(sender, id))?;
+                earlier.map(|seq| Outcome::Duplicate { messages: vec![Seq(seq.value())], fingerprint: None })
+            }
+            Guard::FreshChallenge(digest) => {
+                self.challenges.get(digest)?.map(|_| Outcome::Duplicate { messages: Vec::new(), fingerprint: None })
+            }
+            Guard::FreshKey(key) => match self.idempotency.get(key.as_str())? {
+                None => None,
+                Some(row) => {
+                    let row = IdempotencyRow::from_bytes(row.value())?;
+                    let messages = row.messages.into_iter().map(Seq).collect();
+                    Some(Outcome::Duplicate { messages, fingerprint: Some(row.fingerprint) })
+                }
+            },
+        };
+        Ok(outcome)
+    }
+
+    fn change(&mut self, change: &Change, appended: &mut Vec<Seq>) -> Result<(), StoreError> {
+        match change {
+            Change::Receive { sender, message, thread } => {
+                let seq = self.append(Direction::In, message, Some(*sender), State::Received, thread.as_ref())?;
+                self.seen.insert(&seen_key(sender, &message.id), seq.0)?;
+                appended.push(seq);
+            }
+            Change::Send { lane, message, thread } => {
+                let seq = self.append(Direction::Out, message, None, State::Accepted, thread.as_ref())?;
+                self.outbox.insert((lane.as_str(), seq.0), ())?;
+                appended.push(seq);
+            }
+            Change::Sent { message, thread } => {
+                appended.push(self.append(Direction::Out, message, None, State::Delivered, thread.as_ref())?);
+            }
+            Change::Remember { key, fingerprint, at } => {
+                let messages = appended.iter().map(|seq| seq.0).collect();
+                let row = IdempotencyRow { fingerprint: *fingerprint, messages, at: at.as_nanos() };
+                self.idempotency.insert(key.as_str(), row.to_bytes().as_slice())?;
+            }
+            Change::Attempted { messages, reason, next_attempt, at } => {
+                for seq in messages {
+                    let row = StateRow {
+                        state: State::Accepted,
+                        attempts: self.attempts(*seq)? + 1,
+                        reason: Some(reason.clone()),
+                        next_attempt: Some(next_attempt.as_nanos()),
+                        changed: at.as_nanos(),
+                    };
+                    self.states.insert(seq.0, row.to_bytes().as_slice())?;
+                }
+            }
+            Change::Settle { lane, messages, state, reason, at } => {
+                for seq in messages {
+                    self.settle(
+                        lane,
+                        *seq,
+                        StateRow { state: *state, attempts: 0, reason: reason.clone(), next_attempt: None, changed: at.as_nanos() },
+                    )?;
+                }
+            }
+            Change::Event(event) => self.event(event)?,
+            Change::Peer(key, row) => drop(self.peers.insert(key.as_bytes(), row.to_bytes().as_slice())?),
+            Change::Challenge(digest, at) => drop(self.challenges.insert(digest, at.as_nanos())?),
+            Change::AddRule(subject, ruling, at) => {
+                if *ruling == Ruling::Block {
+                    let (kind, value) = subject_key(subject);
+                    self.rules.remove((ruling_key(Ruling::Approve), kind, value.as_str()))?;
+                }
+                let (kind, value) = subject_key(subject);
+                self.rules.insert((ruling_key(*ruling), kind, value.as_str()), at.as_nanos())?;
+            }
+            Change::RemoveRule(subject, ruling) => {
+                let (kind, value) = subject_key(subject);
+                self.rules.remove((ruling_key(*ruling), kind, value.as_str()))?;
+            }
+            Change::AddApproval(key, row) => drop(self.approvals.insert(key.as_bytes(), row.to_bytes().as_slice())?),
+            Change::RemoveApproval(key) => drop(self.approvals.remove(key.as_bytes())?),
+            Change::AddConsumer(name, place) => {
+                if self.consumers.get(name.as_str())?.is_none() {
+                    let row = ConsumerRow { low_water: place.0, confirmed: Vec::new() };
+                    self.consumers.insert(name.as_str(), row.to_bytes().as_slice())?;
+                }
+            }
+            Change::RemoveConsumer(name) => {
+                self.consumers.remove(name.as_str())?;
+                self.forget_offers(name, u64::MAX)?;
+            }
+            Change::Offer(name, messages) => {
+                for seq in messages {
+                    let offered = self.offers.get((name.as_str(), seq.0))?.map_or(0, |count| count.value());
+                    self.offers.insert((name.as_str(), seq.0), offered.saturating_add(1))?;
+                }
+            }
+            Change::Confirm(name, messages) => self.confirm(name, messages)?,
+            Change::ConfirmUpTo(name, place) => self.confirm_up_to(name, *place)?,
+            Change::TrimChallenges(before) => {
+                let before = before.as_nanos();
+                self.challenges.retain(|_, at| at >= before)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        direction: Direction,
+        message: &Message,
+        peer: Option<PeerKey>,
+        state: State,
+        thread: Option<&ThreadRef>,
+    ) -> Result<Seq, StoreError> {
+        let seq = self.take_seq();
+        self.messages.insert(seq.0, MessageRow::new(direction, message, peer).to_bytes().as_slice())?;
+        self.states.insert(seq.0, StateRow::new(state, message.timestamp).to_bytes().as_slice())?;
+        let id = id_key(direction, &message.id);
+        if direction == Direction::Out || self.ids.get(&id)?.is_none() {
+            self.ids.insert(&id, seq.0)?;
+        }
+        if let Some(thread) = thread {
+            let key = (thread.id.as_str(), thread.principal.as_str());
+            let earlier = self.threads.get(key)?.map(|bytes| ThreadRow::from_bytes(bytes.value())).transpose()?;
+            let mut conversation = earlier.map_or_else(Conversation::default, |row| Conversation::resume(row.head()));
+            conversation.step(message.kind, message.timestamp);
+            let row = ThreadRow::new(conversation.head(), &thread.address);
+            self.threads.insert(key, row.to_bytes().as_slice())?;
+            self.thread_log.insert((thread.id.as_str(), seq.0), ())?;
+        }
+        Ok(seq)
+    }
+
+    fn settle(&mut self, lane: &str, seq: Seq, mut row: StateRow) -> Result<(), StoreError> {
+        let was_waiting = self.outbox.remove((lane, seq.0))?.is_some();
+        if !was_waiting {
+            return Ok(());
+        }
+        row.attempts = self.attempts(seq)? + u32::from(row.state == State::Delivered);
+        self.states.insert(seq.0, row.to_bytes().as_slice())?;
+        let message = match self.messages.get(seq.0)? {
+            Some(bytes) => MessageRow::from_bytes(bytes.value())?,
+            None => return Err(StoreError::Record { table: "messages" }),
+        };
+        let message = message.message()?;
+        self.event(&EventRow {
+            kind: format!("message.{}", row.state.as_str()),
+            subject: message.id.to_string(),
+            address: Some(message.to.wire()),
+            reason: row.reason,
+            timestamp: row.changed,
+        })
+    }
+
+    fn event(&mut self, event: &EventRow) -> Result<(), StoreError> {
+        let seq = self.take_seq();
+        self.events.insert(seq.0, event.to_bytes().as_slice())?;
+        Ok(())
+    }
+
+    fn attempts(&self, seq: Seq) -> Result<u32, StoreError> {
+        let row = self.states.get(seq.0)?;
+        row.map_or(Ok(0), |row| StateRow::from_bytes(row.value()).map(|row| row.attempts))
+    }
+
+    fn confirm(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {
+        let Some(mut row) = self.consumer(name)? else { return Ok(()) };
+        for seq in messages {
+            self.offers.remove((name, seq.0))?;
+            if seq.0 > row.low_water
+                && let Err(place) = row.confirmed.binary_search(&seq.0)
+            {
+                row.confirmed.insert(place, seq.0);
+            }
+        }
+        self.advance(&mut row)?;
+        self.consumers.insert(name, row.to_bytes().as_slice())?;
+        Ok(())
+    }
+
+    fn confirm_up_to(&mut self, name: &str, place: Seq) -> Result<(), StoreError> {
+        let Some(mut row) = self.consumer(name)? else { return Ok(()) };
+        row.low_water = row.low_water.max(place.0.min(self.next_seq.saturating_sub(1)));
+        row.confirmed.retain(|seq| *seq > row.low_water);
+        let low_water = row.low_water;
+        self.forget_offers(name, low_water)?;
+        self.advance(&mut row)?;
+        self.consumers.insert(name, row.to_bytes().as_slice())?;
+        Ok(())
+    }
+
+    /// Moves the low water over everything confirmed, skipping places that hold no incoming message.
+    fn advance(&mut self, row: &mut ConsumerRow) -> Result<(), StoreError> {
+        let mut done = 0;
+        for seq in &row.confirmed {
+            if self.has_incoming_between(row.low_water, *seq)? {
+                break;
+            }
+            row.low_water = *seq;
+            done += 1;
+        }
+        row.confirmed.drain(..done);
+        Ok(())
+    }
+
+    fn has_incoming_between(&self, after: u64, before: u64) -> Result<bool, StoreError> {
+        for entry in self.messages.range(after + 1..before)? {
+            let (_, bytes) = entry?;
+            if MessageRow::from_bytes(bytes.value())?.direction() == Direction::In {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn forget_offers(&mut self, name: &str, up_to: u64) -> Result<(), StoreError> {
+        let offered: Vec<u64> =
+            self.offers.range((name, 0)..=(name, up_to))?.map(|entry| entry.map(|(key, _)| key.value().1)).collect::<Result<_, _>>()?;
+        for seq in offered {
+            self.offers.remove((name, seq))?;
+        }
+        Ok(())
+    }
+
+    fn consumer(&self, name: &str) -> Result<Option<ConsumerRow>, StoreError> {
+        self.consumers.get(name)?.map(|row| ConsumerRow::from_bytes(row.value())).transpose()
+    }
+
+    fn take_seq(&mut self) -> Seq {
+        let seq = Seq(self.next_seq);
+        self.next_seq += 1;
+        seq
+    }
+}
+
+pub(crate) fn seen_key(sender: &PeerKey, id: &MessageId) -> [u8; 48] {
+    let mut key = [0; 48];
+    key[..32].copy_from_slice(sender.as_bytes());
+    key[32..].copy_from_slice(id.as_bytes());
+    key
+}
+
+pub(crate) fn id_key(direction: Direction, id: &MessageId) -> [u8; 17] {
+    let mut key = [0; 17];
+    key[0] = u8::from(direction == Direction::Out);
+    key[1..].copy_from_slice(id.as_bytes());
+    key
+}
+
+pub(crate) const fn ruling_key(ruling: Ruling) -> &'static str {
+    match ruling {
+        Ruling::Approve => "approve",
+        Ruling::Block => "block",
+    }
+}
+
+pub(crate) fn subject_key(subject: &Subject) -> (&'static str, String) {
+    match subject {
+        Subject::Key(key) => ("key", key.to_string()),
+        Subject::Address(pattern) => ("address", pattern.as_str().to_owned()),
+    }
+}

@@ -1,0 +1,272 @@
+//! What the store promises, one test per promise.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+use toq_protocol::address::Address;
+use toq_protocol::canonical::Json;
+use toq_protocol::envelope::Kind;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::{Message, MessageId};
+use toq_protocol::policy::{Ruling, Subject};
+use toq_protocol::time::Timestamp;
+use toq_store::batch::{Change, Guard, ThreadRef};
+use toq_store::record::{Direction, State};
+use toq_store::{Batch, HistoryQuery, Options, Outcome, Seq, Store, StoreError};
+
+const LANE: &str = "toq://127.0.0.1:9102/bob";
+
+fn message(number: u8) -> Message {
+    Message {
+        id: MessageId::from_random([number; 16]),
+        kind: Kind::MessageSend,
+        from: Address::parse("toq://127.0.0.1:9101/alice").expect("valid"),
+        to: Address::parse(LANE).expect("valid"),
+        thread_id: Some("t1".to_owned()),
+        reply_to: None,
+        content_type: None,
+        timestamp: at(i64::from(number)),
+        ttl: Some(Duration::from_secs(60)),
+        body: Json::parse(&format!(r#"{{"text":"{number}"}}"#)).ok(),
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_nanos(seconds * 1_000_000_000)
+}
+
+fn key(byte: u8) -> PeerKey {
+    PeerKey::from_bytes([byte; 32])
+}
+
+fn receive(number: u8) -> Batch {
+    let message = message(number);
+    let thread = ThreadRef { id: "t1".to_owned(), principal: key(1).to_string(), address: message.from.clone() };
+    let guard = Guard::Unseen(key(1), message.id);
+    Batch::guarded(guard, vec![Change::Receive { sender: key(1), message: Box::new(message), thread: Some(thread) }])
+}
+
+fn send(number: u8) -> Batch {
+    Batch::new(vec![Change::Send { lane: LANE.to_owned(), message: Box::new(message(number)), thread: None }])
+}
+
+fn settle(seq: Seq, state: State) -> Batch {
+    Batch::new(vec![Change::Settle { lane: LANE.to_owned(), messages: vec![seq], state, reason: None, at: at(9) }])
+}
+
+async fn commit(store: &Store, batch: Batch) -> Vec<Seq> {
+    match store.journal().commit(batch).await.expect("the disk is well") {
+        Outcome::Committed(seqs) => seqs,
+        Outcome::Duplicate { .. } => panic!("not a duplicate"),
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let waker = std::task::Waker::noop();
+    let mut context = std::task::Context::from_waker(waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::yield_now(),
+        }
+    }
+}
+
+fn on_disk() -> (TempDir, Store) {
+    let dir = TempDir::new().expect("a directory");
+    let store = Store::open(&dir.path().join("state.redb"), Options::default()).expect("opens");
+    (dir, store)
+}
+
+#[test]
+fn a_message_is_stored_once_however_often_it_comes() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        let first = commit(&store, receive(1)).await;
+
+        let again = store.journal().commit(receive(1)).await.expect("the disk is well");
+
+        assert_eq!(again, Outcome::Duplicate { messages: first.clone(), fingerprint: None });
+        assert_eq!(store.reader().messages_after(Seq(0), 10).expect("reads").len(), 1);
+    });
+}
+
+#[test]
+fn a_failed_guard_spoils_only_its_own_batch() {
+    let (_dir, store) = on_disk();
+    block_on(async {
+        commit(&store, receive(1)).await;
+        let (a, b, c) = (store.journal().commit(receive(2)), store.journal().commit(receive(1)), store.journal().commit(receive(3)));
+        let (a, b, c) = futures_join(a, b, c).await;
+
+        assert!(matches!(a, Ok(Outcome::Committed(_))));
+        assert!(matches!(b, Ok(Outcome::Duplicate { .. })));
+        assert!(matches!(c, Ok(Outcome::Committed(_))));
+    });
+}
+
+async fn futures_join<A: Future, B: Future, C: Future>(a: A, b: B, c: C) -> (A::Output, B::Output, C::Output) {
+    (a.await, b.await, c.await)
+}
+
+#[test]
+fn an_accepted_message_waits_in_its_lane_across_a_restart_until_it_is_settled() {
+    let (dir, store) = on_disk();
+    let seq = block_on(commit(&store, send(1)))[0];
+    drop(store);
+    let store = reopen(&dir);
+
+    let lane = store.reader().lane(LANE, Seq(0), 10).expect("reads");
+    assert_eq!(lane.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [seq]);
+    assert_eq!(lane[0].row.message().expect("a message"), message(1));
+    assert_eq!(store.reader().lanes().expect("reads"), [LANE]);
+
+    block_on(commit(&store, settle(seq, State::Delivered)));
+
+    assert_eq!(store.reader().waiting().expect("reads"), 0);
+    let entry = store.reader().entry(seq).expect("reads").expect("history stays");
+    assert_eq!((entry.state.state, entry.state.attempts), (State::Delivered, 1));
+    let events = store.reader().events_after(Seq(0), 10).expect("reads");
+    assert_eq!(events.iter().map(|(_, event)| event.kind.as_str()).collect::<Vec<_>>(), ["message.delivered"]);
+}
+
+fn reopen(dir: &TempDir) -> Store {
+    // The journal thread closes the file after its last handle is gone, a moment later.
+    loop {
+        match Store::open(&dir.path().join("state.redb"), Options::default()) {
+            Err(StoreError::AlreadyOpen(_)) => std::thread::yield_now(),
+            opened => return opened.expect("opens"),
+        }
+    }
+}
+
+#[test]
+fn a_final_state_never_changes() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        let seq = commit(&store, send(1)).await[0];
+        commit(&store, settle(seq, State::Withdrawn)).await;
+
+        commit(&store, settle(seq, State::Delivered)).await;
+
+        let entry = store.reader().entry(seq).expect("reads").expect("there");
+        assert_eq!(entry.state.state, State::Withdrawn);
+        assert_eq!(store.reader().events_after(Seq(0), 10).expect("reads").len(), 1);
+    });
+}
+
+#[test]
+fn an_idempotency_key_answers_with_the_first_messages() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        let request = |number| {
+            let remember = Change::Remember { key: "k".to_owned(), fingerprint: [7; 32], at: at(1) };
+            let mut changes = send(number).changes;
+            changes.push(remember);
+            Batch::guarded(Guard::FreshKey("k".to_owned()), changes)
+        };
+        let first = commit(&store, request(1)).await;
+
+        let again = store.journal().commit(request(2)).await.expect("the disk is well");
+
+        assert_eq!(again, Outcome::Duplicate { messages: first, fingerprint: Some([7; 32]) });
+        assert_eq!(store.reader().waiting().expect("reads"), 1);
+    });
+}
+
+#[test]
+fn a_confirmed_message_stays_confirmed_and_the_low_water_skips_what_is_not_offered() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        commit(&store, Batch::new(vec![Change::AddConsumer("c".to_owned(), Seq(0))])).await;
+        let first = commit(&store, receive(1)).await[0];
+        commit(&store, send(2)).await;
+        let third = commit(&store, receive(3)).await[0];
+        commit(&store, Batch::new(vec![Change::Offer("c".to_owned(), vec![first, third])])).await;
+
+        commit(&store, Batch::new(vec![Change::Confirm("c".to_owned(), vec![third])])).await;
+        let consumer = store.reader().consumer("c").expect("reads").expect("there");
+        assert_eq!((consumer.low_water, consumer.confirmed.as_slice()), (0, &[third.0][..]));
+
+        commit(&store, Batch::new(vec![Change::Confirm("c".to_owned(), vec![first])])).await;
+        let consumer = store.reader().consumer("c").expect("reads").expect("there");
+        assert_eq!((consumer.low_water, consumer.confirmed.len()), (third.0, 0));
+        assert_eq!(store.reader().offers("c", first).expect("reads"), 0);
+    });
+}
+
+#[test]
+fn rules_survive_and_a_block_takes_the_approval_away() {
+    let (dir, store) = on_disk();
+    let subject = Subject::Key(PeerKey::parse("ed25519:A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=").expect("a key"));
+    block_on(commit(&store, Batch::new(vec![Change::AddRule(subject.clone(), Ruling::Approve, at(1))])));
+    block_on(commit(&store, Batch::new(vec![Change::AddRule(subject.clone(), Ruling::Block, at(2))])));
+    drop(store);
+
+    assert_eq!(reopen(&dir).reader().rules().expect("reads"), [(subject, Ruling::Block)]);
+}
+
+#[test]
+fn a_challenge_is_fresh_once() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        let challenge = || Batch::guarded(Guard::FreshChallenge([1; 32]), vec![Change::Challenge([1; 32], at(1))]);
+        commit(&store, challenge()).await;
+
+        assert!(matches!(store.journal().commit(challenge()).await, Ok(Outcome::Duplicate { .. })));
+        commit(&store, Batch::new(vec![Change::TrimChallenges(at(2))])).await;
+        assert!(matches!(store.journal().commit(challenge()).await, Ok(Outcome::Committed(_))));
+    });
+}
+
+#[test]
+fn history_pages_backwards_and_reads_forwards() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        for number in 1..=5 {
+            commit(&store, receive(number)).await;
+            commit(&store, send(number + 100)).await;
+        }
+        let incoming = |row: &toq_store::record::MessageRow| row.direction() == Direction::In;
+        let page = |before| store.reader().history(&HistoryQuery { limit: 2, before, accepts: &incoming }).expect("reads");
+        let ids = |page: &toq_store::HistoryPage| page.entries.iter().map(|entry| entry.row.id()).collect::<Vec<_>>();
+
+        let newest = page(None);
+        let older = page(newest.older);
+
+        assert_eq!(ids(&newest), [message(4).id, message(5).id]);
+        assert_eq!(ids(&older), [message(2).id, message(3).id]);
+    });
+}
+
+#[test]
+fn a_time_finds_its_place_in_the_log() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        let mut seqs = Vec::new();
+        for number in 1..=9 {
+            seqs.push(commit(&store, receive(number)).await[0]);
+        }
+
+        let place = store.reader().place_before(at(4)).expect("reads");
+
+        let next = store.reader().messages_after(place, 1).expect("reads");
+        assert_eq!(next[0].0, seqs[3]);
+        assert_eq!(store.reader().place_before(at(100)).expect("reads"), seqs[8]);
+        assert_eq!(store.reader().place_before(at(0)).expect("reads"), Seq(0));
+    });
+}
+
+#[test]
+fn a_second_open_is_refused_and_damage_is_named() {
+    let (dir, store) = on_disk();
+    let path = dir.path().join("state.redb");
+    assert!(matches!(Store::open(&path, Options::default()), Err(StoreError::AlreadyOpen(_))));
+    drop(store);
+
+    let damaged = dir.path().join("damaged.redb");
+    std::fs::write(&damaged, vec![0xAB; 8192]).expect("writes");
+    let error = Store::open(&damaged, Options::default()).expect_err("damaged");
+    assert!(error.to_string().contains("damaged.redb"), "{error}");
+}

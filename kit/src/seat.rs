@@ -1,0 +1,27 @@
+//! Where actors run.
+
+use actix::{Actor, Addr, Context};
+use actix_rt::ArbiterHandle;
+
+/// A place to run actors: an arbiter of a real system, or the caller's own local task set, which is how
+/// tests and simulations run the same actors without threads.
+#[derive(Clone, Debug)]
+pub enum Seat {
+    /// This arbiter.
+    Arbiter(ArbiterHandle),
+    /// Wherever the caller runs.
+    Here,
+}
+
+impl Seat {
+    /// Starts an actor on this seat.
+    pub fn start<A>(&self, make: impl FnOnce(&mut Context<A>) -> A + Send + 'static) -> Addr<A>
+    where
+        A: Actor<Context = Context<A>>,
+    {
+        match self {
+            Seat::Arbiter(arbiter) => A::start_in_arbiter(arbiter, make),
+            Seat::Here => A::create(make),
+        }
+    }
+}

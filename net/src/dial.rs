@@ -1,0 +1,67 @@
+//! Dialling another agent.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::listen::tune;
+use crate::tls::server_name;
+
+/// How long each step may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Name lookup and TCP.
+    pub connect: Duration,
+    /// TLS.
+    pub tls: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), tls: Duration::from_secs(5) }
+    }
+}
+
+/// Why an agent could not be dialled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// Nothing listens there, or the way is blocked.
+    #[error("cannot connect to {host}:{port}: {source}")]
+    Connect {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It does not speak TLS as we do.
+    #[error("TLS with {host}:{port} failed: {source}")]
+    Tls {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// Opens a TLS connection to `host` at `port`.
+///
+/// # Errors
+/// [`DialError`] says which step failed.
+pub async fn dial(connector: &TlsConnector, host: &str, port: u16, patience: Patience) -> Result<TlsStream<TcpStream>, DialError> {
+    let connect_error = |source| DialError::Connect { host: host.to_owned(), port, source };
+    let connecting = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    let stream = tokio::time::timeout(patience.connect, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let stream = stream.map_err(connect_error)?;
+    tune(&stream);
+    let shaking = connector.connect(server_name(), stream);
+    let shaken = tokio::time::timeout(patience.tls, shaking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    shaken.map_err(|source| DialError::Tls { host: host.to_owned(), port, source })
+}

@@ -1,0 +1,25 @@
+//! Doors to the outside: TLS for toq connections, listening and dialling, and who is on the other end of
+//! a loopback socket.
+//!
+//! - [`tls`]: TLS 1.3 only, on ring. Certificates carry a key exchange and nothing else; who a peer is, is
+//!   proven inside by its Ed25519 key.
+//! - [`listen`], [`dial`]: sockets, each step with a deadline of its own.
+//! - [`local_user`]: which user owns the other end of a loopback connection.
+//!
+//! What this room is not: it knows no actors, keeps no state between calls, and decides nothing about
+//! retries.
+
+pub mod dial;
+pub mod listen;
+pub mod local_user;
+pub mod tls;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A byte stream between two agents: TLS over TCP, or memory between two workspaces of one process.
+pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io for T {}
+
+/// Any byte stream.
+pub type BoxedIo = Box<dyn Io>;

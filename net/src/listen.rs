@@ -1,0 +1,79 @@
+//! Listening sockets, and the first look at what they accept.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+/// The first byte of a TLS record that carries a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How many accepted connections the kernel may hold for us.
+const BACKLOG: i32 = 1024;
+
+/// What a new connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// TLS: a peer.
+    Tls,
+    /// Anything else: plain HTTP.
+    Plain,
+}
+
+/// Binds a listener that lets a restarted daemon have its port back at once.
+///
+/// # Errors
+/// The system's, above all a port that is taken.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Looks at the first byte of a connection without taking it.
+///
+/// # Errors
+/// `TimedOut` where none comes in time, `UnexpectedEof` where the peer closes instead.
+pub async fn language(stream: &TcpStream, patience: Duration) -> io::Result<Language> {
+    let mut first = [0];
+    match tokio::time::timeout(patience, stream.peek(&mut first)).await {
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(Ok(_)) if first[0] == TLS_HANDSHAKE => Ok(Language::Tls),
+        Ok(Ok(_)) => Ok(Language::Plain),
+    }
+}
+
+/// Sets what every connection wants: no delay for small frames, and an end for peers that vanished
+/// without a word.
+pub fn tune(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+    let tuned = stream.set_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
+    let tuned = tuned.and_then(|()| socket.set_tcp_user_timeout(Some(Duration::from_secs(30))));
+    if let Err(error) = tuned {
+        tracing::debug!(%error, "a socket option could not be set");
+    }
+}
+
+/// True where an `accept` failed for want of something that may come back, such as descriptors, or because
+/// the one connection was given up. No such error may end a listener.
+#[must_use]
+pub fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let passing = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::CONNABORTED, Errno::INTR, Errno::AGAIN, Errno::PROTO];
+    error.raw_os_error().is_some_and(|code| passing.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// The source of a connection, an IPv4 address in IPv6 clothes undressed.
+#[must_use]
+pub const fn source(address: SocketAddr) -> IpAddr {
+    address.ip().to_canonical()
+}

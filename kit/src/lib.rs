@@ -33,4 +33,4 @@ pub use credit::{Credit, Permit};
 pub use drain::{Drain, drain};
 pub use lifeline::{Exited, How, Lifeline};
 pub use roster::{Child, Fate, Roster};
-pub use seat::Seat;
+pub use seat::{Seat, spawn};

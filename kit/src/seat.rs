@@ -25,3 +25,12 @@ impl Seat {
         }
     }
 }
+
+/// Runs a future beside the actors of the calling seat. Its owner keeps the handle and aborts it, or gives
+/// it a deadline; a panic in it ends nothing else.
+pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    actix_rt::spawn(future)
+}

@@ -17,9 +17,9 @@ pub mod tls;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A byte stream between two agents: TLS over TCP, or memory between two workspaces of one process.
-pub trait Io: AsyncRead + AsyncWrite + Unpin + 'static {}
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + 'static> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// Any byte stream.
 pub type BoxedIo = Box<dyn Io>;

@@ -1,0 +1,370 @@
+//! Input → session → effects.
+
+use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
+use toq_kit::{Drain, fault};
+use toq_net::BoxedIo;
+use toq_net::dial::dial;
+use toq_protocol::address::Address;
+use toq_protocol::envelope::Envelope;
+use toq_protocol::message::MessageId;
+use toq_protocol::reason::Reason;
+use toq_protocol::session::{Admission, Effect, End, Outgoing as Send, Session};
+
+use super::socket::{ReadHalf, read};
+use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
+use crate::describe::{Describe, Description};
+use crate::home::Counters;
+use crate::workspace::{Authenticated, Deliver, Stored};
+
+type Ctx = Context<Connection>;
+
+impl Connection {
+    pub(super) fn accept(&mut self, link: Link, ctx: &mut Ctx) {
+        self.remote = link.remote;
+        let now = self.home.now();
+        let local = self.home.local.clone();
+        let (session, first) = Session::accept(local, link.greeted, &link.local_host, self.home.entropy(), now);
+        self.open(session, link.io, &first, ctx);
+    }
+
+    pub(super) fn dial(&mut self, target: Address, ctx: &mut Ctx) {
+        self.remote = target.wire();
+        let home = self.home.clone();
+        let dialing = async move {
+            let dialed = dial(&home.connector, target.host(), target.port(), home.patience()).await;
+            (target, dialed)
+        };
+        ctx.spawn(dialing.into_actor(self).map(|(target, dialed), act, ctx| match dialed {
+            Ok(stream) => {
+                let (session, first) = Session::dial(act.home.local.clone(), &target, act.home.entropy(), act.home.now());
+                act.open(session, Box::new(stream), &first, ctx);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "dialling failed");
+                act.tell(LinkNews::Closed(unreachable(&target, &error)));
+                act.lifeline.finish();
+                ctx.stop();
+            }
+        }));
+    }
+
+    fn open(&mut self, session: Session, io: BoxedIo, first: &[u8], ctx: &mut Ctx) {
+        self.session = Some(session);
+        let (reader, writer) = tokio::io::split(io);
+        let writing = self.outgoing.clone().run(writer);
+        ctx.spawn(writing.into_actor(self).map(|result, act, ctx| {
+            if let Err(error) = result {
+                tracing::debug!(peer = %act.remote, %error, "writing to a peer failed");
+                act.tell(LinkNews::Closed(format!("the connection broke: {error}")));
+            }
+            act.lifeline.finish();
+            ctx.stop();
+        }));
+        self.reader = Some(reader);
+        self.write(first, ctx);
+        self.arm(ctx);
+        self.pull(ctx);
+    }
+
+    /// Handles every frame that has arrived, then reads on; stops at the window and while judged.
+    fn pull(&mut self, ctx: &mut Ctx) {
+        let mut received = Vec::new();
+        loop {
+            if self.is_judging || self.in_flight() + received.len() >= self.window() {
+                self.is_stalled = !self.is_judging;
+                break;
+            }
+            let now = self.home.now();
+            let Some(effects) = self.session.as_mut().and_then(|session| session.next(now)) else {
+                self.is_stalled = false;
+                break;
+            };
+            self.perform(effects, &mut received, ctx);
+        }
+        self.hand_over(received, ctx);
+        if self.is_stalled || self.is_judging {
+            return;
+        }
+        let Some(reader) = self.reader.take() else { return };
+        ctx.spawn(read(reader).into_actor(self).map(|(reader, result), act, ctx| act.have_read(reader, result, ctx)));
+    }
+
+    fn have_read(&mut self, reader: ReadHalf, result: std::io::Result<Vec<u8>>, ctx: &mut Ctx) {
+        match result {
+            Ok(bytes) if !bytes.is_empty() => {
+                self.reader = Some(reader);
+                if let Some(session) = self.session.as_mut() {
+                    session.push(&bytes);
+                }
+                self.pull(ctx);
+            }
+            // A bare end of file is how published peers close.
+            Ok(_) | Err(_) => {
+                let effects = self.session.as_mut().map(Session::eof).unwrap_or_default();
+                self.perform(effects, &mut Vec::new(), ctx);
+            }
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>, received: &mut Vec<Envelope>, ctx: &mut Ctx) {
+        for effect in effects {
+            match effect {
+                Effect::Write(bytes) => self.write(&bytes, ctx),
+                Effect::Authenticated => self.be_judged(ctx),
+                Effect::Opened(card) => {
+                    tracing::debug!(peer = %self.remote, name = %card.name.escape_debug(), "session is open");
+                    self.tell(LinkNews::Opened);
+                }
+                Effect::Received(envelope) => received.push(*envelope),
+                Effect::Rejected(id, reason) => {
+                    Counters::count(&self.home.counters.refused);
+                    tracing::warn!(peer = %self.remote, %id, %reason, "a message was refused");
+                }
+                Effect::Acked(ids) => {
+                    self.messages += ids.len() as u64;
+                    self.tell(LinkNews::Acked(ids));
+                }
+                Effect::Refused(id, reason, text) => self.tell(LinkNews::Refused(id, reason, text)),
+                Effect::Slow(pause) => self.tell(LinkNews::Slow(pause)),
+                Effect::End(end) => self.end(&end),
+            }
+        }
+    }
+
+    fn end(&mut self, end: &End) {
+        if !matches!(end, End::Left(_) | End::PeerLeft(_)) {
+            Counters::count(&self.home.counters.refused);
+        }
+        tracing::debug!(peer = %self.remote, %end, "session ended");
+        self.tell(LinkNews::Closed(why(end)));
+        self.reader = None;
+        self.outgoing.close();
+    }
+
+    fn be_judged(&mut self, ctx: &mut Ctx) {
+        let Some(peer) = self.session.as_ref().and_then(Session::peer).cloned() else { return };
+        self.is_judging = true;
+        let asked = self.workspace.send(Authenticated { credentials: peer, connection: *self.lifeline.key() });
+        ctx.spawn(asked.into_actor(self).map(|admission, act, ctx| {
+            act.is_judging = false;
+            let admission = admission.unwrap_or(Admission::Refuse);
+            let now = act.home.now();
+            let effects = act.session.as_mut().map(|session| session.admit(admission, now)).unwrap_or_default();
+            act.perform(effects, &mut Vec::new(), ctx);
+            act.arm(ctx);
+            act.pull(ctx);
+        }));
+    }
+
+    /// Gives received messages to the workspace; the answer comes when they are committed.
+    fn hand_over(&mut self, envelopes: Vec<Envelope>, ctx: &mut Ctx) {
+        let Some(peer) = self.session.as_ref().and_then(Session::peer) else { return };
+        if envelopes.is_empty() {
+            return;
+        }
+        let (key, address) = (peer.key, peer.address.clone());
+        let number = self.next_flight;
+        self.next_flight += 1;
+        let messages = envelopes.iter().map(|envelope| (envelope.id, envelope.sequence)).collect();
+        self.in_flight.push_back(Flight { number, messages, outcome: None });
+        if fault::is_broken("ack-before-commit") {
+            let flight = self.in_flight.back().map(|flight| flight.messages.clone()).unwrap_or_default();
+            let now = self.home.now();
+            for (id, _) in flight {
+                let ack = self.session.as_mut().map(|session| session.ack(id, now)).unwrap_or_default();
+                self.write(&ack, ctx);
+            }
+        }
+        let deliver = Deliver { peer: key, address, envelopes };
+        ctx.spawn(self.workspace.send(deliver).into_actor(self).map(move |outcome, act, ctx| act.have_stored(number, outcome, ctx)));
+    }
+
+    fn have_stored(&mut self, number: u64, outcome: Result<Vec<Stored>, actix::MailboxError>, ctx: &mut Ctx) {
+        let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.number == number) else { return };
+        let gone = || vec![Stored::Refused(Reason::AgentUnavailable); flight.messages.len()];
+        flight.outcome = Some(outcome.unwrap_or_else(|_| gone()));
+        self.answer(ctx);
+        self.pull(ctx);
+    }
+
+    /// Acknowledges, in the order of arrival, everything whose commit has answered.
+    fn answer(&mut self, ctx: &mut Ctx) {
+        let mut last_good = None;
+        while let Some(flight) = self.in_flight.pop_front_if(|flight| flight.outcome.is_some()) {
+            for ((id, sequence), stored) in flight.messages.into_iter().zip(flight.outcome.unwrap_or_default()) {
+                self.messages += 1;
+                match stored {
+                    Stored::Committed => last_good = self.acknowledge(last_good, id, sequence, ctx),
+                    Stored::Refused(reason) => self.refuse(id, reason, ctx),
+                }
+            }
+        }
+        if let Some((id, sequence)) = last_good {
+            let now = self.home.now();
+            let ack = self.session.as_mut().map(|session| session.ack_up_to(id, sequence, now)).unwrap_or_default();
+            self.write(&ack, ctx);
+        }
+        fault::crash_point("after-ack-write");
+    }
+
+    fn acknowledge(&mut self, last: Option<(MessageId, u64)>, id: MessageId, sequence: u64, ctx: &mut Ctx) -> Option<(MessageId, u64)> {
+        let now = self.home.now();
+        let session = self.session.as_mut()?;
+        if session.has_cumulative_acks() {
+            return Some((id, sequence));
+        }
+        if !session.is_open() {
+            return last;
+        }
+        let ack = session.ack(id, now);
+        self.write(&ack, ctx);
+        last
+    }
+
+    fn refuse(&mut self, id: MessageId, reason: Reason, ctx: &mut Ctx) {
+        tracing::warn!(peer = %self.remote, %id, %reason, "a message was not taken");
+        let now = self.home.now();
+        let effects = self.session.as_mut().map(|session| session.refuse(id, reason, now)).unwrap_or_default();
+        self.perform(effects, &mut Vec::new(), ctx);
+    }
+
+    fn write(&mut self, bytes: &[u8], ctx: &mut Ctx) {
+        if !self.outgoing.push(bytes) {
+            tracing::warn!(peer = %self.remote, "the peer reads too slowly; the connection is closed");
+            self.tell(LinkNews::Closed("the peer reads too slowly".to_owned()));
+            self.lifeline.finish();
+            ctx.stop();
+        }
+    }
+
+    fn arm(&mut self, ctx: &mut Ctx) {
+        let Some(session) = &self.session else { return };
+        let wait = session.deadline().saturating_sub(self.home.clock.monotonic()).max(std::time::Duration::from_millis(10));
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = Some(ctx.run_later(wait, |act, ctx| {
+            act.timer = None;
+            let now = act.home.now();
+            let effects = act.session.as_mut().map(|session| session.tick(now)).unwrap_or_default();
+            act.perform(effects, &mut Vec::new(), ctx);
+            act.arm(ctx);
+        }));
+    }
+
+    fn tell(&self, news: LinkNews) {
+        if let Some((attempt, events)) = &self.events {
+            events.do_send(LinkEvent { attempt: *attempt, news });
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.in_flight.iter().map(|flight| flight.messages.len()).sum()
+    }
+
+    fn window(&self) -> usize {
+        self.home.config.delivery.window as usize
+    }
+}
+
+/// What a caller is told about an end, in words that do not tell more than the peer did.
+fn why(end: &End) -> String {
+    match end {
+        End::Refused(Reason::Blocked) => "the remote agent closed the connection without a word; it may block this agent".to_owned(),
+        End::Handshake(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn unreachable(target: &Address, error: &toq_net::dial::DialError) -> String {
+    match error {
+        toq_net::dial::DialError::Connect { source, .. } if source.kind() == std::io::ErrorKind::ConnectionRefused => {
+            format!("no agent running at {}", target.written())
+        }
+        other => other.to_string(),
+    }
+}
+
+impl Handler<Write> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, write: Write, ctx: &mut Ctx) {
+        let now = self.home.now();
+        let Some(session) = self.session.as_mut().filter(|session| session.is_open()) else { return };
+        fault::crash_point("before-frame-write");
+        let (id, frame) = match &write {
+            Write::Message(message) => (message.id, session.send(Send::Message(message), now)),
+            Write::Chunk { id, to, thread_id, body } => (*id, session.send(Send::Chunk { id: *id, to, thread_id, body }, now)),
+        };
+        match frame {
+            Ok(frame) => {
+                self.write(&frame, ctx);
+                fault::crash_point("after-frame-write");
+            }
+            Err(error) => self.tell(LinkNews::Refused(id, Reason::MessageTooLarge, error.to_string())),
+        }
+    }
+}
+
+impl Handler<Goodbye> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, goodbye: Goodbye, ctx: &mut Ctx) {
+        let now = self.home.now();
+        match self.session.as_mut() {
+            Some(session) => {
+                let effects = session.goodbye(goodbye.0, now);
+                self.perform(effects, &mut Vec::new(), ctx);
+            }
+            None => {
+                self.lifeline.finish();
+                ctx.stop();
+            }
+        }
+    }
+}
+
+impl Handler<Drain> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Ctx) {
+        self.handle(Goodbye("shutting down"), ctx);
+    }
+}
+
+impl Handler<View> for Connection {
+    type Result = Option<ConnectionView>;
+
+    fn handle(&mut self, _: View, _: &mut Ctx) -> Self::Result {
+        let session = self.session.as_ref().filter(|session| session.is_open())?;
+        let peer = session.peer()?;
+        Some(ConnectionView {
+            session_id: peer.session_id.clone().unwrap_or_else(|| format!("conn-{}", self.lifeline.key().0)),
+            peer_address: peer.address.wire(),
+            peer_key: peer.key,
+            connected_at: self.connected_at,
+            messages: self.messages,
+            is_incoming: self.events.is_none(),
+        })
+    }
+}
+
+impl Handler<Describe> for Connection {
+    type Result = Description;
+
+    fn handle(&mut self, _: Describe, _: &mut Ctx) -> Description {
+        let unacked = self.session.as_ref().map_or(0, Session::unacked);
+        let peer = self.session.as_ref().and_then(Session::peer).map_or_else(String::new, |peer| peer.key.short());
+        Description::leaf(
+            "connection",
+            self.lifeline.key().0.to_string(),
+            vec![
+                ("direction", if self.events.is_none() { "in" } else { "out" }.to_owned()),
+                ("remote", self.remote.clone()),
+                ("peer", peer),
+                ("uncommitted", self.in_flight().to_string()),
+                ("unacknowledged", unacked.to_string()),
+            ],
+        )
+    }
+}

@@ -1,0 +1,50 @@
+//! Asking who answers at an address: a handshake and nothing more.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use toq_net::dial::dial;
+use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
+use toq_protocol::session::{Effect, Session};
+
+use crate::home::Home;
+
+/// Who answered.
+#[derive(Clone, Debug)]
+pub struct Pinged {
+    /// The key that it showed.
+    pub key: PeerKey,
+    /// The address that it claims.
+    pub address: Address,
+}
+
+/// Dials `target` and reads its handshake.
+///
+/// # Errors
+/// The reason in words: nothing listens, TLS failed, the name is unknown there, no answer in time.
+pub async fn ping(home: Arc<Home>, target: Address) -> Result<Pinged, String> {
+    let patience = home.config.handshake_timeout;
+    let mut stream = dial(&home.connector, target.host(), target.port(), home.patience()).await.map_err(|error| error.to_string())?;
+    let (mut session, first) = Session::dial(home.local.clone(), &target, home.entropy(), home.now());
+    let shaking = async {
+        stream.write_all(&first).await.map_err(|error| error.to_string())?;
+        stream.flush().await.map_err(|error| error.to_string())?;
+        let mut buffer = vec![0; 4096];
+        loop {
+            let read = stream.read(&mut buffer).await.map_err(|error| error.to_string())?;
+            if read == 0 {
+                return Err("the agent closed the connection during the handshake".to_owned());
+            }
+            session.push(buffer.get(..read).unwrap_or_default());
+            let Some(effects) = session.next(home.now()) else { continue };
+            if let Some(Effect::End(end)) = effects.into_iter().find(|effect| matches!(effect, Effect::End(_))) {
+                return Err(end.to_string());
+            }
+            if let Some(peer) = session.peer() {
+                return Ok(Pinged { key: peer.key, address: peer.address.clone() });
+            }
+        }
+    };
+    tokio::time::timeout(patience, shaking).await.unwrap_or_else(|_| Err("no answer within the handshake's time".to_owned()))
+}

@@ -1,0 +1,188 @@
+//! What all actors of one workspace share and none of them changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio_rustls::TlsConnector;
+use toq_config::{ConnectionMode, WorkspaceConfig};
+use toq_kit::{Clock, fault};
+use toq_net::dial::Patience;
+use toq_protocol::card::Card;
+use toq_protocol::delivery::Schedule;
+use toq_protocol::key::Identity;
+use toq_protocol::policy::Mode;
+use toq_protocol::session::{Deadlines, Entropy, Local, Locality};
+use toq_protocol::time::{Now, Timestamp};
+use toq_store::Store;
+
+use crate::live::{BEHIND, LiveChunk};
+
+/// What a workspace is made of.
+pub struct Seed {
+    /// Its name among the workspaces of this process.
+    pub id: String,
+    /// Its configuration.
+    pub config: Arc<WorkspaceConfig>,
+    /// Its key.
+    pub identity: Identity,
+    /// Its open store.
+    pub store: Store,
+    /// The port that peers really reach.
+    pub port: u16,
+    /// How it dials.
+    pub connector: TlsConnector,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+/// What happened since the start, counted.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Messages that came in and were stored.
+    pub messages_in: AtomicU64,
+    /// Messages that were accepted to be sent.
+    pub messages_out: AtomicU64,
+    /// Messages that came in again and were acknowledged again.
+    pub duplicates: AtomicU64,
+    /// Messages and sessions that were refused.
+    pub refused: AtomicU64,
+    /// Commits that failed.
+    pub failed_commits: AtomicU64,
+    /// Actors that panicked.
+    pub panics: AtomicU64,
+}
+
+impl Counters {
+    /// Adds one.
+    pub fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Reads one.
+    #[must_use]
+    pub fn read(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+}
+
+/// The surroundings of a workspace's actors.
+pub struct Home {
+    /// Its name among the workspaces of this process.
+    pub id: String,
+    /// Its configuration.
+    pub config: Arc<WorkspaceConfig>,
+    /// Who it is in sessions.
+    pub local: Arc<Local>,
+    /// Its open store.
+    pub store: Store,
+    /// How it dials.
+    pub connector: TlsConnector,
+    /// Its clock.
+    pub clock: Clock,
+    /// Chunks as they come.
+    pub live: broadcast::Sender<Arc<LiveChunk>>,
+    /// What happened since the start.
+    pub counters: Counters,
+}
+
+impl Home {
+    /// Furnishes a workspace.
+    #[must_use]
+    pub fn new(seed: Seed) -> Arc<Self> {
+        let config = seed.config;
+        let address = config.address(seed.port);
+        let hosts = std::iter::once(config.host.as_str()).chain(config.aliases.iter().map(|alias| alias.host())).chain([address.host()]);
+        let ports = config.aliases.iter().map(|alias| alias.port()).chain([seed.port, address.port()]);
+        let mut locality = Locality::new(config.agent_name.clone(), hosts, ports);
+        if fault::is_broken("no-to-check") {
+            locality = locality.unchecked();
+        }
+        let card = Card {
+            name: config.agent_name.to_string(),
+            description: None,
+            public_key: seed.identity.public().to_string(),
+            protocol_version: toq_protocol::envelope::VERSION.to_owned(),
+            capabilities: Vec::new(),
+            accept_files: false,
+            max_file_size: None,
+            max_message_size: u64::try_from(config.max_message_size).ok(),
+            connection_mode: Some(config.connection_mode.as_str().to_owned()),
+        };
+        let deadlines = Deadlines {
+            handshake: config.handshake_timeout,
+            negotiation: config.negotiation_timeout,
+            heartbeat: config.heartbeat_interval,
+            silence: config.heartbeat_timeout,
+        };
+        let local = Arc::new(Local { identity: seed.identity, address, locality, card, deadlines });
+        let (live, _) = broadcast::channel(BEHIND);
+        Arc::new(Self {
+            id: seed.id,
+            config,
+            local,
+            store: seed.store,
+            connector: seed.connector,
+            clock: seed.clock,
+            live,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Both clocks now.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now { wall: self.wall(), monotonic: self.clock.monotonic() }
+    }
+
+    /// The wall clock now.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        Timestamp::from_nanos(self.clock.wall_nanos())
+    }
+
+    /// The mode in the configuration.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match self.config.connection_mode {
+            ConnectionMode::Open => Mode::Open,
+            ConnectionMode::Allowlist => Mode::Allowlist,
+            _ => Mode::Approval,
+        }
+    }
+
+    /// How deliveries are spaced.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        let delivery = &self.config.delivery;
+        Schedule { initial: delivery.retry_initial, max: delivery.retry_max, max_attempts: delivery.max_attempts }
+    }
+
+    /// How long dialling may take.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        Patience { connect: Duration::from_secs(5), tls: self.config.handshake_timeout }
+    }
+
+    /// Random bytes.
+    ///
+    /// The system's source is read without blocking once it is seeded, which it is long before a daemon
+    /// starts; a system without one cannot run this program safely.
+    #[must_use]
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        toq_vault::random().expect("the operating system gives random bytes")
+    }
+
+    /// A random number, for jitter.
+    #[must_use]
+    pub fn jitter(&self) -> u64 {
+        u64::from_ne_bytes(self.random())
+    }
+
+    /// The random bytes of a session.
+    #[must_use]
+    pub fn entropy(&self) -> Entropy {
+        Entropy { challenge: self.random(), ids: self.random() }
+    }
+}

@@ -1,0 +1,356 @@
+//! Lane rows → window → settled.
+
+use std::time::Duration;
+
+use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
+use toq_kit::{Drain, fault};
+use toq_protocol::delivery::{Fate, Next, Waiting, fate, is_expired};
+use toq_protocol::message::MessageId;
+use toq_protocol::reason::Reason;
+use toq_store::batch::Change;
+use toq_store::record::State;
+use toq_store::{Batch, Seq};
+
+use super::{Await, Express, Linked, Nudge, Outbox, Settled, Urgent};
+use crate::connection::{Goodbye, LinkEvent, LinkNews, Write};
+use crate::describe::{Describe, Description};
+use crate::home::Counters;
+use crate::workspace::{Dial, OutboxIdle};
+
+/// How long an idle lane keeps its connection and its actor.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How many rows of a lane get a note about a failed attempt: those that a reader is likely to ask about.
+const NOTED: usize = 32;
+
+/// How long to wait after a failed commit before the lane is read again.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+type Ctx = Context<Outbox>;
+
+impl Outbox {
+    /// Does whatever can be done now.
+    fn work(&mut self, ctx: &mut Ctx) {
+        self.load();
+        self.expire(ctx);
+        let now = self.home.clock.monotonic();
+        match self.delivery.next(self.waiting(), now) {
+            Next::Dial => self.dial(ctx),
+            Next::Write => self.write_out(),
+            Next::At(until) => self.wake_in(until.saturating_sub(now), ctx),
+            Next::Rest if self.is_idle() => self.wake_in(IDLE, ctx),
+            Next::Rest => {}
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        let is_urgent = !self.express.is_empty() || self.queue.iter().any(|(seq, _)| self.waiters.contains_key(seq));
+        match (is_urgent, self.queue.is_empty()) {
+            (true, _) => Waiting::Urgent,
+            (false, false) => Waiting::Messages,
+            (false, true) => Waiting::Nothing,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+            && self.flying.is_empty()
+            && self.settling.is_empty()
+            && self.express.is_empty()
+            && self.express_flying.is_empty()
+    }
+
+    /// Reads rows while there is room in the window.
+    fn load(&mut self) {
+        let window = self.home.config.delivery.window as usize;
+        let room = window.saturating_sub(self.queue.len() + self.flying.len());
+        if room == 0 || self.is_lane_read {
+            return;
+        }
+        let rows = match self.home.store.reader().lane(&self.lane.0, self.cursor, room) {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(lane = %self.lane.0, %error, "a lane cannot be read");
+                return;
+            }
+        };
+        self.is_lane_read = rows.len() < room;
+        for entry in rows {
+            self.cursor = entry.seq;
+            if self.settling.contains(&entry.seq) {
+                continue;
+            }
+            match entry.row.message() {
+                Ok(message) => self.queue.push_back((entry.seq, message)),
+                Err(error) => tracing::error!(lane = %self.lane.0, seq = %entry.seq, %error, "a row cannot be read"),
+            }
+        }
+    }
+
+    fn expire(&mut self, ctx: &mut Ctx) {
+        let now = self.home.wall();
+        let expired: Vec<Seq> =
+            self.queue.iter().filter(|(_, message)| is_expired(message.timestamp, message.ttl, now)).map(|(seq, _)| *seq).collect();
+        self.settle(expired, State::Expired, Some("its lifetime ended before the peer took it".to_owned()), ctx);
+    }
+
+    fn dial(&mut self, ctx: &mut Ctx) {
+        self.attempt += 1;
+        let dial = Dial { target: self.address.clone(), attempt: self.attempt, events: ctx.address().recipient(), outbox: ctx.address() };
+        self.workspace.do_send(dial);
+    }
+
+    fn write_out(&mut self) {
+        let Some(connection) = self.connection.clone().filter(|_| self.is_open) else { return };
+        while let Some(express) = self.express.pop_front() {
+            let (id, write) = match express.urgent {
+                Urgent::Connect => {
+                    drop(express.tell.send(Ok(())));
+                    continue;
+                }
+                Urgent::Chunk { id, thread_id, body } => (id, Write::Chunk { id, to: self.address.clone(), thread_id, body }),
+                Urgent::End(message) => (message.id, Write::Message(message)),
+            };
+            self.express_flying.insert(id, express.tell);
+            connection.do_send(write);
+        }
+        while let Some((seq, message)) = self.queue.pop_front() {
+            self.flying.insert(message.id, seq);
+            self.written.insert(seq);
+            connection.do_send(Write::Message(Box::new(message)));
+        }
+    }
+
+    /// The attempt failed or the connection is lost: everything is read again later.
+    fn lost(&mut self, why: &str, ctx: &mut Ctx) {
+        self.connection = None;
+        self.is_open = false;
+        self.last_error = Some(why.to_owned());
+        for (_, tell) in self.express_flying.drain() {
+            drop(tell.send(Err(why.to_owned())));
+        }
+        for express in self.express.drain(..) {
+            drop(express.tell.send(Err(why.to_owned())));
+        }
+        self.withdraw_awaited(why, ctx);
+        if self.queue.is_empty() && self.flying.is_empty() {
+            self.delivery.closed();
+            self.reread();
+            return self.work(ctx);
+        }
+        let now = self.home.now();
+        let until = self.delivery.failed(now.monotonic, self.home.jitter());
+        let mut tried: Vec<Seq> = self.flying.values().copied().chain(self.queue.iter().map(|(seq, _)| *seq)).collect();
+        tried.sort_unstable();
+        tried.truncate(NOTED);
+        let next_attempt = now.wall.plus(until.saturating_sub(now.monotonic));
+        let note = Change::Attempted { messages: tried.clone(), reason: why.to_owned(), next_attempt, at: now.wall };
+        let journal = self.home.store.journal().clone();
+        ctx.spawn(async move { journal.commit(Batch::new(vec![note])).await }.into_actor(self).map(|result, act, _| {
+            if let Err(error) = result {
+                tracing::warn!(lane = %act.lane.0, %error, "a failed attempt could not be noted");
+            }
+        }));
+        if self.delivery.is_exhausted(self.delivery.failures()) {
+            self.settle(tried, State::DeadLetter, Some(why.to_owned()), ctx);
+        }
+        self.reread();
+        self.work(ctx);
+    }
+
+    /// Takes back what a caller waits for and the peer has certainly never seen.
+    fn withdraw_awaited(&mut self, why: &str, ctx: &mut Ctx) {
+        let waiting = |seq: &Seq| self.waiters.contains_key(seq) && !self.written.contains(seq) && *seq > self.inherited;
+        let awaited: Vec<Seq> = self.queue.iter().map(|(seq, _)| *seq).filter(waiting).collect();
+        self.settle(awaited, State::Withdrawn, Some(why.to_owned()), ctx);
+    }
+
+    fn reread(&mut self) {
+        self.cursor = Seq(0);
+        self.queue.clear();
+        self.flying.clear();
+        self.is_lane_read = false;
+    }
+
+    /// Commits the final state of rows and tells who waits.
+    fn settle(&mut self, messages: Vec<Seq>, state: State, reason: Option<String>, ctx: &mut Ctx) {
+        if messages.is_empty() {
+            return;
+        }
+        self.queue.retain(|(seq, _)| !messages.contains(seq));
+        self.settling.extend(&messages);
+        let at = self.home.wall();
+        let settle = Change::Settle { lane: self.lane.0.clone(), messages: messages.clone(), state, reason: reason.clone(), at };
+        let journal = self.home.store.journal().clone();
+        if state == State::Delivered {
+            fault::crash_point("before-delivered-commit");
+        }
+        let committing = async move { journal.commit(Batch::new(vec![settle])).await };
+        ctx.spawn(committing.into_actor(self).map(move |result, act, ctx| {
+            if state == State::Delivered {
+                fault::crash_point("after-delivered-commit");
+            }
+            act.settling.retain(|seq| !messages.contains(seq));
+            if let Err(error) = result {
+                // The rows are where they were; they will be sent and recognised again.
+                tracing::error!(lane = %act.lane.0, %error, "a final state could not be committed");
+                Counters::count(&act.home.counters.failed_commits);
+                ctx.run_later(STORE_PAUSE, |act, ctx| {
+                    act.reread();
+                    act.work(ctx);
+                });
+                return;
+            }
+            for seq in &messages {
+                act.written.remove(seq);
+                for tell in act.waiters.remove(seq).unwrap_or_default() {
+                    drop(tell.send(Settled { state, reason: reason.clone() }));
+                }
+            }
+            act.work(ctx);
+        }));
+    }
+
+    fn acked(&mut self, ids: Vec<MessageId>, ctx: &mut Ctx) {
+        self.delivery.progressed();
+        self.last_error = None;
+        let mut delivered = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(tell) = self.express_flying.remove(&id) {
+                drop(tell.send(Ok(())));
+            } else if let Some(seq) = self.flying.remove(&id) {
+                delivered.push(seq);
+            }
+        }
+        self.settle(delivered, State::Delivered, None, ctx);
+        self.work(ctx);
+    }
+
+    fn refused(&mut self, id: MessageId, reason: Reason, text: &str, ctx: &mut Ctx) {
+        let why = if text.is_empty() || text == reason.as_str() { reason.to_string() } else { format!("{reason}: {text}") };
+        if let Some(tell) = self.express_flying.remove(&id) {
+            drop(tell.send(Err(why)));
+            return;
+        }
+        let Some(seq) = self.flying.remove(&id) else { return };
+        match fate(reason) {
+            Fate::Rejected => self.settle(vec![seq], State::Rejected, Some(why), ctx),
+            Fate::Retry => {
+                tracing::info!(lane = %self.lane.0, %id, %reason, "the peer cannot take a message now");
+                if let Some(connection) = &self.connection {
+                    connection.do_send(Goodbye("trying again later"));
+                }
+                self.flying.insert(id, seq);
+            }
+        }
+    }
+
+    fn wake_in(&mut self, pause: Duration, ctx: &mut Ctx) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = Some(ctx.run_later(pause, move |act, ctx| {
+            act.timer = None;
+            if act.is_idle() && pause == IDLE {
+                act.workspace.do_send(OutboxIdle { lane: act.lane.clone(), generation: act.lifeline.generation() });
+                return;
+            }
+            act.work(ctx);
+        }));
+    }
+}
+
+impl Handler<Nudge> for Outbox {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, ctx: &mut Ctx) {
+        self.is_lane_read = false;
+        self.work(ctx);
+    }
+}
+
+impl Handler<Await> for Outbox {
+    type Result = ();
+
+    fn handle(&mut self, wait: Await, _: &mut Ctx) {
+        // A message that was settled before anybody asked is answered from its row.
+        match self.home.store.reader().entry(wait.seq) {
+            Ok(Some(entry)) if entry.state.state.is_final() => {
+                drop(wait.tell.send(Settled { state: entry.state.state, reason: entry.state.reason }));
+            }
+            Ok(_) => self.waiters.entry(wait.seq).or_default().push(wait.tell),
+            Err(error) => tracing::error!(seq = %wait.seq, %error, "a message cannot be read"),
+        }
+    }
+}
+
+impl Handler<Express> for Outbox {
+    type Result = ();
+
+    fn handle(&mut self, express: Express, ctx: &mut Ctx) {
+        self.express.push_back(express);
+        self.work(ctx);
+    }
+}
+
+impl Handler<Linked> for Outbox {
+    type Result = ();
+
+    fn handle(&mut self, linked: Linked, _: &mut Ctx) {
+        if linked.attempt == self.attempt {
+            self.connection = Some(linked.connection);
+        }
+    }
+}
+
+impl Handler<LinkEvent> for Outbox {
+    type Result = ();
+
+    fn handle(&mut self, event: LinkEvent, ctx: &mut Ctx) {
+        if event.attempt != self.attempt {
+            return;
+        }
+        match event.news {
+            LinkNews::Opened => {
+                self.is_open = true;
+                self.delivery.connected();
+                self.work(ctx);
+            }
+            LinkNews::Acked(ids) => self.acked(ids, ctx),
+            LinkNews::Refused(id, reason, text) => self.refused(id, reason, &text, ctx),
+            LinkNews::Slow(pause) => self.delivery.pause(self.home.clock.monotonic() + pause),
+            LinkNews::Closed(why) => {
+                // News of this dial ends here; the next one has its own number.
+                self.attempt += 1;
+                self.lost(&why, ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Drain> for Outbox {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Ctx) {
+        self.lifeline.finish();
+        ctx.stop();
+    }
+}
+
+impl Handler<Describe> for Outbox {
+    type Result = Description;
+
+    fn handle(&mut self, _: Describe, _: &mut Ctx) -> Description {
+        Description::leaf(
+            "outbox",
+            self.lane.0.clone(),
+            vec![
+                ("connected", self.is_open.to_string()),
+                ("queued", self.queue.len().to_string()),
+                ("in_flight", self.flying.len().to_string()),
+                ("failures", self.delivery.failures().to_string()),
+                ("last_error", self.last_error.clone().unwrap_or_default()),
+            ],
+        )
+    }
+}

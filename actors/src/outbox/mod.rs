@@ -1,0 +1,108 @@
+//! The messages to one address.
+//!
+//! Owns a [`Delivery`] and a cursor into the lane. Rows are read from the store when there is room in the
+//! window, written to the connection, and settled when the peer has acknowledged them: the final state and
+//! the removal from the lane are one batch. Nothing here has to survive: a successor reads the lane from
+//! its beginning, and what was in flight is sent again and recognised by its id.
+
+mod handlers;
+mod messages;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, SpawnHandle};
+use tokio::sync::oneshot;
+use toq_kit::Lifeline;
+use toq_protocol::address::Address;
+use toq_protocol::delivery::Delivery;
+use toq_protocol::message::{Message, MessageId};
+use toq_store::Seq;
+
+pub use messages::{Await, Express, Linked, Nudge, Settled, Urgent};
+
+use crate::connection::Connection;
+use crate::home::Home;
+use crate::workspace::Workspace;
+
+/// A lane's name: the address by which it is compared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lane(pub String);
+
+impl Lane {
+    /// The lane of an address.
+    #[must_use]
+    pub fn of(address: &Address) -> Self {
+        Self(address.key())
+    }
+}
+
+/// The messages to one address.
+pub struct Outbox {
+    home: Arc<Home>,
+    workspace: Addr<Workspace>,
+    lane: Lane,
+    address: Address,
+    delivery: Delivery,
+    attempt: u64,
+    connection: Option<Addr<Connection>>,
+    is_open: bool,
+    /// The last row that was read into `queue`.
+    cursor: Seq,
+    /// Read and not written yet.
+    queue: VecDeque<(Seq, Message)>,
+    /// Written and not acknowledged.
+    flying: HashMap<MessageId, Seq>,
+    /// Acknowledged and being committed as such.
+    settling: HashSet<Seq>,
+    /// Rows that were ever written to the peer, or may have been by a predecessor.
+    written: HashSet<Seq>,
+    /// Rows at or before this place were there before this actor; a predecessor may have written them.
+    inherited: Seq,
+    waiters: HashMap<Seq, Vec<oneshot::Sender<Settled>>>,
+    express: VecDeque<Express>,
+    express_flying: HashMap<MessageId, oneshot::Sender<Result<(), String>>>,
+    timer: Option<SpawnHandle>,
+    is_lane_read: bool,
+    last_error: Option<String>,
+    lifeline: Lifeline<Lane>,
+}
+
+impl Outbox {
+    /// Makes the outbox of a lane.
+    #[must_use]
+    pub fn new(home: Arc<Home>, workspace: Addr<Workspace>, address: Address, inherited: Seq, lifeline: Lifeline<Lane>) -> Self {
+        let delivery = Delivery::new(home.schedule());
+        Self {
+            lane: lifeline.key().clone(),
+            home,
+            workspace,
+            address,
+            delivery,
+            attempt: 0,
+            connection: None,
+            is_open: false,
+            cursor: Seq(0),
+            queue: VecDeque::new(),
+            flying: HashMap::new(),
+            settling: HashSet::new(),
+            written: HashSet::new(),
+            inherited,
+            waiters: HashMap::new(),
+            express: VecDeque::new(),
+            express_flying: HashMap::new(),
+            timer: None,
+            is_lane_read: false,
+            last_error: None,
+            lifeline,
+        }
+    }
+}
+
+impl Actor for Outbox {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(64);
+    }
+}

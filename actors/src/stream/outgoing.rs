@@ -1,0 +1,225 @@
+//! A stream that we send.
+
+use std::sync::Arc;
+
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _,
+};
+use tokio::sync::oneshot;
+use toq_kit::{Drain, Lifeline};
+use toq_protocol::address::Address;
+use toq_protocol::envelope::Kind;
+use toq_protocol::flow::{Flow, Piece as FlowPiece, assembled_body, chunk_body, end_body};
+use toq_protocol::message::{self, MessageId};
+use toq_store::Batch;
+use toq_store::batch::{Change, ThreadRef};
+
+use super::{aborted, limits};
+use crate::describe::{Describe, Description};
+use crate::home::{Counters, Home};
+use crate::outbox::{Express, Lane, Outbox, Urgent};
+use crate::workspace::{Patience, Send, Workspace, WorkspaceError};
+
+/// The name of an outgoing stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OutKey(pub String);
+
+/// What a stream begins with.
+pub struct Start {
+    /// Its id.
+    pub stream_id: String,
+    /// Its conversation.
+    pub thread_id: String,
+    /// To whom.
+    pub to: Address,
+    /// Through which lane.
+    pub outbox: Addr<Outbox>,
+}
+
+/// A stream that we send.
+pub struct OutgoingStream {
+    home: Arc<Home>,
+    workspace: Addr<Workspace>,
+    start: Start,
+    flow: Flow,
+    lifeline: Lifeline<OutKey>,
+}
+
+impl OutgoingStream {
+    /// Makes the actor of a stream to a peer that was reached.
+    #[must_use]
+    pub fn new(home: Arc<Home>, workspace: Addr<Workspace>, start: Start, lifeline: Lifeline<OutKey>) -> Self {
+        let flow = Flow::new(limits(&home), home.clock.monotonic());
+        Self { home, workspace, start, flow, lifeline }
+    }
+
+    fn watch(&self, ctx: &mut Context<Self>) {
+        let left = self.flow.deadline().saturating_sub(self.home.clock.monotonic());
+        ctx.run_later(left, |act, ctx| {
+            if act.home.clock.monotonic() < act.flow.deadline() {
+                return act.watch(ctx);
+            }
+            act.abort("no chunk came for too long", ctx);
+        });
+    }
+
+    /// Notes that the stream came to nothing, and stops.
+    fn abort(&mut self, why: &str, ctx: &mut Context<Self>) {
+        tracing::warn!(stream = %self.start.stream_id, %why, "a stream was aborted");
+        let batch = aborted(&self.home, &self.start.stream_id, self.start.to.wire(), why);
+        let journal = self.home.store.journal().clone();
+        ctx.wait(async move { journal.commit(batch).await }.into_actor(self).map(|result, act, ctx| {
+            if let Err(error) = result {
+                tracing::error!(%error, "an aborted stream could not be noted");
+            }
+            act.lifeline.finish();
+            ctx.stop();
+        }));
+    }
+
+    fn express(&self, urgent: Urgent) -> oneshot::Receiver<Result<(), String>> {
+        let (tell, told) = oneshot::channel();
+        self.start.outbox.do_send(Express { urgent, tell });
+        told
+    }
+
+    fn too_large(&mut self, ctx: &mut Context<Self>) -> WorkspaceError {
+        let limit = self.home.config.limits.stream_max_bytes;
+        self.abort("the stream is over its limit", ctx);
+        WorkspaceError::Unreachable(format!("a stream may have {limit} bytes"))
+    }
+}
+
+async fn told(answer: oneshot::Receiver<Result<(), String>>) -> Result<(), WorkspaceError> {
+    let lost = || WorkspaceError::Unreachable("the connection was given up".to_owned());
+    answer.await.map_err(|_| lost())?.map_err(WorkspaceError::Unreachable)
+}
+
+impl Actor for OutgoingStream {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.watch(ctx);
+    }
+}
+
+/// Send this text; answers when the peer has it.
+#[derive(Message)]
+#[rtype(result = "Result<MessageId, WorkspaceError>")]
+pub struct Piece(pub String);
+
+impl Handler<Piece> for OutgoingStream {
+    type Result = ResponseActFuture<Self, Result<MessageId, WorkspaceError>>;
+
+    fn handle(&mut self, piece: Piece, ctx: &mut Self::Context) -> Self::Result {
+        let body = chunk_body(&self.start.stream_id, &piece.0);
+        let fits = FlowPiece::parse(Some(&body)).is_some_and(|piece| self.flow.chunk(&piece, self.home.clock.monotonic()).is_ok());
+        if !fits {
+            let error = self.too_large(ctx);
+            return Box::pin(async move { Err(error) }.into_actor(self));
+        }
+        let id = MessageId::from_random(self.home.random());
+        let answer = self.express(Urgent::Chunk { id, thread_id: self.start.thread_id.clone(), body });
+        Box::pin(told(answer).into_actor(self).map(move |result, act, ctx| match result {
+            Ok(()) => Ok(id),
+            Err(error) => {
+                act.abort(&error.to_string(), ctx);
+                Err(error)
+            }
+        }))
+    }
+}
+
+/// End the stream; answers when the peer has committed it and it is in our history.
+#[derive(Message)]
+#[rtype(result = "Result<MessageId, WorkspaceError>")]
+pub struct EndOut {
+    /// The last text.
+    pub text: Option<String>,
+    /// Whether the conversation ends with it.
+    pub close_thread: bool,
+}
+
+impl Handler<EndOut> for OutgoingStream {
+    type Result = ResponseActFuture<Self, Result<MessageId, WorkspaceError>>;
+
+    fn handle(&mut self, end: EndOut, ctx: &mut Self::Context) -> Self::Result {
+        let body = end_body(&self.start.stream_id, end.text.as_deref(), self.flow.chunks());
+        let whole = FlowPiece::parse(Some(&body)).and_then(|piece| self.flow.end(&piece).ok());
+        let Some(whole) = whole else {
+            let error = self.too_large(ctx);
+            return Box::pin(async move { Err(error) }.into_actor(self));
+        };
+        let message = message::Message {
+            id: MessageId::from_random(self.home.random()),
+            kind: Kind::MessageStreamEnd,
+            from: self.home.local.address.clone(),
+            to: self.start.to.clone(),
+            thread_id: Some(self.start.thread_id.clone()),
+            reply_to: None,
+            content_type: None,
+            timestamp: self.home.wall(),
+            ttl: None,
+            body: Some(body.clone()),
+        };
+        let mut stored = message.clone();
+        stored.body = Some(assembled_body(&body, &whole));
+        let id = message.id;
+        let answer = self.express(Urgent::End(Box::new(message)));
+        let thread = ThreadRef { id: self.start.thread_id.clone(), principal: Lane::of(&self.start.to).0, address: self.start.to.clone() };
+        let (home, workspace, to) = (self.home.clone(), self.workspace.clone(), self.start.to.clone());
+        let thread_id = self.start.thread_id.clone();
+        let ending = async move {
+            told(answer).await?;
+            home.store.journal().commit(Batch::new(vec![Change::Sent { message: Box::new(stored), thread: Some(thread) }])).await?;
+            Counters::count(&home.counters.messages_out);
+            if end.close_thread {
+                let close = Send {
+                    to: vec![to],
+                    kind: Kind::ThreadClose,
+                    body: None,
+                    thread_id: Some(thread_id),
+                    reply_to: None,
+                    content_type: None,
+                    idempotency: None,
+                    patience: Patience::Accepted,
+                };
+                workspace.send(close).await.map_err(|_| WorkspaceError::Draining)??;
+            }
+            Ok(id)
+        };
+        Box::pin(ending.into_actor(self).map(|result: Result<MessageId, WorkspaceError>, act, ctx| {
+            match &result {
+                Ok(_) => {
+                    act.lifeline.finish();
+                    ctx.stop();
+                }
+                Err(error) => act.abort(&error.to_string(), ctx),
+            }
+            result
+        }))
+    }
+}
+
+impl Handler<Drain> for OutgoingStream {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.lifeline.finish();
+        ctx.stop();
+    }
+}
+
+impl Handler<Describe> for OutgoingStream {
+    type Result = Description;
+
+    fn handle(&mut self, _: Describe, _: &mut Self::Context) -> Description {
+        let detail = vec![
+            ("direction", "out".to_owned()),
+            ("to", self.start.to.wire()),
+            ("chunks", self.flow.chunks().to_string()),
+            ("bytes", self.flow.bytes().to_string()),
+        ];
+        Description::leaf("stream", self.start.stream_id.clone(), detail)
+    }
+}

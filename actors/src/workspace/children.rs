@@ -1,0 +1,283 @@
+//! Starting children, noticing their ends, describing them.
+
+use std::time::Duration;
+
+use actix::{AsyncContext as _, Context, Handler, Recipient, ResponseFuture};
+use futures_util::future::join_all;
+use toq_kit::{Drain, Exited, Fate, How, Lifeline, drain};
+use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
+use toq_protocol::time::Timestamp;
+use toq_store::Seq;
+
+use super::{Arrived, Connections, Dial, MAX_OUTBOXES, MAX_THREADS, OutboxIdle, Ping, ThreadIdle, Workspace};
+use crate::approval::Approval;
+use crate::connection::{Connection, ConnectionId, ConnectionView, Goodbye, Pinged, Role, View, ping};
+use crate::describe::{Describe, Description};
+use crate::home::Counters;
+use crate::outbox::{Lane, Linked, Nudge, Outbox};
+use crate::stream::{InKey, OutKey};
+use crate::thread::{Thread, ThreadKey};
+
+/// How many children of one kind a description lists; the rest is counted.
+const DESCRIBED: usize = 1000;
+
+/// How long a child that panicked is left alone before rows in its lane start it again.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+type Ctx = Context<Workspace>;
+
+impl Workspace {
+    /// The outbox of an address. Rows of its lane up to `inherited` may have been written to the peer by an
+    /// earlier life of it.
+    pub(super) fn outbox(&mut self, address: &Address, inherited: Seq, ctx: &mut Ctx) -> actix::Addr<Outbox> {
+        let lane = Lane::of(address);
+        let (home, seat, address, parent) = (self.home.clone(), self.seat.clone(), address.clone(), ctx.address());
+        let outbox = self.outboxes.find_or_start(&lane, |generation| {
+            let lifeline = Lifeline::new(lane.clone(), generation, parent.clone().recipient());
+            seat.start(move |_| Outbox::new(home, parent, address, inherited, lifeline))
+        });
+        let outbox = outbox.clone();
+        if let Some((_, idle)) = self.outboxes.shrink_to(MAX_OUTBOXES) {
+            idle.do_send(Drain { grace: Duration::ZERO });
+        }
+        outbox
+    }
+
+    /// The actor of a conversation.
+    pub(super) fn thread(&mut self, id: &str, ctx: &mut Ctx) -> actix::Addr<Thread> {
+        let key = ThreadKey { id: id.to_owned() };
+        let (home, seat, parent) = (self.home.clone(), self.seat.clone(), ctx.address());
+        let thread = self.threads.find_or_start(&key, |generation| {
+            let lifeline = Lifeline::new(key.clone(), generation, parent.clone().recipient());
+            seat.start(move |_| Thread::new(home, parent, lifeline))
+        });
+        let thread = thread.clone();
+        if let Some((_, idle)) = self.threads.shrink_to(MAX_THREADS) {
+            idle.do_send(Drain { grace: Duration::ZERO });
+        }
+        thread
+    }
+
+    pub(super) fn start_connection(&mut self, role: Role, ctx: &mut Ctx) -> actix::Addr<Connection> {
+        let id = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        let (home, seat, parent) = (self.home.clone(), self.seat.clone(), ctx.address());
+        let connection = self.connections.find_or_start(&id, |generation| {
+            let lifeline = Lifeline::new(id, generation, parent.clone().recipient());
+            seat.start(move |_| Connection::new(home, parent, role, lifeline))
+        });
+        connection.clone()
+    }
+
+    pub(super) fn start_approval(&mut self, key: PeerKey, requested_at: Timestamp, ctx: &mut Ctx) {
+        let (home, seat, parent) = (self.home.clone(), self.seat.clone(), ctx.address());
+        self.approvals.find_or_start(&key, |generation| {
+            let lifeline = Lifeline::new(key, generation, parent.clone().recipient());
+            seat.start(move |_| Approval::new(home, parent, requested_at, lifeline))
+        });
+    }
+
+    /// Every living child.
+    pub(super) fn children(&self) -> Vec<Recipient<Drain>> {
+        let connections = self.connections.iter().map(|(_, child)| child.clone().recipient());
+        let outboxes = self.outboxes.iter().map(|(_, child)| child.clone().recipient());
+        let threads = self.threads.iter().map(|(_, child)| child.clone().recipient());
+        let incoming = self.incoming.iter().map(|(_, child)| child.clone().recipient());
+        let outgoing = self.outgoing.iter().map(|(_, child)| child.clone().recipient());
+        let approvals = self.approvals.iter().map(|(_, child)| child.clone().recipient());
+        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).collect()
+    }
+
+    fn describers(&self) -> Vec<Recipient<Describe>> {
+        let connections = self.connections.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        let outboxes = self.outboxes.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        let threads = self.threads.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        let incoming = self.incoming.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        let outgoing = self.outgoing.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        let approvals = self.approvals.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).collect()
+    }
+
+    fn note_end(&self, kind: &'static str, name: &dyn std::fmt::Display, how: How, fate: Fate) {
+        if how != How::Panicked {
+            return;
+        }
+        Counters::count(&self.home.counters.panics);
+        match fate {
+            Fate::GiveUp => tracing::error!(kind, %name, "an actor panics again and again; it is left alone"),
+            Fate::Ignore | Fate::Forget => tracing::error!(kind, %name, "an actor panicked; nothing that was acknowledged is lost"),
+        }
+    }
+}
+
+impl Handler<Arrived> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, arrived: Arrived, ctx: &mut Ctx) {
+        let proven = self.connections.len().saturating_sub(self.unproven.len());
+        if self.is_draining || proven >= self.home.config.max_connections {
+            Counters::count(&self.home.counters.refused);
+            tracing::warn!(connections = self.connections.len(), "a connection was turned away");
+            return;
+        }
+        // A crowd that proves nothing gives way to newcomers, the oldest first.
+        if self.unproven.len() >= self.home.config.limits.handshake_seats
+            && let Some(oldest) = self.unproven.pop_front()
+            && let Some(connection) = self.connections.find(&oldest)
+        {
+            connection.do_send(Goodbye("others wait for the seat"));
+        }
+        self.unproven.push_back(ConnectionId(self.next_connection));
+        self.start_connection(Role::Incoming(arrived.0), ctx);
+    }
+}
+
+impl Handler<Dial> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, dial: Dial, ctx: &mut Ctx) {
+        let role = Role::Outgoing { target: dial.target, events: dial.events, attempt: dial.attempt };
+        let connection = self.start_connection(role, ctx);
+        dial.outbox.do_send(Linked { attempt: dial.attempt, connection });
+    }
+}
+
+impl Handler<OutboxIdle> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, idle: OutboxIdle, _: &mut Ctx) {
+        if let Some(outbox) = self.outboxes.remove_generation(&idle.lane, idle.generation) {
+            outbox.do_send(Drain { grace: Duration::ZERO });
+        }
+    }
+}
+
+impl Handler<ThreadIdle> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, idle: ThreadIdle, _: &mut Ctx) {
+        if let Some(thread) = self.threads.remove_generation(&idle.key, idle.generation) {
+            thread.do_send(Drain { grace: Duration::ZERO });
+        }
+    }
+}
+
+impl Handler<Exited<ConnectionId>> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited<ConnectionId>, _: &mut Ctx) {
+        self.unproven.retain(|id| *id != exited.key);
+        let fate = self.connections.exited(&exited, self.home.clock.monotonic());
+        self.note_end("connection", &exited.key.0, exited.how, fate);
+    }
+}
+
+impl Handler<Exited<Lane>> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited<Lane>, ctx: &mut Ctx) {
+        let fate = self.outboxes.exited(&exited, self.home.clock.monotonic());
+        self.note_end("outbox", &exited.key.0, exited.how, fate);
+        // Rows wait: the lane is started again, from rows.
+        if exited.how == How::Panicked && fate == Fate::Forget && !self.is_draining {
+            let lane = exited.key.0;
+            ctx.run_later(RESTART_PAUSE, move |act, ctx| {
+                let first = act.home.store.reader().lane(&lane, Seq(0), 1).ok().and_then(|mut rows| rows.pop());
+                let Some(message) = first.and_then(|entry| entry.row.message().ok()) else { return };
+                let last = act.home.store.reader().last();
+                act.outbox(&message.to, last, ctx).do_send(Nudge(last));
+            });
+        }
+    }
+}
+
+impl Handler<Exited<ThreadKey>> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited<ThreadKey>, _: &mut Ctx) {
+        let fate = self.threads.exited(&exited, self.home.clock.monotonic());
+        self.note_end("thread", &exited.key.id, exited.how, fate);
+    }
+}
+
+impl Handler<Exited<InKey>> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited<InKey>, _: &mut Ctx) {
+        let fate = self.incoming.exited(&exited, self.home.clock.monotonic());
+        self.note_end("stream", &exited.key.stream_id, exited.how, fate);
+    }
+}
+
+impl Handler<Exited<OutKey>> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited<OutKey>, _: &mut Ctx) {
+        let fate = self.outgoing.exited(&exited, self.home.clock.monotonic());
+        self.note_end("stream", &exited.key.0, exited.how, fate);
+    }
+}
+
+impl Handler<Exited<PeerKey>> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited<PeerKey>, _: &mut Ctx) {
+        let fate = self.approvals.exited(&exited, self.home.clock.monotonic());
+        self.note_end("approval", &exited.key, exited.how, fate);
+    }
+}
+
+impl Handler<Connections> for Workspace {
+    type Result = ResponseFuture<Vec<ConnectionView>>;
+
+    fn handle(&mut self, _: Connections, _: &mut Ctx) -> Self::Result {
+        let asked: Vec<_> = self.connections.iter().map(|(_, connection)| connection.send(View)).collect();
+        Box::pin(async move { join_all(asked).await.into_iter().filter_map(|view| view.ok().flatten()).collect() })
+    }
+}
+
+impl Handler<Ping> for Workspace {
+    type Result = ResponseFuture<Result<Pinged, String>>;
+
+    fn handle(&mut self, target: Ping, _: &mut Ctx) -> Self::Result {
+        Box::pin(ping(self.home.clone(), target.0))
+    }
+}
+
+impl Handler<Drain> for Workspace {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, order: Drain, _: &mut Ctx) -> Self::Result {
+        self.is_draining = true;
+        // Lanes first, so that none dials again when its connection says goodbye.
+        let lanes: Vec<_> = self.outboxes.iter().map(|(_, child)| child.clone().recipient()).collect();
+        let others = self.children();
+        Box::pin(async move {
+            drain(lanes, order.grace).await;
+            drain(others, order.grace).await;
+        })
+    }
+}
+
+impl Handler<Describe> for Workspace {
+    type Result = ResponseFuture<Description>;
+
+    fn handle(&mut self, _: Describe, _: &mut Ctx) -> Self::Result {
+        let name = self.home.id.clone();
+        let detail = vec![
+            ("address", self.home.local.address.wire()),
+            ("mode", self.policy.mode().to_string()),
+            ("connections", self.connections.len().to_string()),
+            ("outboxes", self.outboxes.len().to_string()),
+            ("threads", self.threads.len().to_string()),
+            ("streams", (self.incoming.len() + self.outgoing.len()).to_string()),
+            ("approvals", self.approvals.len().to_string()),
+        ];
+        let asked: Vec<_> = self.describers().into_iter().map(|child| child.send(Describe)).collect();
+        Box::pin(async move {
+            let children = join_all(asked).await.into_iter().filter_map(Result::ok).collect();
+            Description { name, kind: "workspace", detail, children }
+        })
+    }
+}

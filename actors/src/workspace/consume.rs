@@ -1,0 +1,37 @@
+//! Consumers: what they were offered and what they confirmed.
+
+use actix::{Context, Handler, ResponseFuture};
+use toq_kit::fault;
+use toq_store::Batch;
+use toq_store::batch::Change;
+
+use super::{Consume, Workspace, WorkspaceError};
+
+impl Handler<Consume> for Workspace {
+    type Result = ResponseFuture<Result<(), WorkspaceError>>;
+
+    fn handle(&mut self, consume: Consume, _: &mut Context<Self>) -> Self::Result {
+        let is_confirmation = matches!(consume, Consume::Confirm(..) | Consume::ConfirmUpTo(..));
+        let change = match consume {
+            Consume::Begin(name, place) => Change::AddConsumer(name, place),
+            Consume::Offer(name, messages) => {
+                fault::crash_point("before-offer");
+                Change::Offer(name, messages)
+            }
+            Consume::Confirm(name, messages) => Change::Confirm(name, messages),
+            Consume::ConfirmUpTo(name, place) => Change::ConfirmUpTo(name, place),
+            Consume::Forget(name) => Change::RemoveConsumer(name),
+        };
+        let journal = self.home.store.journal().clone();
+        Box::pin(async move {
+            if is_confirmation {
+                fault::crash_point("before-confirm-commit");
+            }
+            journal.commit(Batch::new(vec![change])).await?;
+            if is_confirmation {
+                fault::crash_point("after-confirm-commit");
+            }
+            Ok(())
+        })
+    }
+}

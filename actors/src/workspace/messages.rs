@@ -1,0 +1,280 @@
+//! What a workspace is told, by its children and by whoever speaks for the owner.
+
+use actix::{Addr, Message, Recipient};
+use tokio::sync::oneshot;
+use toq_protocol::address::Address;
+use toq_protocol::canonical::Json;
+use toq_protocol::envelope::{Envelope, Kind};
+use toq_protocol::handshake::Credentials;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::MessageId;
+use toq_protocol::policy::{Mode, Ruling, Subject};
+use toq_protocol::reason::Reason;
+use toq_protocol::session::Admission;
+use toq_protocol::time::Timestamp;
+use toq_store::{Seq, StoreError};
+
+use crate::connection::{ConnectionId, ConnectionView, Link, LinkEvent, Pinged};
+use crate::outbox::{Lane, Outbox, Settled};
+use crate::thread::{Answer, ThreadKey};
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkspaceError {
+    /// The idempotency key was used for another request.
+    #[error("this idempotency key was used for another request")]
+    IdempotencyConflict,
+    /// The workspace is shutting down.
+    #[error("the daemon is shutting down")]
+    Draining,
+    /// The outbox holds as many messages as it may.
+    #[error("{0} messages wait to be delivered, which is the limit")]
+    OutboxFull(u64),
+    /// A message cannot be sent to oneself.
+    #[error("invalid envelope: cannot send message to own address")]
+    SelfMessage,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There are as many open streams as there may be.
+    #[error("{0} streams are open to this agent, which is the limit")]
+    TooManyStreams(usize),
+    /// The message cannot reach the peer, for this reason in words.
+    #[error("{0}")]
+    Unreachable(String),
+    /// No stream has this id.
+    #[error("stream not found")]
+    UnknownStream,
+}
+
+/// A greeted link for this workspace.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Arrived(pub Box<Link>);
+
+/// A peer has proven itself; may it come in?
+#[derive(Message)]
+#[rtype(result = "Admission")]
+pub struct Authenticated {
+    /// What it showed.
+    pub credentials: Credentials,
+    /// On which connection.
+    pub connection: ConnectionId,
+}
+
+/// What became of a received message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is on disk, now or since an earlier time.
+    Committed,
+    /// It is not.
+    Refused(Reason),
+}
+
+/// These were received; answer when each is on disk or refused.
+#[derive(Message)]
+#[rtype(result = "Vec<Stored>")]
+pub struct Deliver {
+    /// Who sent them.
+    pub peer: PeerKey,
+    /// The address that the sender claims.
+    pub address: Address,
+    /// What was received, in order.
+    pub envelopes: Vec<Envelope>,
+}
+
+/// Start a connection for a lane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Dial {
+    /// Whom to dial.
+    pub target: Address,
+    /// Which dial this is.
+    pub attempt: u64,
+    /// Who is told what happens on it.
+    pub events: Recipient<LinkEvent>,
+    /// Whose connection it is.
+    pub outbox: Addr<Outbox>,
+}
+
+/// A lane has nothing to do.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct OutboxIdle {
+    /// The lane.
+    pub lane: Lane,
+    /// The life that speaks.
+    pub generation: u64,
+}
+
+/// A conversation is idle.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ThreadIdle {
+    /// The thread.
+    pub key: ThreadKey,
+    /// The life that speaks.
+    pub generation: u64,
+}
+
+/// A question was not answered in its time.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Expire(pub PeerKey);
+
+/// What makes two requests the same.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// The key that the caller chose.
+    pub key: String,
+    /// A digest of the request.
+    pub fingerprint: [u8; 32],
+}
+
+/// Send a message to each of these.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<Accepted>, WorkspaceError>")]
+pub struct Send {
+    /// To whom.
+    pub to: Vec<Address>,
+    /// `message.send` or `thread.close`.
+    pub kind: Kind,
+    /// What it says.
+    pub body: Option<Json>,
+    /// The conversation; each recipient gets a new one where there is none.
+    pub thread_id: Option<String>,
+    /// The message it answers.
+    pub reply_to: Option<String>,
+    /// The MIME type of the body.
+    pub content_type: Option<String>,
+    /// What makes this request the same as an earlier one.
+    pub idempotency: Option<Idempotency>,
+    /// Whether somebody waits for the delivery.
+    pub patience: Patience,
+}
+
+/// Whether somebody waits for a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// The commit is enough.
+    Accepted,
+    /// Tell what becomes of it.
+    Settled,
+}
+
+/// An accepted message.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its place.
+    pub seq: Seq,
+    /// Its id.
+    pub id: MessageId,
+    /// To whom it goes.
+    pub to: Address,
+    /// Its conversation.
+    pub thread_id: String,
+    /// When it was accepted.
+    pub timestamp: Timestamp,
+    /// Tells what becomes of it, where somebody waits.
+    pub settled: Option<oneshot::Receiver<Settled>>,
+}
+
+/// Tell when an answer comes in this thread after this place.
+#[derive(Message)]
+#[rtype(result = "oneshot::Receiver<Answer>")]
+pub struct AwaitReply {
+    /// The thread.
+    pub thread_id: String,
+    /// The place of the question.
+    pub after: Seq,
+}
+
+/// Open a stream to this agent.
+#[derive(Message)]
+#[rtype(result = "Result<StreamOpened, WorkspaceError>")]
+pub struct OpenStream {
+    /// To whom.
+    pub to: Address,
+    /// The conversation; a new one where there is none.
+    pub thread_id: Option<String>,
+}
+
+/// A stream that was opened.
+#[derive(Clone, Debug)]
+pub struct StreamOpened {
+    /// Its id.
+    pub stream_id: String,
+    /// Its conversation.
+    pub thread_id: String,
+}
+
+/// Send a piece of a stream; answers when the peer has it.
+#[derive(Message)]
+#[rtype(result = "Result<MessageId, WorkspaceError>")]
+pub struct StreamChunk {
+    /// The stream.
+    pub stream_id: String,
+    /// The text.
+    pub text: String,
+}
+
+/// End a stream; answers when the peer has committed it.
+#[derive(Message)]
+#[rtype(result = "Result<MessageId, WorkspaceError>")]
+pub struct EndStream {
+    /// The stream.
+    pub stream_id: String,
+    /// The last text.
+    pub text: Option<String>,
+    /// Whether the conversation ends with it.
+    pub close_thread: bool,
+}
+
+/// Add or remove a rule; answers when it is on disk and in force.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), WorkspaceError>")]
+pub enum Rule {
+    /// Add it.
+    Add(Subject, Ruling),
+    /// Remove it.
+    Remove(Subject, Ruling),
+    /// Answer a pending question with no; the peer may ask again.
+    Deny(PeerKey),
+}
+
+/// Change the mode; it is in force at once.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct SetMode(pub Mode);
+
+/// Which mode is in force?
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Mode")]
+pub struct CurrentMode;
+
+/// Commit something about a consumer.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<(), WorkspaceError>")]
+pub enum Consume {
+    /// Make a consumer that begins after this place, unless it exists.
+    Begin(String, Seq),
+    /// Count an offer of these.
+    Offer(String, Vec<Seq>),
+    /// Confirm these.
+    Confirm(String, Vec<Seq>),
+    /// Confirm everything up to this place.
+    ConfirmUpTo(String, Seq),
+    /// Forget the consumer.
+    Forget(String),
+}
+
+/// Who answers at this address?
+#[derive(Message)]
+#[rtype(result = "Result<Pinged, String>")]
+pub struct Ping(pub Address);
+
+/// List the live connections.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "Vec<ConnectionView>")]
+pub struct Connections;

@@ -1,0 +1,122 @@
+//! One agent: the parent of everything that happens in its name.
+//!
+//! Owns the policy in force and the rosters of its children. It is the front of the journal: what comes in
+//! and what goes out is committed in the order in which it passes through here, which is what makes one
+//! (sender, thread) ordered. It holds nothing that must survive; when it panics, the Registry starts
+//! another one over the same store and it begins from rows.
+
+mod children;
+mod consume;
+mod messages;
+mod policy;
+mod receive;
+mod send;
+mod streams;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix::{Actor, Context};
+use toq_kit::{Drain, Lifeline, Roster, Seat};
+use toq_protocol::key::PeerKey;
+use toq_protocol::policy::Policy;
+use toq_store::Seq;
+
+pub use messages::{
+    Accepted, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire, Idempotency,
+    OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
+};
+
+use crate::approval::Approval;
+use crate::connection::{Connection, ConnectionId};
+use crate::home::Home;
+use crate::outbox::{Lane, Outbox};
+use crate::registry::WorkspaceId;
+use crate::stream::{InKey, IncomingStream, OutKey, OutgoingStream};
+use crate::thread::{Thread, ThreadKey};
+
+/// How many idle conversations keep their actor; the least recently used goes first, since a message
+/// without a thread id makes a conversation of its own.
+const MAX_THREADS: usize = 1024;
+
+/// How many lanes keep their actor.
+const MAX_OUTBOXES: usize = 4096;
+
+/// One agent.
+pub struct Workspace {
+    home: Arc<Home>,
+    seat: Seat,
+    policy: Policy,
+    connections: Roster<ConnectionId, Connection>,
+    next_connection: u64,
+    /// Connections whose peer has not proven itself, oldest first.
+    unproven: VecDeque<ConnectionId>,
+    outboxes: Roster<Lane, Outbox>,
+    threads: Roster<ThreadKey, Thread>,
+    incoming: Roster<InKey, IncomingStream>,
+    outgoing: Roster<OutKey, OutgoingStream>,
+    approvals: Roster<PeerKey, Approval>,
+    is_draining: bool,
+    _lifeline: Lifeline<WorkspaceId>,
+}
+
+impl Workspace {
+    /// Makes the actor of an agent; it begins from its rows when it is started.
+    #[must_use]
+    pub fn new(home: Arc<Home>, seat: Seat, lifeline: Lifeline<WorkspaceId>) -> Self {
+        let policy = Policy::new(home.mode());
+        Self {
+            home,
+            seat,
+            policy,
+            connections: Roster::new(),
+            next_connection: 1,
+            unproven: VecDeque::new(),
+            outboxes: Roster::new(),
+            threads: Roster::new(),
+            incoming: Roster::new(),
+            outgoing: Roster::new(),
+            approvals: Roster::new(),
+            is_draining: false,
+            _lifeline: lifeline,
+        }
+    }
+
+    /// Reads rules, open questions and lanes.
+    fn begin_from_rows(&mut self, ctx: &mut Context<Self>) -> Result<(), toq_store::StoreError> {
+        let reader = self.home.store.reader().clone();
+        for (subject, ruling) in reader.rules()? {
+            self.policy.add(&subject, ruling);
+        }
+        for (key, row) in reader.approvals()? {
+            self.start_approval(key, toq_protocol::time::Timestamp::from_nanos(row.requested_at), ctx);
+        }
+        for lane in reader.lanes()? {
+            let Some(first) = reader.lane(&lane, Seq(0), 1)?.pop() else { continue };
+            let address = first.row.message()?.to;
+            self.outbox(&address, reader.last(), ctx).do_send(crate::outbox::Nudge(reader.last()));
+        }
+        Ok(())
+    }
+}
+
+impl Actor for Workspace {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(1024);
+        if let Err(error) = self.begin_from_rows(ctx) {
+            tracing::error!(workspace = %self.home.id, %error, "the workspace cannot be read");
+        }
+        self.trim(ctx);
+    }
+}
+
+impl Drop for Workspace {
+    /// A child never outlives its parent, however the parent ended.
+    fn drop(&mut self) {
+        for child in self.children() {
+            child.do_send(Drain { grace: std::time::Duration::ZERO });
+        }
+    }
+}

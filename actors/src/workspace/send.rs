@@ -1,0 +1,156 @@
+//! What goes out: ids, one batch, a nudge.
+
+use actix::{AsyncContext as _, Context, Handler, ResponseFuture};
+use tokio::sync::oneshot;
+use toq_kit::fault;
+use toq_protocol::address::Address;
+use toq_protocol::message::{Message, MessageId};
+use toq_store::batch::{Change, Guard, ThreadRef};
+use toq_store::record::Direction;
+use toq_store::{Batch, Outcome, Seq};
+
+use super::receive::TellThread;
+use super::{Accepted, AwaitReply, Idempotency, Patience, Send, Workspace, WorkspaceError};
+use crate::home::Counters;
+use crate::outbox::{Await, Lane, Nudge, Settled};
+use crate::thread::{Answer, AwaitAnswer, Recorded};
+
+type Ctx = Context<Workspace>;
+
+impl Workspace {
+    fn message(&self, send: &Send, to: &Address) -> Message {
+        let thread_id = send.thread_id.clone().unwrap_or_else(|| MessageId::from_random(self.home.random()).to_string());
+        Message {
+            id: MessageId::from_random(self.home.random()),
+            kind: send.kind,
+            from: self.home.local.address.clone(),
+            to: to.clone(),
+            thread_id: Some(thread_id),
+            reply_to: send.reply_to.clone(),
+            content_type: send.content_type.clone(),
+            timestamp: self.home.wall(),
+            ttl: Some(self.home.config.delivery.message_ttl),
+            body: send.body.clone(),
+        }
+    }
+
+    fn check(&self, send: &Send) -> Result<(), WorkspaceError> {
+        if self.is_draining {
+            return Err(WorkspaceError::Draining);
+        }
+        // Own address or an alias of it: a message to oneself would go round in circles.
+        if send.to.iter().any(|to| self.home.local.locality.includes(to)) {
+            return Err(WorkspaceError::SelfMessage);
+        }
+        let waiting = self.home.store.reader().waiting()?;
+        if waiting >= self.home.config.max_message_queue as u64 {
+            return Err(WorkspaceError::OutboxFull(waiting));
+        }
+        Ok(())
+    }
+}
+
+fn batch(messages: &[Message], idempotency: Option<Idempotency>) -> Batch {
+    let send = |message: &Message| {
+        let lane = Lane::of(&message.to).0;
+        let thread = message.thread_id.clone().map(|id| ThreadRef { id, principal: lane.clone(), address: message.to.clone() });
+        Change::Send { lane, message: Box::new(message.clone()), thread }
+    };
+    let mut changes: Vec<_> = messages.iter().map(send).collect();
+    let Some(idempotency) = idempotency else { return Batch::new(changes) };
+    let at = messages.first().map(|message| message.timestamp).unwrap_or_default();
+    changes.push(Change::Remember { key: idempotency.key.clone(), fingerprint: idempotency.fingerprint, at });
+    Batch::guarded(Guard::FreshKey(idempotency.key), changes)
+}
+
+impl Handler<Send> for Workspace {
+    type Result = ResponseFuture<Result<Vec<Accepted>, WorkspaceError>>;
+
+    fn handle(&mut self, send: Send, ctx: &mut Ctx) -> Self::Result {
+        if let Err(error) = self.check(&send) {
+            return Box::pin(async move { Err(error) });
+        }
+        let messages: Vec<Message> = send.to.iter().map(|to| self.message(&send, to)).collect();
+        let fingerprint = send.idempotency.as_ref().map(|idempotency| idempotency.fingerprint);
+        let batch = batch(&messages, send.idempotency);
+        let (home, workspace, patience) = (self.home.clone(), ctx.address(), send.patience);
+        fault::crash_point("before-outbox-commit");
+        Box::pin(async move {
+            let outcome = home.store.journal().commit(batch).await;
+            fault::crash_point("after-outbox-commit");
+            let mut accepted = match outcome? {
+                Outcome::Committed(seqs) => {
+                    messages.iter().for_each(|_| Counters::count(&home.counters.messages_out));
+                    messages.into_iter().zip(seqs).map(|(message, seq)| accept(seq, message)).collect::<Vec<_>>()
+                }
+                Outcome::Duplicate { fingerprint: earlier, .. } if earlier != fingerprint => {
+                    return Err(WorkspaceError::IdempotencyConflict);
+                }
+                Outcome::Duplicate { messages, .. } => {
+                    let earlier = |seq: Seq| -> Result<Accepted, WorkspaceError> {
+                        let entry = home.store.reader().entry(seq)?;
+                        let entry = entry.ok_or(toq_store::StoreError::Record { table: "idempotency" })?;
+                        Ok(accept(seq, entry.row.message()?))
+                    };
+                    messages.into_iter().map(earlier).collect::<Result<Vec<_>, _>>()?
+                }
+            };
+            let launched = Launch { accepted: std::mem::take(&mut accepted), patience };
+            workspace.send(launched).await.map_err(|_| WorkspaceError::Draining)
+        })
+    }
+}
+
+fn accept(seq: Seq, message: Message) -> Accepted {
+    Accepted {
+        seq,
+        id: message.id,
+        thread_id: message.thread_id.unwrap_or_default(),
+        timestamp: message.timestamp,
+        to: message.to,
+        settled: None,
+    }
+}
+
+/// These are committed: tell their lanes and threads.
+#[derive(actix::Message)]
+#[rtype(result = "Vec<Accepted>")]
+struct Launch {
+    accepted: Vec<Accepted>,
+    patience: Patience,
+}
+
+impl Handler<Launch> for Workspace {
+    type Result = actix::MessageResult<Launch>;
+
+    fn handle(&mut self, launch: Launch, ctx: &mut Ctx) -> Self::Result {
+        let mut accepted = launch.accepted;
+        for message in &mut accepted {
+            let outbox = self.outbox(&message.to, Seq(message.seq.0 - 1), ctx);
+            if launch.patience == Patience::Settled {
+                let (tell, settled) = oneshot::channel::<Settled>();
+                outbox.do_send(Await { seq: message.seq, tell });
+                message.settled = Some(settled);
+            }
+            outbox.do_send(Nudge(message.seq));
+            let recorded = Recorded {
+                seq: message.seq,
+                direction: Direction::Out,
+                kind: toq_protocol::envelope::Kind::MessageSend,
+                at: message.timestamp,
+            };
+            ctx.address().do_send(TellThread { id: message.thread_id.clone(), recorded });
+        }
+        actix::MessageResult(accepted)
+    }
+}
+
+impl Handler<AwaitReply> for Workspace {
+    type Result = actix::MessageResult<AwaitReply>;
+
+    fn handle(&mut self, wait: AwaitReply, ctx: &mut Ctx) -> Self::Result {
+        let (tell, answered) = oneshot::channel::<Answer>();
+        self.thread(&wait.thread_id, ctx).do_send(AwaitAnswer { after: wait.after, tell });
+        actix::MessageResult(answered)
+    }
+}

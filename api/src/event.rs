@@ -1,0 +1,111 @@
+//! What happens, as it happens: the queries of the two live streams, and the events of the second.
+//!
+//! `GET /v1/messages` carries messages ([`crate::MessageEvent`]); `GET /v1/events` carries what became of them and
+//! what else an operator or a program may want to react to ([`EventView`]). Both resume from the store by the
+//! `id:` line of the last event that the reader saw.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// The query of the live stream `GET /v1/messages`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, IntoParams, PartialEq, Serialize)]
+#[into_params(parameter_in = Query)]
+pub struct FollowQuery {
+    /// Only messages from addresses that match this pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Only messages of this type.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[param(rename = "type")]
+    pub kind: Option<String>,
+    /// A place in the log or an RFC 3339 time to start after; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Includes this agent's own messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outgoing: Option<bool>,
+    /// Reads as this durable consumer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<String>,
+}
+
+/// The query of the live stream `GET /v1/events`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, IntoParams, PartialEq, Serialize)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Only events of this type.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[param(rename = "type")]
+    pub kind: Option<String>,
+    /// A place in the log or an RFC 3339 time to start after; now if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+}
+
+/// One event of `GET /v1/events`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct EventView {
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: EventKind,
+    /// What it happened to: a message id, or a key for approvals.
+    pub id: String,
+    /// The other side of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When.
+    pub timestamp: String,
+}
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// An unknown agent asks to be let in.
+    #[serde(rename = "approval.requested")]
+    ApprovalRequested,
+    /// An open question was answered.
+    #[serde(rename = "approval.resolved")]
+    ApprovalResolved,
+    /// Delivery was given up.
+    #[serde(rename = "message.dead_letter")]
+    MessageDeadLetter,
+    /// The peer acknowledged a message.
+    #[serde(rename = "message.delivered")]
+    MessageDelivered,
+    /// A message's time to live ran out.
+    #[serde(rename = "message.expired")]
+    MessageExpired,
+    /// The peer refused a message.
+    #[serde(rename = "message.rejected")]
+    MessageRejected,
+    /// A message was taken back before it was written.
+    #[serde(rename = "message.withdrawn")]
+    MessageWithdrawn,
+    /// A rule or the connection mode changed.
+    #[serde(rename = "policy.changed")]
+    PolicyChanged,
+    /// A stream broke before its end.
+    #[serde(rename = "stream.aborted")]
+    StreamAborted,
+}
+
+impl EventKind {
+    /// Returns the type as it is written in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApprovalRequested => "approval.requested",
+            Self::ApprovalResolved => "approval.resolved",
+            Self::MessageDeadLetter => "message.dead_letter",
+            Self::MessageDelivered => "message.delivered",
+            Self::MessageExpired => "message.expired",
+            Self::MessageRejected => "message.rejected",
+            Self::MessageWithdrawn => "message.withdrawn",
+            Self::PolicyChanged => "policy.changed",
+            Self::StreamAborted => "stream.aborted",
+        }
+    }
+}

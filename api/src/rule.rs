@@ -1,0 +1,91 @@
+//! Who may reach this agent: rules, and the questions that are still open.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The body of `/v1/approve`, `/v1/revoke` and `/v1/block`: a key or an address pattern; the pattern wins.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct RuleBody {
+    /// An exact key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// An address or an address pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// The answer of `GET /v1/permissions`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct PermissionsResponse {
+    /// Who always gets in, unless blocked.
+    pub approved: Vec<Rule>,
+    /// Who never gets in.
+    pub blocked: Vec<Rule>,
+}
+
+/// One entry of the permission list.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Rule {
+    /// What the value is.
+    #[serde(rename = "type")]
+    pub kind: RuleKind,
+    /// The key or the address pattern.
+    pub value: String,
+}
+
+/// What a rule's value is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleKind {
+    /// An address or an address pattern.
+    Address,
+    /// An exact key.
+    Key,
+}
+
+impl RuleKind {
+    /// Returns the kind as it is written in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Key => "key",
+        }
+    }
+}
+
+/// The answer of `GET /v1/approvals`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct ApprovalsResponse {
+    /// The open questions, oldest first.
+    pub approvals: Vec<Approval>,
+}
+
+/// One agent that asks to be let in.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Approval {
+    /// The same as the key; what `/v1/approvals/{id}` takes.
+    pub id: String,
+    /// The key that asks.
+    pub public_key: String,
+    /// The address that it claims, unproven.
+    pub address: String,
+    /// When it asked first.
+    pub requested_at: String,
+}
+
+/// The body of `POST /v1/approvals/{id}`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct ApprovalDecision {
+    /// The answer.
+    pub decision: Decision,
+}
+
+/// An answer to an open question.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Lets the key in from now on.
+    Approve,
+    /// Forgets the question; the key may ask again.
+    Deny,
+}

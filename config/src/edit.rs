@@ -1,0 +1,133 @@
+//! Changes `config.toml` without losing what a person wrote into it.
+//!
+//! A change is made in memory, the whole result is loaded as a start would load it, and only then the file is
+//! replaced. So a refused change leaves the file as it was, and an accepted one never stops the next start.
+
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+use toml_edit::{DocumentMut, Item, Table, Value};
+
+use crate::FILE;
+use crate::disk::replace;
+use crate::error::{ConfigError, Fault, Place};
+use crate::load::{REDACTED, argument, stack};
+use crate::schema::{find, is_table, needs_restart, unknown};
+use crate::value::{from_json, from_text};
+
+/// What a change amounts to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The keys whose value is another now.
+    pub keys: Vec<String>,
+    /// Whether one of them takes effect only with the next start.
+    pub needs_restart: bool,
+}
+
+/// Sets one key, given as text.
+///
+/// # Errors
+/// When the key or the value is wrong, or the file cannot be read or replaced.
+pub fn set(dir: &Path, key: &str, value: &str) -> Result<Change, ConfigError> {
+    let known = find(key).ok_or_else(|| unknown(key, Place::Argument))?;
+    let value = from_text(known.kind, value).map_err(|complaint| argument(key, &complaint))?;
+    write(dir, vec![(key.to_owned(), value)])
+}
+
+/// Sets the keys of a JSON object; all of them or none.
+///
+/// The object has the shape of [`crate::Loaded::to_json`]. A secret that comes back redacted stays as it is.
+///
+/// # Errors
+/// When a key or a value is wrong, or the file cannot be read or replaced.
+pub fn patch(dir: &Path, changes: &Map<String, Json>) -> Result<Change, ConfigError> {
+    let mut settings = Vec::new();
+    for (name, json) in changes {
+        match json {
+            Json::Object(table) if is_table(name) => {
+                for (leaf, json) in table {
+                    settings.extend(setting(&format!("{name}.{leaf}"), json)?);
+                }
+            }
+            json => settings.extend(setting(name, json)?),
+        }
+    }
+    write(dir, settings)
+}
+
+fn setting(path: &str, json: &Json) -> Result<Option<(String, Value)>, Fault> {
+    let key = find(path).ok_or_else(|| unknown(path, Place::Argument))?;
+    if json == REDACTED {
+        return Ok(None);
+    }
+    let value = from_json(key.kind, json).map_err(|complaint| argument(path, &complaint))?;
+    Ok(Some((path.to_owned(), value)))
+}
+
+fn write(dir: &Path, settings: Vec<(String, Value)>) -> Result<Change, ConfigError> {
+    let path = dir.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::read(&path, source))?;
+    let before = stack(dir, &text, std::iter::empty(), &[])?;
+    let mut document: DocumentMut = text.parse().map_err(|_| argument(FILE, "is not valid TOML"))?;
+
+    for (key, value) in &settings {
+        place(&mut document, key, value.clone());
+    }
+    let text = document.to_string();
+    // The key and the value are in the request, so a line of a file that does not exist yet would only confuse.
+    let after = stack(dir, &text, std::iter::empty(), &[]).map_err(|fault| Fault { place: Place::Argument, ..fault })?;
+
+    let (before, after) = (before.values(), after.values());
+    let keys: Vec<String> =
+        settings.into_iter().map(|(key, _)| key).filter(|key| lookup(before, key) != lookup(after, key) || key == "a2a_api_key").collect();
+    if !keys.is_empty() {
+        replace(&path, &text).map_err(|source| ConfigError::write(&path, source))?;
+    }
+    let needs_restart = keys.iter().any(|key| needs_restart(key));
+    Ok(Change { keys, needs_restart })
+}
+
+/// Puts a value in the document, where the key stands already or at the end of its table.
+fn place(document: &mut DocumentMut, path: &str, value: Value) {
+    let root = document.as_table_mut();
+    let (table, leaf) = match path.split_once('.') {
+        None => (root as &mut dyn toml_edit::TableLike, path),
+        Some((name, leaf)) => {
+            let item = root.entry(name).or_insert_with(|| Item::Table(Table::new()));
+            match item.as_table_like_mut() {
+                Some(table) => (table, leaf),
+                None => return,
+            }
+        }
+    };
+    match table.get_mut(leaf).and_then(Item::as_value_mut) {
+        Some(old) => {
+            let decor = old.decor().clone();
+            *old = value;
+            *old.decor_mut() = decor;
+        }
+        None => {
+            table.insert(leaf, Item::Value(value));
+        }
+    }
+}
+
+fn lookup<'a>(values: &'a Json, path: &str) -> Option<&'a Json> {
+    path.split('.').try_fold(values, |values, part| values.get(part))
+}
+
+/// Reads a value that is given as text and returns it as the JSON that [`patch`] takes.
+///
+/// # Errors
+/// When the key or the value is wrong.
+pub fn typed(key: &str, text: &str) -> Result<Json, ConfigError> {
+    let known = find(key).ok_or_else(|| unknown(key, Place::Argument))?;
+    let value = from_text(known.kind, text).map_err(|complaint| argument(key, &complaint))?;
+    Ok(match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+        Value::Boolean(flag) => Json::from(flag.into_value()),
+        Value::Integer(number) => Json::from(number.into_value()),
+        other => Json::from(other.as_str().unwrap_or_default()),
+    })
+}

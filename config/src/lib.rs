@@ -1,0 +1,44 @@
+//! Typed configuration for toq.
+//!
+//! What it is: the list of all keys with their types and ranges, the layers they come from, and the errors that say
+//! where a value is wrong. What leaves this room is a [`WorkspaceConfig`] in which everything has been checked;
+//! nobody else parses a setting.
+//!
+//! What it is not: it never reads the environment of the process (that is handed in), never prints, never opens a
+//! socket and never looks at a file other than `config.toml`. It does not know what a setting does.
+//!
+//! The layers, later wins: `default.toml` (built in, and the reference documentation), the workspace's
+//! `config.toml`, `TOQ_…` variables, the command line. Unknown keys are errors in each of them, because a setting
+//! that is silently ignored is worse than a daemon that does not start.
+//!
+//! Where to begin: `default.toml`, then the table in `schema.rs`, then [`WorkspaceConfig::load`].
+
+mod disk;
+mod document;
+mod edit;
+mod environment;
+mod error;
+mod init;
+mod load;
+mod locate;
+mod nearest;
+pub mod registry;
+mod schema;
+mod value;
+mod workspace;
+
+pub use edit::{Change, patch, set, typed};
+pub use error::{ConfigError, Fault, Place};
+pub use init::init;
+pub use load::{Loaded, check};
+pub use locate::{Located, Mode, locate};
+pub use schema::{is_key, keys, needs_restart};
+pub use workspace::{
+    Access, ApiConfig, ConnectionMode, DeliveryConfig, LimitsConfig, LogLevel, RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
+};
+
+/// The built-in layer, which is also the documentation of every key.
+pub const DEFAULTS: &str = include_str!("../default.toml");
+
+/// The name of the configuration file in a workspace directory.
+pub const FILE: &str = "config.toml";

@@ -1,0 +1,126 @@
+//! A change keeps what a person wrote, and a refused change changes nothing.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+use tempfile::TempDir;
+use toq_config::{ConfigError, patch, set};
+
+const FILE: &str = "# my agent\nagent_name = \"alice\"   # after my cat\n\n[delivery]\nwindow = 8 # slow peer\n";
+
+fn workspace() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    fs::write(dir.path().join("config.toml"), FILE).expect("the directory is ours");
+    dir
+}
+
+fn text(dir: &TempDir) -> String {
+    fs::read_to_string(dir.path().join("config.toml")).expect("the file is there")
+}
+
+#[test]
+fn set_keeps_comments() {
+    let dir = workspace();
+
+    let change = set(dir.path(), "agent_name", "bob").expect("a good name");
+    set(dir.path(), "delivery.window", "16").expect("in range");
+
+    assert_eq!(change.keys, ["agent_name"]);
+    assert!(change.needs_restart);
+    assert_eq!(text(&dir), FILE.replace("alice", "bob").replace("= 8", "= 16"));
+}
+
+#[test]
+fn a_new_key_does_not_land_in_somebody_elses_table() {
+    let dir = workspace();
+
+    set(dir.path(), "port", "0").expect("in range");
+    set(dir.path(), "api.access", "token").expect("a known word");
+
+    let loaded = toq_config::WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("still valid");
+    assert_eq!(loaded.config.port, 0);
+    assert_eq!(loaded.config.api.access, toq_config::Access::Token);
+    assert!(text(&dir).contains("# after my cat"));
+}
+
+#[test]
+fn the_connection_mode_needs_no_restart() {
+    let dir = workspace();
+
+    let change = set(dir.path(), "connection_mode", "open").expect("a known word");
+
+    assert!(!change.needs_restart);
+}
+
+#[test]
+fn a_value_that_is_the_same_is_no_change() {
+    let dir = workspace();
+
+    let change = set(dir.path(), "agent_name", "alice").expect("a good name");
+
+    assert!(change.keys.is_empty());
+    assert_eq!(text(&dir), FILE);
+}
+
+#[test]
+fn a_refused_change_leaves_the_file_as_it_was() {
+    let dir = workspace();
+
+    for (key, value) in [("prot", "1"), ("port", "x"), ("connection_mode", "dns-verified"), ("heartbeat_timeout", "30")] {
+        let error = set(dir.path(), key, value).expect_err(key);
+
+        assert!(matches!(&error, ConfigError::Fault(_)), "{key}");
+        assert!(!error.to_string().contains("config.toml"), "{error}");
+    }
+
+    assert_eq!(text(&dir), FILE);
+}
+
+#[test]
+fn the_file_is_private_and_nothing_is_left_beside_it() {
+    let dir = workspace();
+
+    set(dir.path(), "port", "1").expect("in range");
+
+    let mode = fs::metadata(dir.path().join("config.toml")).expect("it exists").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 1);
+}
+
+#[test]
+fn a_patch_is_all_or_nothing() {
+    let dir = workspace();
+    let good = json!({"port": 1, "delivery": {"max_attempts": 5}, "aliases": ["toq://h/a"]});
+    let bad = json!({"port": 2, "delivery": {"max_attempts": -5}});
+
+    let change = patch(dir.path(), good.as_object().expect("an object")).expect("all good");
+    let refused = patch(dir.path(), bad.as_object().expect("an object"));
+
+    assert_eq!(change.keys.len(), 3);
+    assert!(refused.is_err());
+    assert!(text(&dir).contains("port = 1"));
+    assert!(text(&dir).contains("window = 8 # slow peer\nmax_attempts = 5"));
+}
+
+#[test]
+fn a_redacted_secret_that_comes_back_is_kept() {
+    let dir = workspace();
+    set(dir.path(), "a2a_api_key", "hush").expect("a text");
+
+    let echo = json!({"a2a_api_key": "[redacted]"});
+    let change = patch(dir.path(), echo.as_object().expect("an object")).expect("all good");
+
+    assert!(change.keys.is_empty());
+    assert!(text(&dir).contains("hush"));
+}
+
+#[test]
+fn a_patch_with_the_wrong_type_says_so() {
+    let dir = workspace();
+    let bad = json!({"port": "x"});
+
+    let error = patch(dir.path(), bad.as_object().expect("an object")).expect_err("a text").to_string();
+
+    assert_eq!(error, "`port` must be a whole number, not the text \"x\"");
+}

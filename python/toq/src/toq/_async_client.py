@@ -1,0 +1,203 @@
+"""The async client: messages, threads, streams. Peers, daemon and handlers are in `_async_admin`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any
+
+from . import _calls, _subscriptions
+from ._async_admin import AsyncAdmin
+from ._async_feed import AsyncFeed
+from ._async_stream import AsyncStream
+from ._async_transport import AsyncTransport
+from ._calls import Json, Wait
+from ._message import Message
+from ._reader import Confirmed
+from ._resolve import Target, checked, resolve
+
+
+def connect_async(url: str | None = None) -> AsyncClient:
+    """Returns a client of the local daemon; nothing is sent until the first call.
+
+    The daemon is looked for at `url`, then `TOQ_URL`, `./.toq/state.json`, `~/.toq/state.json` and port 9009.
+    """
+    return AsyncClient._at(resolve(url))
+
+
+class AsyncClient(AsyncAdmin):
+    """Talks to one toq daemon. Belongs to the event loop that first uses it.
+
+    Every method raises a `ToqError` if it fails.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self._attach(Target(checked(base_url)))
+
+    @classmethod
+    def _at(cls, target: Target) -> AsyncClient:
+        client = cls.__new__(cls)
+        client._attach(target)
+        return client
+
+    def _attach(self, target: Target) -> None:
+        self._transport = AsyncTransport(target)
+        self._confirmed = Confirmed()
+
+    @property
+    def base_url(self) -> str:
+        """Where the daemon is, as far as known."""
+        return self._transport.target.url
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Frees all connections; open iterators end."""
+        await self._transport.close()
+
+    async def send(
+        self,
+        to: str | list[str],
+        text: str,
+        *,
+        thread_id: str | None = None,
+        reply_to: str | None = None,
+        close_thread: bool = False,
+        wait: Wait = True,
+        timeout: float = 30,
+        idempotency_key: str | None = None,
+    ) -> Json:
+        """Sends text to one agent or several; the answer has `id`, `thread_id`, `status` and `state`.
+
+        `wait=True` returns when the peer has the message, `wait="reply"` when it has answered (the answer is
+        under `reply`), `wait=False` as soon as the daemon has stored it. `timeout` is the longest wait in
+        seconds. Sending again with the same `idempotency_key` never makes a second message; without one, a key
+        is made up so that a connection that breaks can be tried once more.
+        """
+        return await self._transport.run(
+            _calls.send(to, text, thread_id, reply_to, close_thread, wait, timeout, idempotency_key)
+        )
+
+    def messages(
+        self,
+        *,
+        from_addr: str | None = None,
+        msg_type: str | None = None,
+        since: int | str | None = None,
+        outgoing: bool = False,
+        consumer: str | None = None,
+        reconnect: bool = True,
+    ) -> AsyncFeed[Message]:
+        """Returns an iterator over incoming messages, from now on or from `since` (a `seq` or a timestamp).
+
+        It survives restarts of the daemon: it connects again for as long as it takes, and continues where it
+        was. `reconnect=False` raises instead. The first connection must succeed in either case.
+
+        With `consumer`, the daemon remembers across restarts of *this* program which messages were confirmed
+        (`msg.confirm()`) and offers the others again.
+        """
+        reader = _subscriptions.messages(
+            self,
+            self._confirmed,
+            from_addr=from_addr,
+            msg_type=msg_type,
+            since=since,
+            outgoing=outgoing,
+            consumer=consumer,
+            reconnect=reconnect,
+        )
+        return AsyncFeed(self._transport, reader)
+
+    def events(self, since: int | str | None = None, *, reconnect: bool = True) -> AsyncFeed[Json]:
+        """Returns an iterator over what happens to messages, approvals, streams and policy."""
+        return AsyncFeed(self._transport, _subscriptions.events(since, reconnect))
+
+    async def message(self, message_id: str) -> Json:
+        """Returns one message with its delivery state."""
+        return await self._transport.run(_calls.message(message_id))
+
+    async def history(
+        self,
+        limit: int = 50,
+        from_addr: str | None = None,
+        since: str | None = None,
+        *,
+        outgoing: bool = False,
+        cursor: str | None = None,
+    ) -> list[Json]:
+        """Returns the newest messages, oldest first."""
+        page = await self._transport.run(_calls.history(limit, from_addr, since, outgoing, cursor))
+        return page.messages
+
+    async def history_pages(
+        self,
+        limit: int = 50,
+        from_addr: str | None = None,
+        since: str | None = None,
+        *,
+        outgoing: bool = False,
+        cursor: str | None = None,
+    ) -> AsyncIterator[list[Json]]:
+        """Yields the whole history in lists of at most `limit`: newest page first, each one oldest first."""
+        while True:
+            page = await self._transport.run(_calls.history(limit, from_addr, since, outgoing, cursor))
+            yield page.messages
+            cursor = page.next_cursor
+            if not cursor:
+                return
+
+    async def threads(self) -> list[Json]:
+        """Returns all threads with their state and last activity."""
+        return await self._transport.run(_calls.threads())
+
+    async def get_thread(self, thread_id: str) -> Json:
+        """Returns one thread with its messages, both directions, oldest first."""
+        return await self._transport.run(_calls.get_thread(thread_id))
+
+    def stream(self, to: str, *, thread_id: str | None = None, close_thread: bool = False) -> AsyncStream:
+        """Returns a context manager whose `write(text)` sends a message piece by piece."""
+        return AsyncStream(self, to, thread_id, close_thread)
+
+    async def stream_start(self, to: str, *, thread_id: str | None = None) -> Json:
+        """Opens a stream; the answer has `stream_id` and `thread_id`."""
+        return await self._transport.run(_calls.stream_start(to, thread_id))
+
+    async def stream_chunk(self, stream_id: str, text: str) -> Json:
+        """Sends one piece; returns when the peer has it."""
+        return await self._transport.run(_calls.stream_chunk(stream_id, text))
+
+    async def stream_end(self, stream_id: str, *, close_thread: bool = False, text: str | None = None) -> Json:
+        """Ends a stream, with an optional last piece."""
+        return await self._transport.run(_calls.stream_end(stream_id, text, close_thread))
+
+    async def consumers(self) -> list[Json]:
+        """Returns the durable consumers and how much each has left to confirm."""
+        return await self._transport.run(_calls.consumers())
+
+    async def consumer(self, name: str) -> Json:
+        """Returns one durable consumer."""
+        return await self._transport.run(_calls.consumer(name))
+
+    async def remove_consumer(self, name: str) -> None:
+        """Forgets a durable consumer and its position."""
+        return await self._transport.run(_calls.remove_consumer(name))
+
+    async def confirm(self, consumer: str, *, ids: list[str] | None = None, up_to: int | None = None) -> Json:
+        """Marks messages as done for a consumer: those with these ids, or all up to a `seq`."""
+        answer = await self._transport.run(_calls.confirm(consumer, ids, up_to))
+        self._confirmed.note(consumer, ids or [])
+        return answer
+
+    async def logs(self, follow: bool = False) -> Any:
+        """Returns the daemon's log entries, or with `follow` an iterator over the coming ones."""
+        if not follow:
+            return await super().logs()
+        feed = AsyncFeed(self._transport, _subscriptions.logs())
+        await feed.connect()
+        return feed

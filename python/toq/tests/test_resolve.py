@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from scripted import Answer, Daemon
+
+import toq
+
+
+def write_state(folder: Path, state: object) -> Path:
+    (folder / ".toq").mkdir(exist_ok=True)
+    file = folder / ".toq" / "state.json"
+    file.write_text(state if isinstance(state, str) else json.dumps(state))
+    return file
+
+
+def test_sources_are_tried_in_the_documented_order(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert toq.connect().base_url == "http://127.0.0.1:9009"
+
+    write_state(nowhere / "home", {"port": 1111})
+    assert toq.connect().base_url == "http://127.0.0.1:1111"
+
+    write_state(nowhere / "work", {"port": 2222})
+    assert toq.connect().base_url == "http://127.0.0.1:2222"
+
+    monkeypatch.setenv("TOQ_URL", "http://localhost:3333/")
+    assert toq.connect().base_url == "http://localhost:3333"
+
+    assert toq.connect("https://example.com/agents/alice/").base_url == "https://example.com/agents/alice"
+    assert toq.connect_async("http://[::1]:4444").base_url == "http://[::1]:4444"
+
+
+@pytest.mark.parametrize("state", ["{", "[]", '{"port": 0}', '{"port": "9"}', '{"port": true}', '{"port": 70000}'])
+def test_a_state_file_without_a_port_is_passed_over(nowhere: Path, state: str) -> None:
+    write_state(nowhere / "work", state)
+
+    assert toq.connect().base_url == "http://127.0.0.1:9009"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com",
+        "http://127.0.0.1@example.com",
+        "http://192.168.1.4:9009",
+        "ftp://localhost",
+        "localhost:9",
+    ],
+)
+def test_a_url_that_would_leak_messages_or_means_nothing_is_refused(url: str) -> None:
+    with pytest.raises(toq.ToqError):
+        toq.connect(url)
+    with pytest.raises(toq.ToqError):
+        toq.AsyncClient(url)
+
+
+def test_a_refused_url_is_told_to_use_https() -> None:
+    with pytest.raises(toq.ToqError, match="https"):
+        toq.connect("http://example.com")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
+def test_a_state_file_that_anyone_may_write_is_refused(nowhere: Path) -> None:
+    write_state(nowhere / "work", {"port": 2222}).chmod(0o666)
+
+    with pytest.raises(toq.ToqError, match="another user"):
+        toq.connect()
+
+
+def test_loopback_traffic_does_not_go_through_a_proxy(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    daemon.on("GET", "/v1/health", Answer("ok"))
+
+    with toq.connect(daemon.url) as client:
+        assert client.health() == "ok"
+
+
+def test_a_daemon_that_restarted_on_another_port_is_found_again(nowhere: Path, daemon: Daemon) -> None:
+    before = Daemon().on("GET", "/v1/health", Answer("ok", headers={"connection": "close"}))
+    write_state(nowhere / "work", {"port": before.port})
+    daemon.on("GET", "/v1/health", Answer("ok again"))
+
+    with toq.connect() as client:
+        assert client.health() == "ok"
+        before.stop()
+        write_state(nowhere / "work", {"port": daemon.port})
+
+        assert client.health() == "ok again"
+
+
+def test_a_url_prefix_is_kept(daemon: Daemon) -> None:
+    daemon.on("GET", "/agents/alice/v1/health", Answer("ok"))
+
+    with toq.connect(daemon.url + "/agents/alice") as client:
+        assert client.health() == "ok"

@@ -1,0 +1,99 @@
+//! Lists the agents that ask to be let in, and finds the one that somebody means.
+
+use serde_json::json;
+use toq_api::{Approval, ApprovalsResponse, Client};
+
+use super::desk::Desk;
+use super::failure::Failure;
+use super::sanitize;
+
+/// Lists the agents that ask to be let in
+#[derive(Debug, clap::Args)]
+pub struct Approvals {}
+
+impl Approvals {
+    pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        let answer = open(&desk.client()?).await?;
+        desk.output.answer(
+            || json!(answer),
+            || match answer.approvals.as_slice() {
+                [] => "No pending approvals".to_owned(),
+                approvals => approvals.iter().map(words).collect::<Vec<_>>().join("\n"),
+            },
+        )
+    }
+}
+
+/// Returns the open questions.
+pub async fn open(client: &Client) -> Result<ApprovalsResponse, Failure> {
+    Ok(client.get(&["v1", "approvals"], &[]).await?)
+}
+
+/// Returns the key that an id means: a key itself, a place in the list from one, or an agent's name.
+///
+/// A name is only what the stranger calls itself, so it must be unique to be accepted.
+pub fn meant(id: &str, approvals: &[Approval]) -> Result<String, Failure> {
+    if id.starts_with("ed25519:") {
+        return Ok(id.to_owned());
+    }
+    if let Ok(number) = id.parse::<usize>() {
+        let found = number.checked_sub(1).and_then(|index| approvals.get(index));
+        let found = found.map(|approval| approval.id.clone());
+        return found.ok_or_else(|| Failure::error(format!("there is no approval number {number}")));
+    }
+    let is_named = |approval: &&Approval| approval.address == id || approval.address.rsplit('/').next() == Some(id);
+    let named: Vec<&Approval> = approvals.iter().filter(is_named).collect();
+    match named.as_slice() {
+        [] => Err(Failure::error(format!("no pending approval matches '{id}'"))),
+        [one] => Ok(one.id.clone()),
+        several => Err(Failure::error(format!("{} pending approvals match '{id}'", several.len()))
+            .hint("Use the key or the number in `toq approvals`")),
+    }
+}
+
+/// Asks somebody to choose an open question; nothing if there is none.
+pub fn choose(desk: &Desk, approvals: &[Approval], verb: &str) -> Result<Option<String>, Failure> {
+    if approvals.is_empty() {
+        return Ok(None);
+    }
+    if !desk.world.interactive || desk.output.is_json() {
+        let hint = format!("Run `toq approvals`, then `toq {verb} <number, name or key>`");
+        return Err(Failure::error("say which approval is meant").hint(hint));
+    }
+    for (index, approval) in approvals.iter().enumerate() {
+        desk.output.note(&format!("{}. {}", index + 1, words(approval).trim_end()));
+    }
+    let answer = desk.output.ask("Which one (number)?")?;
+    meant(&answer, approvals).map(Some)
+}
+
+fn words(approval: &Approval) -> String {
+    format!(
+        "{}\n  address:   {}\n  requested: {}\n",
+        sanitize::name(&approval.public_key),
+        sanitize::name(&approval.address),
+        sanitize::name(&approval.requested_at),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn approval(key: &str, address: &str) -> Approval {
+        Approval { id: key.into(), public_key: key.into(), address: address.into(), requested_at: "T".into() }
+    }
+
+    #[test]
+    fn an_id_is_a_key_a_number_or_a_unique_name() {
+        let list = [approval("ed25519:A", "toq://h/bob"), approval("ed25519:B", "toq://evil/bob"), approval("ed25519:C", "toq://h/carol")];
+
+        assert_eq!(meant("ed25519:Z", &list).as_deref(), Ok("ed25519:Z"));
+        assert_eq!(meant("2", &list).as_deref(), Ok("ed25519:B"));
+        assert_eq!(meant("carol", &list).as_deref(), Ok("ed25519:C"));
+        assert_eq!(meant("toq://h/bob", &list).as_deref(), Ok("ed25519:A"));
+        for bad in ["bob", "dave", "0", "4", ""] {
+            assert!(meant(bad, &list).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Looks whether everything is in order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use toq_api::StatusResponse;
+
+use super::desk::Desk;
+use super::failure::{ERROR, Failure};
+use super::state::{self, State};
+use super::{config, identity, sanitize};
+
+/// Below this the log will soon not take another message.
+const SCARCE: u64 = 64 * 1024 * 1024;
+
+/// Looks whether everything is in order
+#[derive(Debug, clap::Args)]
+pub struct Doctor {}
+
+impl Doctor {
+    pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        let checks = examine(desk).await?;
+        let issues = checks.iter().filter(|check| check.verdict == Verdict::Bad).count();
+        desk.output.answer(
+            || {
+                let checks: Vec<_> = checks
+                    .iter()
+                    .map(|check| json!({"name": check.name, "status": check.verdict.word(), "detail": check.detail}))
+                    .collect();
+                json!({"checks": checks, "issues": issues})
+            },
+            || words(&checks, issues),
+        )?;
+        if issues == 0 { Ok(()) } else { Err(Failure::silent(ERROR)) }
+    }
+}
+
+/// One thing that was looked at.
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    detail: String,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Bad,
+    Good,
+    /// Nothing to look at.
+    Open,
+}
+
+impl Verdict {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Bad => "fail",
+            Self::Good => "ok",
+            Self::Open => "skipped",
+        }
+    }
+
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Bad => "[!!]",
+            Self::Good => "[ok]",
+            Self::Open => "[--]",
+        }
+    }
+}
+
+const fn good(name: &'static str, detail: String) -> Check {
+    Check { name, verdict: Verdict::Good, detail }
+}
+
+const fn bad(name: &'static str, detail: String) -> Check {
+    Check { name, verdict: Verdict::Bad, detail }
+}
+
+const fn open(name: &'static str, detail: String) -> Check {
+    Check { name, verdict: Verdict::Open, detail }
+}
+
+async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
+    let dir = desk.located()?.dir;
+    if !dir.join(toq_config::FILE).is_file() {
+        return Ok(vec![bad("setup", format!("nothing at {}, run `toq init`", dir.display()))]);
+    }
+    let mut checks = vec![good("setup", dir.display().to_string())];
+    checks.push(match config::verdict(desk, &dir) {
+        Ok(detail) => good("config", detail),
+        Err(detail) => bad("config", detail),
+    });
+    checks.push(keys(&dir));
+    let state = match state::live(&dir) {
+        Ok(state) => state,
+        Err(failure) => {
+            checks.push(bad("state", failure.message));
+            None
+        }
+    };
+    match &state {
+        Some(state) => checks.extend(daemon(desk, state).await),
+        None => {
+            checks.push(open("daemon", "not running".to_owned()));
+            checks.extend(port(desk));
+        }
+    }
+    checks.push(disk(&dir));
+    Ok(checks)
+}
+
+/// The vault knows best what is wrong with keys: their owner, their mode, their content.
+fn keys(dir: &Path) -> Check {
+    match identity::public_key(dir) {
+        Ok(Some(key)) => good("keys", key),
+        Ok(None) => open("keys", "made by the first `toq up`".to_owned()),
+        Err(failure) => bad("keys", failure.message),
+    }
+}
+
+async fn daemon(desk: &Desk, state: &State) -> Vec<Check> {
+    let answer = match desk.client_at(state.port) {
+        Ok(client) => {
+            let client = client.with_limit(Duration::from_secs(5));
+            client.get::<StatusResponse>(&["v1", "status"], &[]).await.map_err(Failure::from)
+        }
+        Err(failure) => Err(failure),
+    };
+    let status = match answer {
+        Ok(status) => status,
+        Err(failure) => {
+            let detail = format!("PID {} does not answer on port {}: {failure}", state.pid, state.port);
+            return vec![bad("daemon", detail)];
+        }
+    };
+    let address = sanitize::name(&status.address);
+    let mut checks = vec![
+        good("daemon", format!("PID {}, {address}", state.pid)),
+        good("port", format!("{} (in use by daemon)", state.port)),
+        good("access", json!(status.access).as_str().unwrap_or_default().to_owned()),
+    ];
+    checks.push(match status.store {
+        toq_api::StoreHealth::Ok => good("store", "takes writes".to_owned()),
+        sick => bad("store", sick.as_str().to_owned()),
+    });
+    if status.panics > 0 {
+        checks.push(bad("actors", format!("{} have panicked since the start, see `toq logs`", status.panics)));
+    }
+    checks
+}
+
+fn port(desk: &Desk) -> Vec<Check> {
+    let Ok(loaded) = desk.loaded(&[]) else {
+        return Vec::new();
+    };
+    let config = loaded.config;
+    let access = good("access", config.api.access.as_str().to_owned());
+    let port = match config.port {
+        0 => good("port", "auto".to_owned()),
+        port => match TcpListener::bind(SocketAddr::new(config.bind, port)) {
+            Ok(_) => good("port", format!("{}:{port} is free", config.bind)),
+            Err(error) => bad("port", format!("{}:{port} cannot be used: {error}", config.bind)),
+        },
+    };
+    vec![port, access]
+}
+
+fn disk(dir: &Path) -> Check {
+    match rustix::fs::statvfs(dir) {
+        Err(error) => bad("disk", format!("cannot ask for free space: {error}")),
+        Ok(space) => {
+            let free = space.f_bavail.saturating_mul(space.f_frsize);
+            let detail = format!("{} MiB free", free / (1024 * 1024));
+            if free < SCARCE { bad("disk", detail) } else { good("disk", detail) }
+        }
+    }
+}
+
+fn words(checks: &[Check], issues: usize) -> String {
+    let mut text = "toq doctor".to_owned();
+    for check in checks {
+        text.push_str(&format!("\n  {} {}: {}", check.verdict.mark(), check.name, check.detail));
+    }
+    let end = match issues {
+        0 => "no issues found".to_owned(),
+        1 => "1 issue found".to_owned(),
+        more => format!("{more} issues found"),
+    };
+    format!("{text}\n\n{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_others_can_read_are_an_issue() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(keys(dir.path()).verdict, Verdict::Open);
+
+        identity::make(dir.path()).expect("the directory is ours");
+        assert_eq!(keys(dir.path()).verdict, Verdict::Good);
+
+        let path = dir.path().join("keys").join("identity.key");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("the file is ours");
+        assert_eq!(keys(dir.path()).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn the_report_counts_its_issues() {
+        let checks = [good("config", "agent: a".into()), bad("disk", "0 MiB free".into()), open("daemon", "-".into())];
+
+        let text = words(&checks, 1);
+
+        assert_eq!(text, "toq doctor\n  [ok] config: agent: a\n  [!!] disk: 0 MiB free\n  [--] daemon: -\n\n1 issue found");
+    }
+}

@@ -1,0 +1,48 @@
+//! The command line: one file per command, named after it.
+//!
+//! A command gets its arguments and a [`desk::Desk`]: where it was called, which workspace it speaks for, how to reach
+//! that workspace's daemon, and where to print. It talks to a running daemon only through `toq_api::Client`,
+//! and prints only through [`output::Output`], so that `--json` works everywhere and nothing a peer wrote reaches a
+//! terminal unless [`sanitize`] has seen it.
+//!
+//! The doc comments of the argument structs are the help texts.
+//!
+//! Start reading at [`run`], then any command.
+
+// The registry of running agents; the daemon writes it.
+pub mod agents;
+mod approvals;
+mod approve;
+mod arguments;
+mod block;
+mod completions;
+mod config;
+mod deny;
+mod desk;
+mod doctor;
+mod down;
+mod failure;
+mod identity;
+mod init;
+mod listen;
+mod logs;
+mod message;
+mod messages;
+mod output;
+mod peers;
+mod permissions;
+mod ping;
+mod revoke;
+mod run;
+mod sanitize;
+mod send;
+mod setup;
+mod state;
+mod status;
+mod tree;
+mod up;
+mod whoami;
+mod world;
+
+pub use run::run;
+pub use world::World;

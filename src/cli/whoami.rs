@@ -1,0 +1,54 @@
+//! Shows who this agent is.
+
+use serde_json::json;
+use toq_api::StatusResponse;
+use toq_protocol::address::DEFAULT_PORT;
+
+use super::desk::Desk;
+use super::failure::Failure;
+use super::{identity, sanitize, state};
+
+/// Shows who this agent is
+#[derive(Debug, clap::Args)]
+pub struct Whoami {}
+
+impl Whoami {
+    pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        let loaded = desk.loaded(&[])?;
+        let config = &loaded.config;
+        let running = state::live(&loaded.dir)?;
+        let port = running.as_ref().map_or(config.port, |state| state.port);
+        // The daemon knows best: the configuration may have changed since it started.
+        let status: Option<StatusResponse> = match &running {
+            Some(state) => desk.client_at(state.port)?.get(&["v1", "status"], &[]).await.ok(),
+            None => None,
+        };
+        let (address, mode) = match &status {
+            Some(status) => (status.address.clone(), status.connection_mode.clone()),
+            None => {
+                // No port is known before the start if any will do, and 9009 is the one that is not written.
+                let port = if config.port == 0 { DEFAULT_PORT } else { config.port };
+                (config.address(port).to_string(), config.connection_mode.as_str().to_owned())
+            }
+        };
+        let key = match &status {
+            Some(status) => Some(status.public_key.clone()),
+            None => identity::public_key(&loaded.dir)?,
+        };
+        let name = config.agent_name.as_str();
+        desk.output.answer(
+            || {
+                json!({"agent_name": name, "address": address, "public_key": key, "connection_mode": mode,
+                    "port": port})
+            },
+            || {
+                let key = key.as_deref().map_or("(made by the first `toq up`)".to_owned(), sanitize::name);
+                let (address, mode) = (sanitize::name(&address), sanitize::name(&mode));
+                format!(
+                    "agent:           {name}\naddress:         {address}\npublic key:      {key}\n\
+                     connection mode: {mode}\nport:            {port}"
+                )
+            },
+        )
+    }
+}

@@ -5,6 +5,7 @@
 
 mod cli;
 mod daemon;
+mod telemetry;
 
 use std::env;
 use std::io::{IsTerminal, stderr, stdin};

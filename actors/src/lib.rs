@@ -32,6 +32,7 @@ pub mod stream;
 pub mod thread;
 pub mod workspace;
 
+pub use actix;
 pub use describe::{Describe, Description};
 pub use home::{Counters, Home, Seed};
 pub use live::LiveChunk;

@@ -1,1 +1,35 @@
+//! The HTTP and SSE facade: routes that turn requests into commands for the actor tree, and rows of the
+//! log into answers.
+//!
+//! - [`serve`]: connections in, whichever listener accepted them, into one HTTP service; a loopback source
+//!   meets the API, any other source a table without routes.
+//! - [`guard`]: who may call at all: host, origin, proxies, user, token.
+//! - [`Facade`]: what the handlers share. Commands go through mailboxes and are seen through even if the
+//!   client hangs up; reading is done on `store::Reader` and holds nothing.
+//! - [`error`]: the one place where a domain error becomes a code and a status.
+//!
+//! What this room is not: it writes no row itself and decides nothing about delivery, order or admission.
 
+mod body;
+mod consumers;
+mod daemon;
+pub mod error;
+mod facade;
+mod feed;
+pub mod guard;
+mod history;
+mod later;
+mod logs;
+mod messages;
+pub mod openapi;
+mod peers;
+mod query;
+mod routes;
+mod rules;
+pub mod serve;
+mod sse;
+mod streams;
+mod view;
+
+pub use error::ApiError;
+pub use facade::{Facade, Shutdown};

@@ -14,6 +14,7 @@ pub mod listen;
 pub mod local_user;
 pub mod tls;
 
+pub use rustls::Error as TlsError;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A byte stream between two agents: TLS over TCP, or memory between two workspaces of one process.

@@ -83,6 +83,13 @@ impl Json {
         serde_json::from_str::<Text>(&self.0).ok()?.text
     }
 
+    /// SHA-256 of the canonical text: equal for requests that mean the same.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(self.0.as_bytes()).into()
+    }
+
     /// The same value with exponents spelled without a plus sign, as older peers sign it.
     #[must_use]
     pub fn with_plain_exponents(&self) -> Self {

@@ -120,6 +120,34 @@ impl Reader {
         Ok(None)
     }
 
+    /// One incoming message by its id; the first sender's, should two have used the same.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn find_incoming(&self, id: &MessageId) -> Result<Option<Seq>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let ids = snapshot.open(tables::IDS)?;
+        Ok(ids.get(&id_key(Direction::In, id))?.map(|seq| Seq(seq.value())))
+    }
+
+    /// How many incoming messages a consumer has not confirmed, counting no further than [`MAX_SCAN`] rows.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn unconfirmed(&self, consumer: &ConsumerRow) -> Result<u64, StoreError> {
+        let snapshot = self.snapshot()?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let mut count = 0;
+        for entry in messages.range(consumer.low_water.saturating_add(1)..)?.take(MAX_SCAN) {
+            let (seq, bytes) = entry?;
+            let is_confirmed = consumer.confirmed.binary_search(&seq.value()).is_ok();
+            if !is_confirmed && MessageRow::from_bytes(bytes.value())?.direction() == Direction::In {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     /// The messages after a place, both directions, in order.
     ///
     /// # Errors

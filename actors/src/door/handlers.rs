@@ -86,7 +86,7 @@ fn accept_next(listener: TcpListener, ctx: &mut Ctx, door: &Door) {
 /// A connection whose owner is not known yet.
 struct Newcomer {
     acceptor: TlsAcceptor,
-    plain: mpsc::Sender<TcpStream>,
+    plain: mpsc::Sender<std::net::TcpStream>,
     registry: Addr<Registry>,
     door: Addr<Door>,
     number: u64,
@@ -111,7 +111,8 @@ impl Newcomer {
         let local = stream.local_addr()?;
         if language(&stream, FIRST_BYTE).await? == Language::Plain {
             let full = |_| io::Error::other("the HTTP service takes no more connections");
-            return self.plain.try_send(stream).map_err(full);
+            // The HTTP service runs on a thread of its own and registers the socket there.
+            return self.plain.try_send(stream.into_std()?).map_err(full);
         }
         let accepting = self.acceptor.accept(stream);
         let mut stream = tokio::time::timeout(TLS, accepting).await.map_err(|_| io::ErrorKind::TimedOut)??;

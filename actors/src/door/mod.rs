@@ -11,7 +11,6 @@ mod seats;
 use std::net::SocketAddr;
 
 use actix::{Actor, Addr, Context};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use toq_kit::{Clock, Lifeline};
@@ -27,7 +26,7 @@ pub struct DoorKey(pub SocketAddr);
 pub struct Door {
     listener: Option<std::net::TcpListener>,
     acceptor: TlsAcceptor,
-    plain: mpsc::Sender<TcpStream>,
+    plain: mpsc::Sender<std::net::TcpStream>,
     seats: Seats,
     clock: Clock,
     registry: Addr<Registry>,

@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use actix::{Addr, Message};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use toq_kit::Seat;
@@ -42,7 +41,7 @@ pub struct OpenDoor {
     /// How it speaks TLS.
     pub acceptor: TlsAcceptor,
     /// Where connections go that speak plain HTTP.
-    pub plain: mpsc::Sender<TcpStream>,
+    pub plain: mpsc::Sender<std::net::TcpStream>,
     /// Where it runs.
     pub seat: Seat,
     /// How many connections may be without a proven identity.

@@ -1,0 +1,156 @@
+# What can be done here. Every target runs from a fresh checkout with Rust, Python 3 and make; whatever else it needs it
+# installs into .cache/, which git ignores and `make clean` removes.
+#
+#   make demo     two agents talk, for real, in temporary directories
+#   make test     every test: Rust, Python, fuzz targets, crashes, interoperation, the commands of the README
+#   make check    format, lints, dependencies
+#
+# CARGO_TARGET_DIR is respected.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# The steps share a target directory, and two cores are soon busy.
+.NOTPARALLEL:
+
+CARGO ?= cargo
+PYTHON ?= python3
+
+# Seconds for each fuzz target.
+SECONDS := 5
+# Rounds of the crash checker in `make crash`, and the seed of its plans.
+ROUNDS ?= 200
+SEED ?= 1
+# Further arguments of pytest in `make interop`.
+ARGS ?=
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+CACHE := $(CURDIR)/.cache
+TOOLS := $(CACHE)/tools/bin
+DEBUG := $(TARGET)/debug/toq
+RELEASE := $(TARGET)/release/toq
+FAULTS := $(TARGET)/faults/debug/toq
+SDK := $(CACHE)/venv-sdk
+
+DENY := $(or $(shell command -v cargo-deny),$(TOOLS)/cargo-deny)
+FUZZ := $(or $(shell command -v cargo-fuzz),$(TOOLS)/cargo-fuzz)
+FUZZ_TARGETS := $(sort $(basename $(notdir $(wildcard fuzz/targets/*.rs))))
+
+export TOQ_CACHE := $(CACHE)
+export PYTHONDONTWRITEBYTECODE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A daemon or a setting of the caller's must not find its way into a test.
+unexport TOQ_URL TOQ_CONFIG_DIR
+
+.PHONY: help demo check test bench docs clean
+.PHONY: debug release faults
+.PHONY: test-rust test-doc fuzz sdk crash crash-check crash-short interop readme
+
+help:
+	@sed -n 's/^#   make/make/p' Makefile
+	@echo 'make fuzz     each fuzz target for SECONDS=$(SECONDS)'
+	@echo 'make crash    the crash checker for ROUNDS=$(ROUNDS)'
+	@echo 'make interop  our daemon against the published one'
+	@echo 'make bench    the numbers of docs/benchmarks.md'
+	@echo 'make docs     the API documentation of every room'
+	@echo 'make clean    removes what was built and installed here'
+
+## A new user ---------------------------------------------------------------------------------------------------------
+
+demo: release
+	@$(PYTHON) tests/demo.py $(RELEASE)
+
+## Before a commit ----------------------------------------------------------------------------------------------------
+
+check: $(DENY)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(DENY) check bans licenses sources
+
+## Tests --------------------------------------------------------------------------------------------------------------
+
+test: test-rust test-doc fuzz sdk crash-check crash-short interop readme
+	@echo 'everything passed'
+
+test-rust:
+	if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --workspace --no-fail-fast; \
+	else \
+		$(CARGO) test --workspace --lib --bins --tests --no-fail-fast; \
+	fi
+
+test-doc:
+	$(CARGO) test --workspace --doc
+
+# New inputs are kept in the target directory, so that the next run begins where this one ended.
+fuzz: $(FUZZ)
+	for target in $(FUZZ_TARGETS); do \
+		corpus=$(TARGET)/fuzz/corpus/$$target; \
+		mkdir -p $$corpus; \
+		RUSTC_BOOTSTRAP=1 $(FUZZ) run --target-dir $(TARGET)/fuzz $$target $$corpus fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS) -rss_limit_mb=1024 -timeout=10 -verbosity=0 -print_final_stats=0; \
+		echo "fuzz: $$target held for $(SECONDS) s"; \
+	done
+
+sdk: debug $(SDK)/.ready
+	cd python/toq && TOQ_BIN=$(DEBUG) $(SDK)/bin/python -m pytest -p no:cacheprovider tests
+
+crash-check:
+	$(PYTHON) -m unittest discover -s tests/crash
+
+# Long enough to reach most crash points; `make crash` is the run that counts.
+crash-short: faults
+	$(PYTHON) tests/crash/run.py --rounds 15 --seed $(SEED) --bin $(FAULTS)
+
+crash: faults
+	$(PYTHON) tests/crash/run.py --rounds $(ROUNDS) --seed $(SEED) --bin $(FAULTS)
+	for fault in ack-before-commit no-dedupe no-to-check; do \
+		$(PYTHON) tests/crash/run.py --rounds 60 --seed $(SEED) --bin $(FAULTS) --fault $$fault --expect-violation; \
+	done
+
+interop: debug
+	if unshare --net true 2>/dev/null || unshare --map-root-user --net true 2>/dev/null; then \
+		TOQ_BIN=$(DEBUG) tests/interop/run.sh $(ARGS); \
+	else \
+		echo 'interop: SKIPPED, this system allows no private network namespace'; \
+	fi
+
+readme: debug
+	$(PYTHON) docs/check.py $(DEBUG)
+
+## Numbers and pages --------------------------------------------------------------------------------------------------
+
+bench:
+	$(CARGO) bench --workspace --benches
+
+docs:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+	@echo 'see $(TARGET)/doc/toq_protocol/index.html'
+
+## What the others need -----------------------------------------------------------------------------------------------
+
+debug:
+	$(CARGO) build
+
+release:
+	$(CARGO) build --release
+
+# Apart from the others: a binary with crash points in it must never be taken for one without.
+faults:
+	$(CARGO) build --features faults --target-dir $(TARGET)/faults
+
+$(TOOLS)/cargo-deny:
+	env -u CARGO_TARGET_DIR $(CARGO) install --quiet --locked --root $(CACHE)/tools --version 0.20.2 cargo-deny
+
+$(TOOLS)/cargo-fuzz:
+	env -u CARGO_TARGET_DIR $(CARGO) install --quiet --locked --root $(CACHE)/tools --version 0.13.2 cargo-fuzz
+
+# The package is installed editable, so the environment is old only when its requirements change.
+$(SDK)/.ready: python/toq/pyproject.toml
+	$(PYTHON) -m venv --clear $(SDK)
+	$(SDK)/bin/python -m pip install --quiet -e 'python/toq[dev]'
+	touch $@
+
+clean:
+	$(CARGO) clean
+	rm -rf $(CACHE) fuzz/artifacts fuzz/corpus fuzz/target

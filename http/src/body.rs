@@ -1,0 +1,70 @@
+//! Request bodies: JSON with errors in JSON.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use toq_api::ErrorCode;
+
+use crate::error::ApiError;
+
+/// The largest request body. A message's own limit is smaller and checked on the message.
+pub(crate) const MAX_BODY: usize = 2 << 20;
+
+/// How long a body may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let payload = payload.take();
+        let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        Box::pin(async move {
+            if announced.is_some_and(|length| length > MAX_BODY) {
+                return Err(too_large());
+            }
+            let read = tokio::time::timeout(PATIENCE, read(payload, announced.unwrap_or(0))).await;
+            let bytes = read.map_err(|_| ApiError::new(ErrorCode::PayloadTimeout, "the request body did not arrive in time"))??;
+            parse(&bytes).map(Self)
+        })
+    }
+}
+
+async fn read(mut payload: Payload, announced: usize) -> Result<web::BytesMut, ApiError> {
+    let mut bytes = web::BytesMut::with_capacity(announced.min(64 * 1024));
+    while let Some(chunk) = payload.next().await {
+        let chunk =
+            chunk.map_err(|error: PayloadError| ApiError::new(ErrorCode::InvalidRequest, format!("the body cannot be read: {error}")))?;
+        if bytes.len() + chunk.len() > MAX_BODY {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(ErrorCode::MessageTooLarge, format!("Failed to buffer the request body: length limit exceeded, max is {MAX_BODY}"))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            let message = format!("Failed to deserialize the JSON body into the target type: {error}");
+            ApiError::new(ErrorCode::InvalidRequest, message).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        } else {
+            ApiError::new(ErrorCode::InvalidRequest, format!("Failed to parse the request body as JSON: {error}"))
+        }
+    })
+}

@@ -1,0 +1,87 @@
+//! Consumers: their places, and what they confirm.
+
+use actix_web::{HttpResponse, web};
+use toq_actors::workspace::Consume;
+use toq_api::consumer::is_name;
+use toq_api::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse, ErrorBody, ErrorCode};
+use toq_protocol::message::MessageId;
+use toq_store::Seq;
+use toq_store::record::ConsumerRow;
+
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::facade::Facade;
+
+fn unknown() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "no consumer has this name").hint("GET /v1/messages?consumer=NAME makes one")
+}
+
+fn find(facade: &Facade, name: &str) -> Result<ConsumerRow, ApiError> {
+    if !is_name(name) {
+        return Err(unknown());
+    }
+    facade.reader().consumer(name)?.ok_or_else(unknown)
+}
+
+fn view(facade: &Facade, name: String, row: &ConsumerRow) -> Result<ConsumerView, ApiError> {
+    Ok(ConsumerView { name, low_water: row.low_water, pending: facade.reader().unconfirmed(row)? })
+}
+
+/// Lists the consumers.
+#[utoipa::path(get, path = "/v1/consumers", responses((status = 200, body = ConsumersResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn list(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let rows = facade.reader().consumers()?;
+    let consumers = rows.into_iter().map(|(name, row)| view(&facade, name, &row)).collect::<Result<Vec<_>, _>>()?;
+    Ok(HttpResponse::Ok().json(ConsumersResponse { consumers }))
+}
+
+/// Shows a consumer.
+#[utoipa::path(get, path = "/v1/consumers/{name}", params(("name" = String, Path)), responses((status = 200, body = ConsumerView), (status = "default", body = ErrorBody)))]
+pub(crate) async fn show(facade: web::Data<Facade>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let row = find(&facade, &name)?;
+    Ok(HttpResponse::Ok().json(view(&facade, name.into_inner(), &row)?))
+}
+
+/// Forgets a consumer.
+#[utoipa::path(delete, path = "/v1/consumers/{name}", params(("name" = String, Path)), responses((status = 200), (status = "default", body = ErrorBody)))]
+pub(crate) async fn forget(facade: web::Data<Facade>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    find(&facade, &name)?;
+    facade.ask(Consume::Forget(name.into_inner())).await??;
+    Ok(HttpResponse::Ok().finish())
+}
+
+/// Confirms messages: they are never offered to this consumer again.
+#[utoipa::path(post, path = "/v1/consumers/{name}/confirm", params(("name" = String, Path)), request_body = ConfirmRequest,
+    responses((status = 200, body = ConfirmResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn confirm(
+    facade: web::Data<Facade>,
+    name: web::Path<String>,
+    body: Body<ConfirmRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let name = name.into_inner();
+    let before = find(&facade, &name)?;
+    let (command, confirmed) = match &body.0 {
+        ConfirmRequest::UpTo { up_to } => {
+            let above = ConsumerRow { low_water: before.low_water.max(*up_to), confirmed: before.confirmed.clone() };
+            let count = facade.reader().unconfirmed(&before)?.saturating_sub(facade.reader().unconfirmed(&above)?);
+            (Consume::ConfirmUpTo(name.clone(), Seq(*up_to)), count)
+        }
+        ConfirmRequest::Ids { ids } => {
+            let places = ids.iter().map(|id| place(&facade, id)).collect::<Result<Vec<_>, _>>()?;
+            let is_new = |seq: &&Seq| seq.0 > before.low_water && before.confirmed.binary_search(&seq.0).is_err();
+            let count = places.iter().filter(is_new).count() as u64;
+            (Consume::Confirm(name.clone(), places), count)
+        }
+    };
+    facade.ask(command).await??;
+    let after = find(&facade, &name)?;
+    Ok(HttpResponse::Ok().json(ConfirmResponse { consumer: name, low_water: after.low_water, confirmed }))
+}
+
+fn place(facade: &Facade, id: &str) -> Result<Seq, ApiError> {
+    let found = match MessageId::parse(id) {
+        Some(id) => facade.reader().find_incoming(&id)?,
+        None => None,
+    };
+    found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("no incoming message has the id {}", id.escape_debug())))
+}

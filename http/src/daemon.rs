@@ -1,0 +1,154 @@
+//! The daemon itself: status, the actor tree, card, configuration, diagnostics, the end.
+
+use actix_web::{HttpResponse, web};
+use serde_json::Value;
+use toq_actors::home::Counters;
+use toq_actors::workspace::{Connections, CurrentMode, SetMode};
+use toq_actors::{Describe, Description};
+use toq_api::{
+    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, ErrorBody, ErrorCode, StatusResponse, StoreHealth,
+    TreeNode,
+};
+use toq_kit::ask;
+use toq_protocol::policy::Mode;
+use toq_store::{Health, StoreError};
+
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::facade::{Facade, Shutdown};
+use crate::guard;
+use crate::view;
+
+/// Says that the daemon lives, and nothing else.
+#[utoipa::path(get, path = "/v1/health", responses((status = 200, description = "`ok`", content_type = "text/plain", body = String)))]
+pub(crate) async fn health() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok")
+}
+
+async fn describe(facade: &Facade) -> Result<Description, ApiError> {
+    ask(&facade.registry, Describe).await.map_err(ApiError::from)
+}
+
+fn store_health(facade: &Facade) -> StoreHealth {
+    match facade.home().store.journal().health() {
+        Health::Writing => StoreHealth::Ok,
+        Health::Failed(StoreError::Full | StoreError::ReadOnly) => StoreHealth::ReadOnly,
+        Health::Failed(_) => StoreHealth::Failed,
+    }
+}
+
+/// Tells how the daemon is.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = StatusResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn status(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let home = facade.home();
+    let mode: Mode = facade.ask(CurrentMode).await?;
+    let incoming = facade.ask(Connections).await?.iter().filter(|view| view.is_incoming).count();
+    let actors = describe(&facade).await?.count();
+    let health = store_health(&facade);
+    let counters = &home.counters;
+    let response = StatusResponse {
+        status: "running".to_owned(),
+        address: home.local.address.wire(),
+        connection_mode: mode.to_string(),
+        active_connections: incoming as u64,
+        messages_in: Counters::read(&counters.messages_in),
+        messages_out: Counters::read(&counters.messages_out),
+        error_count: Counters::read(&counters.failed_commits) + Counters::read(&counters.panics),
+        backpressure_active: health != StoreHealth::Ok,
+        version: facade.version.to_owned(),
+        public_key: home.local.identity.public().to_string(),
+        access: match facade.rules.access {
+            guard::Access::SameUser => Access::SameUser,
+            guard::Access::Token(_) => Access::Token,
+        },
+        actors: actors as u64,
+        panics: Counters::read(&counters.panics),
+        outbox: facade.reader().waiting()?,
+        uptime_seconds: home.clock.monotonic().as_secs(),
+        store: health,
+    };
+    Ok(HttpResponse::Ok().json(response))
+}
+
+/// Shows every living actor by its place in the tree.
+#[utoipa::path(get, path = "/v1/tree", responses((status = 200, body = TreeNode), (status = "default", body = ErrorBody)))]
+pub(crate) async fn tree(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::Ok().json(view::tree(describe(&facade).await?)))
+}
+
+/// Shows the card that peers get.
+#[utoipa::path(get, path = "/v1/card", responses((status = 200, body = CardResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn card(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let mode: Mode = facade.ask(CurrentMode).await?;
+    let card = &facade.home().local.card;
+    Ok(HttpResponse::Ok().json(CardResponse {
+        name: card.name.clone(),
+        description: card.description.clone(),
+        public_key: card.public_key.clone(),
+        protocol_version: card.protocol_version.clone(),
+        capabilities: card.capabilities.clone(),
+        accept_files: card.accept_files,
+        max_message_size: card.max_message_size.unwrap_or_default(),
+        max_file_size: card.max_file_size,
+        connection_mode: mode.to_string(),
+    }))
+}
+
+/// Shows the configuration.
+#[utoipa::path(get, path = "/v1/config", responses((status = 200, body = ConfigResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn config(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let mode: Mode = facade.ask(CurrentMode).await?;
+    let mut config = facade.config.clone();
+    config["connection_mode"] = Value::from(mode.as_str());
+    Ok(HttpResponse::Ok().json(ConfigResponse { config }))
+}
+
+/// Changes the configuration file; what can be applied at once is.
+#[utoipa::path(patch, path = "/v1/config", request_body = Object, responses((status = 200, body = ConfigResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_json::Map<String, Value>>) -> Result<HttpResponse, ApiError> {
+    toq_config::patch(&facade.dir, &body.0).map_err(|error| ApiError::new(ErrorCode::InvalidConfig, format!("Invalid config: {error}")))?;
+    let mode = body.0.get("connection_mode").and_then(Value::as_str).and_then(|mode| match mode {
+        "open" => Some(Mode::Open),
+        "allowlist" => Some(Mode::Allowlist),
+        "approval" => Some(Mode::Approval),
+        _ => None,
+    });
+    if let Some(mode) = mode {
+        facade.ask(SetMode(mode)).await?;
+    }
+    let mut config = facade.config.clone();
+    for (key, value) in body.0 {
+        config[key.as_str()] = value;
+    }
+    Ok(HttpResponse::Ok().json(ConfigResponse { config }))
+}
+
+/// Checks what a daemon needs.
+#[utoipa::path(get, path = "/v1/diagnostics", responses((status = 200, body = DiagnosticsResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let home = facade.home();
+    let ok = |name: &str, detail: Option<String>| Check { name: name.to_owned(), status: CheckStatus::Ok, detail };
+    let health = store_health(&facade);
+    let store = Check {
+        name: "store".to_owned(),
+        status: if health == StoreHealth::Ok { CheckStatus::Ok } else { CheckStatus::Fail },
+        detail: (health != StoreHealth::Ok).then(|| health.as_str().to_owned()),
+    };
+    let checks = vec![
+        ok("config", Some(format!("agent: {}", home.config.agent_name))),
+        ok("identity_key", Some(home.local.identity.public().to_string())),
+        ok("tls_cert", None),
+        ok("port", Some(format!("{} (in use by daemon)", home.local.address.port()))),
+        store,
+    ];
+    let issues = checks.iter().filter(|check| check.status == CheckStatus::Fail).count() as u64;
+    Ok(HttpResponse::Ok().json(DiagnosticsResponse { checks, issues }))
+}
+
+/// Drains the daemon and ends it.
+#[utoipa::path(post, path = "/v1/daemon/shutdown", responses((status = 200), (status = "default", body = ErrorBody)))]
+pub(crate) async fn shutdown(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    // A full channel means that the end is under way already.
+    let _under_way = facade.shutdown.try_send(Shutdown);
+    Ok(HttpResponse::Ok().finish())
+}

@@ -1,0 +1,59 @@
+//! What the handlers share.
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use toq_actors::actix::{self, Addr};
+use toq_actors::workspace::Workspace;
+use toq_actors::{Home, Registry, WorkspaceRef};
+use toq_kit::{Credit, ask};
+use toq_store::Reader;
+
+use crate::error::ApiError;
+use crate::guard::Rules;
+
+/// The owner wants the daemon to stop.
+#[derive(Clone, Copy, Debug)]
+pub struct Shutdown;
+
+/// The surroundings of the HTTP handlers of one workspace.
+pub struct Facade {
+    /// The workspace that is served.
+    pub workspace: WorkspaceRef,
+    /// The root of the tree, for describing all of it.
+    pub registry: Addr<Registry>,
+    /// Who may call.
+    pub rules: Rules,
+    /// Requests in progress.
+    pub credit: Credit,
+    /// The workspace's directory.
+    pub dir: PathBuf,
+    /// The configuration as the API shows it.
+    pub config: serde_json::Value,
+    /// How the daemon is told to stop.
+    pub shutdown: mpsc::Sender<Shutdown>,
+    /// The version of this program.
+    pub version: &'static str,
+}
+
+impl Facade {
+    /// Sends a command to the workspace and sees it through.
+    pub(crate) async fn ask<M>(&self, command: M) -> Result<M::Result, ApiError>
+    where
+        Workspace: actix::Handler<M>,
+        M: actix::Message + Send + 'static,
+        M::Result: Send,
+    {
+        ask(&self.workspace.address(), command).await.map_err(ApiError::from)
+    }
+
+    /// What the workspace's actors share.
+    pub(crate) fn home(&self) -> &Home {
+        &self.workspace.home
+    }
+
+    /// The workspace's log.
+    pub(crate) fn reader(&self) -> &Reader {
+        self.home().store.reader()
+    }
+}

@@ -1,0 +1,188 @@
+//! Following the log: a cursor, and what comes after it.
+//!
+//! Nothing is buffered for a reader. A feed knows its place, reads rows when there are newer ones and is
+//! simply behind where its reader is slow. Only stream chunks are live: they are not rows, so a reader that
+//! falls behind misses some, is told so, and gets the whole message as a row later.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use actix_web::web;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{broadcast, watch};
+use toq_actors::LiveChunk;
+use toq_actors::workspace::Consume;
+use toq_api::MessageEvent;
+use toq_protocol::canonical::Json;
+use toq_protocol::envelope::Kind;
+use toq_protocol::policy::Pattern;
+use toq_store::record::{Direction, MessageRow};
+use toq_store::{Seq, StoreError};
+
+use crate::error::ApiError;
+use crate::facade::Facade;
+use crate::view;
+
+/// How many rows are read at once.
+const PAGE: usize = 64;
+
+/// Which messages a reader wants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) from: Option<Pattern>,
+    pub(crate) kind: Option<Kind>,
+    pub(crate) outgoing: bool,
+}
+
+impl Filter {
+    fn wants(&self, row: &MessageRow) -> Result<bool, StoreError> {
+        if row.direction() == Direction::Out && !self.outgoing {
+            return Ok(false);
+        }
+        let message = row.message()?;
+        Ok(self.wants_from(&message.from.wire()) && self.kind.is_none_or(|kind| kind == message.kind))
+    }
+
+    fn wants_from(&self, from: &str) -> bool {
+        self.from.as_ref().is_none_or(|pattern| pattern.matches_text(from))
+    }
+}
+
+/// What a feed yields.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A row.
+    Row(Seq, Box<MessageEvent>),
+    /// A chunk of a stream, which has no place.
+    Chunk(Box<MessageEvent>),
+    /// Some chunks were missed.
+    Gap(u64),
+}
+
+/// Follows the messages.
+pub(crate) struct Feed {
+    facade: web::Data<Facade>,
+    filter: Filter,
+    consumer: Option<String>,
+    cursor: Seq,
+    tail: watch::Receiver<Seq>,
+    chunks: broadcast::Receiver<Arc<LiveChunk>>,
+    ready: VecDeque<Item>,
+}
+
+impl Feed {
+    /// Follows from after a place.
+    pub(crate) fn new(facade: web::Data<Facade>, filter: Filter, after: Seq) -> Self {
+        let mut tail = facade.reader().watch();
+        tail.mark_changed();
+        let chunks = facade.home().live.subscribe();
+        Self { facade, filter, consumer: None, cursor: after, tail, chunks, ready: VecDeque::new() }
+    }
+
+    /// Follows for a consumer: only what it has not confirmed, each offer counted before it is made.
+    pub(crate) fn for_consumer(mut self, name: String) -> Self {
+        self.consumer = Some(name);
+        self
+    }
+
+    /// The next item; `None` where the log cannot be read any more.
+    pub(crate) async fn next(&mut self) -> Option<Item> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(item);
+            }
+            if self.tail.borrow_and_update().0 > self.cursor.0 {
+                // Chunks that came before these rows are told before them.
+                self.drain_chunks();
+                if let Err(error) = self.read().await {
+                    tracing::error!(%error, "a feed ended");
+                    return None;
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                chunk = self.chunks.recv() => match chunk {
+                    Ok(chunk) => self.take_chunk(&chunk),
+                    Err(RecvError::Lagged(missed)) => self.ready.push_back(Item::Gap(missed)),
+                    Err(RecvError::Closed) => return None,
+                },
+                changed = self.tail.changed() => changed.ok()?,
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), ApiError> {
+        let rows = self.facade.reader().messages_after(self.cursor, PAGE)?;
+        if rows.is_empty() {
+            // Only events lie between the cursor and the newest place.
+            self.cursor = self.cursor.max(*self.tail.borrow());
+            return Ok(());
+        }
+        let mut wanted = Vec::new();
+        for (seq, row) in rows {
+            self.cursor = seq;
+            if self.filter.wants(&row)? {
+                wanted.push((seq, view::event(&row)?));
+            }
+        }
+        if let Some(name) = self.consumer.clone() {
+            wanted = self.offer(&name, wanted).await?;
+        }
+        self.ready.extend(wanted.into_iter().map(|(seq, event)| Item::Row(seq, Box::new(event))));
+        Ok(())
+    }
+
+    /// Leaves out what is confirmed and counts the offers of the rest, on disk, before they are made.
+    async fn offer(&self, name: &str, wanted: Vec<(Seq, MessageEvent)>) -> Result<Vec<(Seq, MessageEvent)>, ApiError> {
+        let reader = self.facade.reader();
+        let Some(place) = reader.consumer(name)? else { return Ok(Vec::new()) };
+        let is_open = |seq: &Seq| seq.0 > place.low_water && place.confirmed.binary_search(&seq.0).is_err();
+        let mut open: Vec<_> = wanted.into_iter().filter(|(seq, _)| is_open(seq)).collect();
+        if open.is_empty() {
+            return Ok(open);
+        }
+        self.facade.ask(Consume::Offer(name.to_owned(), open.iter().map(|(seq, _)| *seq).collect())).await??;
+        for (seq, event) in &mut open {
+            let attempt = reader.offers(name, *seq)?;
+            event.seq = Some(seq.0);
+            event.attempt = Some(attempt);
+            event.redelivered = (attempt > 1).then_some(true);
+        }
+        Ok(open)
+    }
+
+    fn drain_chunks(&mut self) {
+        loop {
+            match self.chunks.try_recv() {
+                Ok(chunk) => self.take_chunk(&chunk),
+                Err(TryRecvError::Lagged(missed)) => self.ready.push_back(Item::Gap(missed)),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn take_chunk(&mut self, chunk: &LiveChunk) {
+        let kind = Kind::MessageStreamChunk;
+        let is_wanted = self.filter.kind.is_none_or(|wanted| wanted == kind) && self.filter.wants_from(&chunk.from);
+        if !is_wanted {
+            return;
+        }
+        self.ready.push_back(Item::Chunk(Box::new(MessageEvent {
+            id: chunk.id.to_string(),
+            kind: kind.as_str().to_owned(),
+            from: chunk.from.clone(),
+            to: None,
+            body: chunk.body.as_ref().map(Json::to_value),
+            thread_id: chunk.thread_id.clone(),
+            reply_to: None,
+            content_type: None,
+            timestamp: chunk.timestamp.to_string(),
+            seq: None,
+            direction: None,
+            state: None,
+            attempt: None,
+            redelivered: None,
+        })));
+    }
+}

@@ -1,0 +1,67 @@
+//! The OpenAPI document, generated from the handlers.
+
+use actix_web::HttpResponse;
+use utoipa::OpenApi;
+
+use crate::{consumers, daemon, history, later, logs, messages, peers, rules, sse, streams};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "toq local API", description = "The HTTP and SSE API that a toq daemon offers to the programs of its own user."),
+    paths(
+        messages::send,
+        messages::message,
+        sse::messages,
+        sse::events,
+        history::history,
+        history::thread,
+        history::threads,
+        streams::start,
+        streams::chunk,
+        streams::end,
+        consumers::list,
+        consumers::show,
+        consumers::forget,
+        consumers::confirm,
+        peers::peers,
+        peers::connections,
+        peers::ping,
+        rules::block,
+        rules::unblock,
+        rules::approve,
+        rules::revoke,
+        rules::permissions,
+        rules::approvals,
+        rules::decide,
+        rules::revoke_approval,
+        rules::block_peer,
+        rules::unblock_peer,
+        daemon::health,
+        daemon::status,
+        daemon::tree,
+        daemon::card,
+        daemon::config,
+        daemon::patch_config,
+        daemon::diagnostics,
+        daemon::shutdown,
+        logs::logs,
+        logs::clear,
+        later::not_yet,
+        later::handlers,
+        later::discover_local,
+        later::upgrade,
+    )
+)]
+struct Document;
+
+/// The document as JSON text, pretty-printed, as it is kept in `docs/openapi.json`.
+#[must_use]
+pub fn document() -> String {
+    let mut text = Document::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+pub(crate) async fn serve() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document())
+}

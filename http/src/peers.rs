@@ -1,0 +1,55 @@
+//! Who was here, who is here, who answers.
+
+use std::collections::HashSet;
+
+use actix_web::{HttpResponse, web};
+use toq_actors::workspace::{Connections, Ping};
+use toq_api::{Connection, ConnectionsResponse, ErrorBody, ErrorCode, Peer, PeerStatus, PeersResponse, PingRequest, PingResponse};
+use toq_protocol::address::Address;
+use toq_protocol::time::Timestamp;
+
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::facade::Facade;
+
+/// Lists the peers that have been here.
+#[utoipa::path(get, path = "/v1/peers", responses((status = 200, body = PeersResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn peers(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let connected: HashSet<_> =
+        facade.ask(Connections).await?.into_iter().filter(|view| view.is_incoming).map(|view| view.peer_key).collect();
+    let peer = |(key, row): (toq_protocol::PeerKey, toq_store::record::PeerRow)| Peer {
+        public_key: key.to_string(),
+        address: row.address,
+        status: if connected.contains(&key) { PeerStatus::Connected } else { PeerStatus::Seen },
+        last_seen: Timestamp::from_nanos(row.last_seen).to_string(),
+    };
+    let peers = facade.reader().peers()?.into_iter().map(peer).collect();
+    Ok(HttpResponse::Ok().json(PeersResponse { peers }))
+}
+
+/// Lists the live connections that peers opened.
+#[utoipa::path(get, path = "/v1/connections", responses((status = 200, body = ConnectionsResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn connections(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let views = facade.ask(Connections).await?;
+    let connections = views.into_iter().filter(|view| view.is_incoming).map(|view| Connection {
+        session_id: view.session_id,
+        peer_address: view.peer_address,
+        peer_public_key: view.peer_key.to_string(),
+        connected_at: view.connected_at.to_string(),
+        messages_exchanged: view.messages,
+    });
+    Ok(HttpResponse::Ok().json(ConnectionsResponse { connections: connections.collect() }))
+}
+
+/// Asks who answers at an address.
+#[utoipa::path(post, path = "/v1/ping", request_body = PingRequest, responses((status = 200, body = PingResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn ping(facade: web::Data<Facade>, body: Body<PingRequest>) -> Result<HttpResponse, ApiError> {
+    let target = Address::parse_strict(&body.0.address)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidRequest, format!("Invalid toq address: {error}")))?;
+    let (address, agent_name) = (target.wire(), target.agent().to_string());
+    let response = match facade.ask(Ping(target)).await? {
+        Ok(pinged) => PingResponse { address, agent_name, public_key: Some(pinged.key.to_string()), reachable: true, error: None },
+        Err(why) => PingResponse { address, agent_name, public_key: None, reachable: false, error: Some(why) },
+    };
+    Ok(HttpResponse::Ok().json(response))
+}

@@ -1,0 +1,76 @@
+//! The route table.
+
+use actix_web::guard::{Any, Get, Head};
+use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use toq_api::ErrorCode;
+
+use crate::error::ApiError;
+use crate::{consumers, daemon, history, later, logs, messages, openapi, peers, rules, sse, streams};
+
+/// Registers every route of the local API.
+pub(crate) fn local(config: &mut web::ServiceConfig) {
+    config
+        .service(path("/v1/messages/history").route(get().to(history::history)))
+        .service(path("/v1/messages").route(get().to(sse::messages)).route(web::post().to(messages::send)))
+        .service(path("/v1/messages/{id}").route(get().to(messages::message)))
+        .service(path("/v1/events").route(get().to(sse::events)))
+        .service(path("/v1/threads").route(get().to(history::threads)))
+        .service(path("/v1/threads/{thread_id}").route(get().to(history::thread)))
+        .service(path("/v1/stream/start").route(web::post().to(streams::start)))
+        .service(path("/v1/stream/chunk").route(web::post().to(streams::chunk)))
+        .service(path("/v1/stream/end").route(web::post().to(streams::end)))
+        .service(path("/v1/consumers").route(get().to(consumers::list)))
+        .service(path("/v1/consumers/{name}").route(get().to(consumers::show)).route(web::delete().to(consumers::forget)))
+        .service(path("/v1/consumers/{name}/confirm").route(web::post().to(consumers::confirm)))
+        .service(path("/v1/peers").route(get().to(peers::peers)))
+        .service(path("/v1/peers/{key}/block").route(web::post().to(rules::block_peer)).route(web::delete().to(rules::unblock_peer)))
+        .service(path("/v1/connections").route(get().to(peers::connections)))
+        .service(path("/v1/ping").route(web::post().to(peers::ping)))
+        .service(path("/v1/block").route(web::post().to(rules::block)).route(web::delete().to(rules::unblock)))
+        .service(path("/v1/approve").route(web::post().to(rules::approve)))
+        .service(path("/v1/revoke").route(web::post().to(rules::revoke)))
+        .service(path("/v1/permissions").route(get().to(rules::permissions)))
+        .service(path("/v1/approvals").route(get().to(rules::approvals)))
+        .service(path("/v1/approvals/{id}").route(web::post().to(rules::decide)))
+        .service(path("/v1/approvals/{id}/revoke").route(web::post().to(rules::revoke_approval)))
+        .service(path("/v1/health").route(get().to(daemon::health)))
+        .service(path("/v1/status").route(get().to(daemon::status)))
+        .service(path("/v1/tree").route(get().to(daemon::tree)))
+        .service(path("/v1/card").route(get().to(daemon::card)))
+        .service(path("/v1/config").route(get().to(daemon::config)).route(web::patch().to(daemon::patch_config)))
+        .service(path("/v1/diagnostics").route(get().to(daemon::diagnostics)))
+        .service(path("/v1/daemon/shutdown").route(web::post().to(daemon::shutdown)))
+        .service(path("/v1/logs").route(get().to(logs::logs)).route(web::delete().to(logs::clear)))
+        .service(path("/v1/handlers").route(get().to(later::handlers)).route(web::post().to(later::not_yet)))
+        .service(path("/v1/handlers/reload").route(web::post().to(later::not_yet)))
+        .service(path("/v1/handlers/stop").route(web::post().to(later::not_yet)))
+        .service(path("/v1/handlers/{name}").route(web::put().to(later::not_yet)).route(web::delete().to(later::not_yet)))
+        .service(path("/v1/discover").route(get().to(later::not_yet)))
+        .service(path("/v1/discover/local").route(get().to(later::discover_local)))
+        .service(path("/v1/upgrade/check").route(get().to(later::upgrade)))
+        .service(path("/v1/keys/rotate").route(web::post().to(later::not_yet)))
+        .service(path("/v1/backup/export").route(web::post().to(later::not_yet)))
+        .service(path("/v1/backup/import").route(web::post().to(later::not_yet)))
+        .service(path("/openapi.json").route(get().to(openapi::serve)))
+        .service(path("/v1/openapi.json").route(get().to(openapi::serve)))
+        .default_service(web::to(unknown));
+}
+
+/// A route for GET and for HEAD, which is the same without a body.
+fn get() -> Route {
+    web::route().guard(Any(Get()).or(Head()))
+}
+
+/// A path whose other methods are answered in JSON.
+fn path(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(wrong_method))
+}
+
+async fn wrong_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let message = format!("{} is not a method of this path", request.method());
+    Err(ApiError::new(ErrorCode::MethodNotAllowed, message).hint("GET /openapi.json lists what is there"))
+}
+
+async fn unknown() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(ErrorCode::NotFound, "there is nothing at this path").hint("GET /openapi.json lists what is there"))
+}

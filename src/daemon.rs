@@ -1,0 +1,259 @@
+//! The composition root: opens what a daemon needs, wires the rooms together, waits for the end, drains.
+
+mod announce;
+mod echo;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::{Arbiter, System};
+use actix_web::web;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use toq_actors::registry::{Open, OpenDoor};
+use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
+use toq_config::{Access, Loaded};
+use toq_http::{Facade, Shutdown, guard};
+use toq_kit::{Clock, Credit, Drain, Seat};
+use toq_net::{listen, tls};
+use toq_store::{Options, Store, StoreError};
+use toq_vault::{Keys, VaultError};
+
+use crate::cli::failure::{CONFIGURATION, ERROR, RUNNING};
+use crate::telemetry;
+
+/// The ports that are tried, in order, where the configuration leaves the choice to us.
+const AUTOMATIC_PORTS: std::ops::RangeInclusive<u16> = 9009..=9999;
+
+/// How many accepted HTTP connections may wait for the HTTP thread.
+const HTTP_BACKLOG: usize = 1024;
+
+/// Why the daemon did not start.
+#[derive(Debug)]
+pub enum DaemonError {
+    /// A file or directory of the workspace cannot be used.
+    Files(io::Error),
+    /// A port cannot be listened at.
+    Listen(SocketAddr, io::Error),
+    /// Another process has the workspace.
+    Running,
+    /// The log cannot be opened.
+    Store(StoreError),
+    /// TLS cannot be set up.
+    Tls(String),
+    /// A key cannot be used.
+    Vault(VaultError),
+}
+
+impl DaemonError {
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Running => RUNNING,
+            Self::Vault(VaultError::Mode { .. } | VaultError::Owner { .. }) => CONFIGURATION,
+            Self::Files(_) | Self::Listen(..) | Self::Store(_) | Self::Tls(_) | Self::Vault(_) => ERROR,
+        }
+    }
+}
+
+impl std::fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Files(error) => write!(f, "the workspace directory cannot be used: {error}"),
+            Self::Listen(address, error) => {
+                write!(f, "cannot listen at {address}: {error}; stop what uses it, or choose another port with `toq config set port`")
+            }
+            Self::Running => f.write_str("toq appears to be running in this workspace: its log is open in another process"),
+            Self::Store(error) => write!(f, "cannot open the workspace's log: {error}"),
+            Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
+            Self::Vault(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Runs a daemon until it is told to stop. `echo` shows on the terminal what happens.
+pub fn run(home: Option<PathBuf>, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
+    telemetry::start(&loaded, echo).map_err(DaemonError::Files)?;
+    telemetry::harden();
+    let workspace = Workspace::open(&loaded)?;
+    System::new().block_on(workspace.serve(home, loaded, echo))
+}
+
+/// What one workspace has before anything runs.
+struct Workspace {
+    store: Store,
+    keys: Keys,
+    listener: TcpListener,
+    port: u16,
+}
+
+impl Workspace {
+    /// Opens the log first: its lock is what makes this the only daemon of the workspace.
+    fn open(loaded: &Loaded) -> Result<Self, DaemonError> {
+        let options = Options { cache: loaded.config.store.cache_mib << 20 };
+        let path = loaded.dir.join("state.redb");
+        let store = Store::open(&path, options).map_err(|error| match error {
+            StoreError::AlreadyOpen(_) => DaemonError::Running,
+            other => DaemonError::Store(other),
+        })?;
+        announce::protect(&path).map_err(DaemonError::Files)?;
+        let keys = Keys::open(&loaded.dir.join("keys")).map_err(DaemonError::Vault)?;
+        let (listener, port) = bind(loaded)?;
+        Ok(Self { store, keys, listener, port })
+    }
+
+    async fn serve(self, home_dir: Option<PathBuf>, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
+        let tls_error = |error: toq_net::TlsError| DaemonError::Tls(error.to_string());
+        let acceptor = tls::acceptor(&self.keys.certificate).map_err(tls_error)?;
+        let config = Arc::new(loaded.config.clone());
+        let clock = Clock::system();
+        let home = Home::new(Seed {
+            id: loaded.dir.display().to_string(),
+            config: config.clone(),
+            identity: self.keys.identity,
+            store: self.store,
+            port: self.port,
+            connector: tls::connector().map_err(tls_error)?,
+            clock,
+        });
+        let registry = Registry::new(clock).start();
+        let seat = Seat::Arbiter(arbiter());
+        let open = Open { home: home.clone(), seat: seat.clone() };
+        let workspace = registry.send(open).await.map_err(|_| DaemonError::Tls("the registry ended".to_owned()))?;
+
+        let (http, connections) = mpsc::channel(HTTP_BACKLOG);
+        let (stop, stopped) = mpsc::channel(1);
+        let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
+        let facade = web::Data::new(facade(&loaded, workspace.clone(), registry.clone(), api_port, stop)?);
+        arbiter().spawn_fn(move || {
+            actix_rt::spawn(toq_http::serve::serve(connections, facade));
+        });
+        // With a listener of its own, the API is never served on the peer port.
+        let plain = if loaded.config.api.listen.is_some() { mpsc::channel(1).0 } else { http };
+        registry.do_send(OpenDoor {
+            listener: self.listener,
+            acceptor,
+            plain,
+            seat,
+            seats: config.limits.handshake_seats,
+            seats_per_source: config.limits.handshakes_per_source,
+        });
+
+        let announcement = announce::Announcement { dir: loaded.dir.clone(), home: home_dir, api_port, peer_port: self.port };
+        announcement.publish(&home).map_err(DaemonError::Files)?;
+        if echo {
+            echo::greet(&home, self.port);
+            actix_rt::spawn(echo::messages(home.clone()));
+        }
+        ended(stopped).await;
+        let grace = config.graceful_shutdown_timeout;
+        actix_rt::spawn(at_once());
+        let drained = registry.send(Drain { grace });
+        if tokio::time::timeout(grace + Duration::from_secs(1), drained).await.is_err() {
+            tracing::warn!("the daemon stops with work in progress; it is on disk and goes on at the next start");
+        }
+        announcement.withdraw(&home);
+        Ok(())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the composition root is where arbiters are made")]
+fn arbiter() -> actix_rt::ArbiterHandle {
+    Arbiter::new().handle()
+}
+
+/// Listens at the configured port, at the one of the last run, or at the first that is free.
+fn bind(loaded: &Loaded) -> Result<(TcpListener, u16), DaemonError> {
+    let config = &loaded.config;
+    let candidates: Vec<u16> = match config.port {
+        0 => announce::last_port(&loaded.dir).into_iter().chain(AUTOMATIC_PORTS).collect(),
+        port => vec![port],
+    };
+    let mut failure = None;
+    for port in candidates {
+        let address = SocketAddr::new(config.bind, port);
+        match listen::bind(address) {
+            Ok(listener) => return Ok((listener, port)),
+            Err(error) => failure = Some((address, error)),
+        }
+    }
+    let (address, error) = failure.unwrap_or_else(|| (SocketAddr::new(config.bind, 0), io::ErrorKind::AddrInUse.into()));
+    Err(DaemonError::Listen(address, error))
+}
+
+/// Opens the API's own listener, where the configuration asks for one.
+fn api_listener(loaded: &Loaded, http: &mpsc::Sender<std::net::TcpStream>) -> Result<Option<u16>, DaemonError> {
+    let Some(address) = loaded.config.api.listen else { return Ok(None) };
+    let failed = |error| DaemonError::Listen(address, error);
+    let listener = listen::bind(address).map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let http = http.clone();
+    actix_rt::spawn(async move {
+        loop {
+            match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+                Ok(stream) => {
+                    if http.send(stream).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed; trying again");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+    Ok(Some(port))
+}
+
+fn facade(
+    loaded: &Loaded,
+    workspace: WorkspaceRef,
+    registry: toq_actors::actix::Addr<Registry>,
+    port: u16,
+    shutdown: mpsc::Sender<Shutdown>,
+) -> Result<Facade, DaemonError> {
+    let api = &loaded.config.api;
+    let access = match api.access {
+        Access::SameUser => guard::Access::SameUser,
+        Access::Token => guard::Access::Token(announce::token(&loaded.dir).map_err(DaemonError::Vault)?),
+    };
+    Ok(Facade {
+        workspace,
+        registry,
+        rules: guard::Rules::new(access, port, &api.allowed_hosts),
+        credit: Credit::new(api.max_concurrent_requests),
+        dir: loaded.dir.clone(),
+        config: loaded.to_json(),
+        shutdown,
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// Waits for a signal or for the API to ask for the end.
+async fn ended(mut stopped: mpsc::Receiver<Shutdown>) {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be listened for; only the API can stop the daemon");
+        stopped.recv().await;
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = stopped.recv() => {}
+    }
+}
+
+/// A second signal ends the process at once; what was acknowledged is on disk.
+async fn at_once() {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    std::process::exit(0);
+}

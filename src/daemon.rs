@@ -6,7 +6,7 @@ mod echo;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
@@ -228,7 +228,7 @@ fn facade(
         rules: guard::Rules::new(access, port, &api.allowed_hosts),
         credit: Credit::new(api.max_concurrent_requests),
         dir: loaded.dir.clone(),
-        config: loaded.to_json(),
+        config: RwLock::new(loaded.to_json()),
         shutdown,
         version: env!("CARGO_PKG_VERSION"),
     })

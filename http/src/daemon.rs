@@ -19,6 +19,9 @@ use crate::facade::{Facade, Shutdown};
 use crate::guard;
 use crate::view;
 
+/// Below this much free disk, diagnostics complain, in MiB.
+const MIN_FREE_MIB: u64 = 64;
+
 /// Says that the daemon lives, and nothing else.
 #[utoipa::path(get, path = "/v1/health", responses((status = 200, description = "`ok`", content_type = "text/plain", body = String)))]
 pub(crate) async fn health() -> HttpResponse {
@@ -98,7 +101,7 @@ pub(crate) async fn card(facade: web::Data<Facade>) -> Result<HttpResponse, ApiE
 #[utoipa::path(get, path = "/v1/config", responses((status = 200, body = ConfigResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn config(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
     let mode: Mode = facade.ask(CurrentMode).await?;
-    let mut config = facade.config.clone();
+    let mut config = facade.configured(serde_json::Map::new());
     config["connection_mode"] = Value::from(mode.as_str());
     Ok(HttpResponse::Ok().json(ConfigResponse { config }))
 }
@@ -116,11 +119,7 @@ pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_jso
     if let Some(mode) = mode {
         facade.ask(SetMode(mode)).await?;
     }
-    let mut config = facade.config.clone();
-    for (key, value) in body.0 {
-        config[key.as_str()] = value;
-    }
-    Ok(HttpResponse::Ok().json(ConfigResponse { config }))
+    Ok(HttpResponse::Ok().json(ConfigResponse { config: facade.configured(body.0) }))
 }
 
 /// Checks what a daemon needs.
@@ -140,9 +139,22 @@ pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpRespons
         ok("tls_cert", None),
         ok("port", Some(format!("{} (in use by daemon)", home.local.address.port()))),
         store,
+        disk(&facade),
     ];
     let issues = checks.iter().filter(|check| check.status == CheckStatus::Fail).count() as u64;
     Ok(HttpResponse::Ok().json(DiagnosticsResponse { checks, issues }))
+}
+
+fn disk(facade: &Facade) -> Check {
+    let name = "disk".to_owned();
+    match rustix::fs::statvfs(&facade.dir) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+            let status = if free >= MIN_FREE_MIB { CheckStatus::Ok } else { CheckStatus::Fail };
+            Check { name, status, detail: Some(format!("{free} MiB free")) }
+        }
+        Err(error) => Check { name, status: CheckStatus::Fail, detail: Some(error.to_string()) },
+    }
 }
 
 /// Drains the daemon and ends it.

@@ -1,6 +1,7 @@
 //! What the handlers share.
 
 use std::path::PathBuf;
+use std::sync::RwLock;
 
 use tokio::sync::mpsc;
 use toq_actors::actix::{self, Addr};
@@ -29,7 +30,7 @@ pub struct Facade {
     /// The workspace's directory.
     pub dir: PathBuf,
     /// The configuration as the API shows it.
-    pub config: serde_json::Value,
+    pub config: RwLock<serde_json::Value>,
     /// How the daemon is told to stop.
     pub shutdown: mpsc::Sender<Shutdown>,
     /// The version of this program.
@@ -50,6 +51,15 @@ impl Facade {
     /// What the workspace's actors share.
     pub(crate) fn home(&self) -> &Home {
         &self.workspace.home
+    }
+
+    /// The configuration as it stands, with `changes` made to it.
+    pub(crate) fn configured(&self, changes: serde_json::Map<String, serde_json::Value>) -> serde_json::Value {
+        let mut config = self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (key, value) in changes {
+            config[key.as_str()] = value;
+        }
+        config.clone()
     }
 
     /// The workspace's log.

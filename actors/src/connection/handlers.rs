@@ -1,11 +1,11 @@
 //! Input → session → effects.
 
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
-use toq_kit::{Drain, fault};
+use toq_kit::{Drain, fault, spawn};
 use toq_net::BoxedIo;
 use toq_net::dial::dial;
 use toq_protocol::address::Address;
-use toq_protocol::envelope::Envelope;
+use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
 use toq_protocol::session::{Admission, Effect, End, Outgoing as Send, Session};
@@ -70,7 +70,7 @@ impl Connection {
     fn pull(&mut self, ctx: &mut Ctx) {
         let mut received = Vec::new();
         loop {
-            if self.is_judging || self.in_flight() + received.len() >= self.window() {
+            if self.is_judging || self.is_ending() || self.in_flight() + received.len() >= self.window() {
                 self.is_stalled = !self.is_judging;
                 break;
             }
@@ -80,6 +80,12 @@ impl Connection {
                 break;
             };
             self.perform(effects, &mut received, ctx);
+            // What follows the end of a stream must not be committed before it, and the end takes a detour
+            // through the stream's actor.
+            if received.last().is_some_and(|envelope| envelope.kind == Kind::MessageStreamEnd) {
+                self.is_stalled = true;
+                break;
+            }
         }
         self.hand_over(received, ctx);
         if self.is_stalled || self.is_judging {
@@ -166,7 +172,8 @@ impl Connection {
         let number = self.next_flight;
         self.next_flight += 1;
         let messages = envelopes.iter().map(|envelope| (envelope.id, envelope.sequence)).collect();
-        self.in_flight.push_back(Flight { number, messages, outcome: None });
+        let ends_stream = envelopes.iter().any(|envelope| envelope.kind == Kind::MessageStreamEnd);
+        self.in_flight.push_back(Flight { number, messages, ends_stream, outcome: None });
         if fault::is_broken("ack-before-commit") {
             let flight = self.in_flight.back().map(|flight| flight.messages.clone()).unwrap_or_default();
             let now = self.home.now();
@@ -176,13 +183,15 @@ impl Connection {
             }
         }
         let deliver = Deliver { peer: key, address, envelopes };
-        ctx.spawn(self.workspace.send(deliver).into_actor(self).map(move |outcome, act, ctx| act.have_stored(number, outcome, ctx)));
+        // Seen through even if the peer has closed by now: published peers do not wait for the answer.
+        let storing = spawn(self.workspace.send(deliver));
+        ctx.spawn(storing.into_actor(self).map(move |outcome, act, ctx| act.have_stored(number, outcome.ok().and_then(Result::ok), ctx)));
     }
 
-    fn have_stored(&mut self, number: u64, outcome: Result<Vec<Stored>, actix::MailboxError>, ctx: &mut Ctx) {
+    fn have_stored(&mut self, number: u64, outcome: Option<Vec<Stored>>, ctx: &mut Ctx) {
         let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.number == number) else { return };
         let gone = || vec![Stored::Refused(Reason::AgentUnavailable); flight.messages.len()];
-        flight.outcome = Some(outcome.unwrap_or_else(|_| gone()));
+        flight.outcome = Some(outcome.unwrap_or_else(gone));
         self.answer(ctx);
         self.pull(ctx);
     }
@@ -256,6 +265,10 @@ impl Connection {
         if let Some((attempt, events)) = &self.events {
             events.do_send(LinkEvent { attempt: *attempt, news });
         }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.in_flight.iter().any(|flight| flight.ends_stream)
     }
 
     fn in_flight(&self) -> usize {

@@ -55,6 +55,7 @@ pub struct Connection {
 struct Flight {
     number: u64,
     messages: Vec<(MessageId, u64)>,
+    ends_stream: bool,
     outcome: Option<Vec<Stored>>,
 }
 

@@ -11,7 +11,7 @@ fuzz_target!(|text: &str| {
         return;
     };
     assert_eq!(Address::parse(&address.written()).as_ref(), Ok(&address));
-    address.key();
+    assert!(address.key().starts_with("toq://"));
 
     if let Ok(strict) = Address::parse_strict(text) {
         assert_eq!(strict, address);

@@ -6,9 +6,8 @@ use toq_fuzz::{ALICE, BOB, local};
 use toq_protocol::handshake::{hello, parse_hello, parse_reply, reply};
 
 fuzz_target!(|data: &[u8]| {
-    for credentials in [parse_hello(data), parse_reply(data)].into_iter().flatten() {
-        credentials.digest();
-    }
+    let _ = parse_hello(data);
+    let _ = parse_reply(data);
 
     let (alice, bob) = (local(ALICE), local(BOB));
     let text = String::from_utf8_lossy(data);

@@ -150,7 +150,7 @@ async fn one(facade: &Facade, mut accepted: Accepted, wait: Wait, deadline: Inst
 }
 
 async fn reply(facade: &Facade, accepted: &Accepted, deadline: Instant) -> Result<MessageEvent, ApiError> {
-    let waiting = AwaitReply { thread_id: accepted.thread_id.clone(), after: accepted.seq };
+    let waiting = AwaitReply { thread_id: accepted.thread_id.clone(), after: accepted.seq, agent: accepted.to.agent().clone() };
     let answered = facade.ask(waiting).await?;
     let seq = timeout_at(deadline, answered).await.ok().and_then(Result::ok);
     let Some(seq) = seq else {

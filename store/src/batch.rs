@@ -3,7 +3,6 @@
 //! A batch is a guard and changes. The guard is looked at inside the write transaction; where it fails,
 //! this batch alone changes nothing and its outcome says so. Everything that must be atomic is one batch.
 
-use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy::{Ruling, Subject};
@@ -25,18 +24,6 @@ pub enum Guard {
     FreshKey(String),
 }
 
-/// The thread that a message belongs to. Its head is counted on inside the transaction, so that it is
-/// exact whatever is in flight.
-#[derive(Clone, Debug)]
-pub struct ThreadRef {
-    /// The thread's id.
-    pub id: String,
-    /// Whose thread it is: a key or a lane.
-    pub principal: String,
-    /// The other side's address.
-    pub address: Address,
-}
-
 /// One change.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -46,8 +33,6 @@ pub enum Change {
         sender: PeerKey,
         /// What it says.
         message: Box<Message>,
-        /// The thread it belongs to.
-        thread: Option<ThreadRef>,
     },
     /// Appends an outgoing message to a lane.
     Send {
@@ -55,16 +40,12 @@ pub enum Change {
         lane: String,
         /// What it says.
         message: Box<Message>,
-        /// The thread it belongs to.
-        thread: Option<ThreadRef>,
     },
     /// Appends an outgoing message that needs no lane, because the peer has it already: the assembled text
     /// of a stream.
     Sent {
         /// What it says.
         message: Box<Message>,
-        /// The thread it belongs to.
-        thread: Option<ThreadRef>,
     },
     /// Remembers the answer to an idempotency key: the messages that this batch appends.
     Remember {

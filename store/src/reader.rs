@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 use tokio::sync::watch;
-use toq_protocol::conversation::Head;
+use toq_protocol::address::AgentName;
+use toq_protocol::conversation::{Conversation, Head};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Pattern, Ruling, Subject};
@@ -16,8 +17,8 @@ use toq_protocol::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::open::{Shared, Tail};
-use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, StateRow, ThreadRow};
-use crate::writer::id_key;
+use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, StateRow};
+use crate::writer::seen_key;
 use crate::{Seq, tables};
 
 /// How many rows one history call looks at before it answers with what it has and a cursor.
@@ -101,7 +102,7 @@ impl Reader {
         let messages = snapshot.open(tables::MESSAGES)?;
         let Some(bytes) = messages.get(seq.0)? else { return Ok(None) };
         let row = MessageRow::from_bytes(bytes.value())?;
-        Ok(Some(Entry { seq, row, state: snapshot.state(seq)? }))
+        Ok(Some(Entry { seq, state: snapshot.state(seq, &row)?, row }))
     }
 
     /// One message by its id: an outgoing one first, else an incoming one.
@@ -109,15 +110,11 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] where the disk or the row is damaged.
     pub fn find(&self, id: &MessageId) -> Result<Option<Entry>, StoreError> {
-        let snapshot = self.snapshot()?;
-        let ids = snapshot.open(tables::IDS)?;
-        for direction in [Direction::Out, Direction::In] {
-            let seq = ids.get(&id_key(direction, id))?.map(|seq| Seq(seq.value()));
-            if let Some(seq) = seq {
-                return self.entry(seq);
-            }
+        let sent = self.snapshot()?.open(tables::SENT)?.get(id.as_bytes())?.map(|seq| Seq(seq.value()));
+        match sent {
+            Some(seq) => self.entry(seq),
+            None => self.find_incoming(id)?.map_or(Ok(None), |seq| self.entry(seq)),
         }
-        Ok(None)
     }
 
     /// One incoming message by its id; the first sender's, should two have used the same.
@@ -126,8 +123,11 @@ impl Reader {
     /// [`StoreError`] where the disk is damaged.
     pub fn find_incoming(&self, id: &MessageId) -> Result<Option<Seq>, StoreError> {
         let snapshot = self.snapshot()?;
-        let ids = snapshot.open(tables::IDS)?;
-        Ok(ids.get(&id_key(Direction::In, id))?.map(|seq| Seq(seq.value())))
+        let seen = snapshot.open(tables::SEEN)?;
+        let (first, last) = (seen_key(&PeerKey::from_bytes([0; 32]), id), seen_key(&PeerKey::from_bytes([0xff; 32]), id));
+        let mut seqs = seen.range::<&[u8; 48]>(&first..=&last)?.map(|entry| entry.map(|(_, seq)| Seq(seq.value()))).collect::<Result<Vec<_>, _>>()?;
+        seqs.sort_unstable();
+        Ok(seqs.first().copied())
     }
 
     /// How many incoming messages a consumer has not confirmed, counting no further than [`MAX_SCAN`] rows.
@@ -221,7 +221,7 @@ impl Reader {
             let row = MessageRow::from_bytes(bytes.value())?;
             if (query.accepts)(&row) {
                 let seq = Seq(seq.value());
-                entries.push(Entry { seq, row, state: snapshot.state(seq)? });
+                entries.push(Entry { seq, state: snapshot.state(seq, &row)?, row });
             }
         }
         entries.reverse();
@@ -240,16 +240,17 @@ impl Reader {
         for key in log.range((id, 0)..=(id, u64::MAX))?.take(limit) {
             let seq = Seq(key?.0.value().1);
             let Some(bytes) = messages.get(seq.0)? else { continue };
-            entries.push(Entry { seq, row: MessageRow::from_bytes(bytes.value())?, state: snapshot.state(seq)? });
+            let row = MessageRow::from_bytes(bytes.value())?;
+            entries.push(Entry { seq, state: snapshot.state(seq, &row)?, row });
         }
         Ok(entries)
     }
 
-    /// The first message after a place in a thread that came in, if there is one: an answer.
+    /// The first message that came in after a place in a thread from an agent of this name: an answer.
     ///
     /// # Errors
     /// [`StoreError`] where the disk or a row is damaged.
-    pub fn answer(&self, thread: &str, after: Seq) -> Result<Option<(Seq, MessageRow)>, StoreError> {
+    pub fn answer(&self, thread: &str, after: Seq, agent: &AgentName) -> Result<Option<Seq>, StoreError> {
         let snapshot = self.snapshot()?;
         let log = snapshot.open(tables::THREAD_LOG)?;
         let messages = snapshot.open(tables::MESSAGES)?;
@@ -257,37 +258,38 @@ impl Reader {
             let seq = key?.0.value().1;
             let Some(bytes) = messages.get(seq)? else { continue };
             let row = MessageRow::from_bytes(bytes.value())?;
-            if row.direction() == Direction::In {
-                return Ok(Some((Seq(seq), row)));
+            if row.direction() == Direction::In && row.message()?.from.agent() == agent {
+                return Ok(Some(Seq(seq)));
             }
         }
         Ok(None)
     }
 
-    /// The head of a principal's thread.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or the row is damaged.
-    pub fn thread_head(&self, id: &str, principal: &str) -> Result<Option<ThreadRow>, StoreError> {
-        let snapshot = self.snapshot()?;
-        let threads = snapshot.open(tables::THREADS)?;
-        threads.get((id, principal))?.map(|bytes| ThreadRow::from_bytes(bytes.value())).transpose()
-    }
-
-    /// Threads in the order of their ids.
+    /// Threads in the order of their ids. Jumps from thread to thread; of each it counts the keys and reads
+    /// the last row.
     ///
     /// # Errors
     /// [`StoreError`] where the disk or a row is damaged.
     pub fn threads(&self, limit: usize) -> Result<Vec<ThreadSummary>, StoreError> {
         let snapshot = self.snapshot()?;
-        let threads = snapshot.open(tables::THREADS)?;
-        let rows = threads.iter()?.take(limit);
-        rows.map(|entry| {
-            let (key, bytes) = entry?;
-            let row = ThreadRow::from_bytes(bytes.value())?;
-            Ok(ThreadSummary { id: key.value().0.to_owned(), address: row.address.clone(), head: row.head() })
-        })
-        .collect()
+        let log = snapshot.open(tables::THREAD_LOG)?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let mut threads: Vec<ThreadSummary> = Vec::new();
+        let mut next = log.iter()?.next().transpose()?.map(|entry| entry.0.value().0.to_owned());
+        while let Some(id) = next.filter(|_| threads.len() < limit) {
+            let keys = log.range((id.as_str(), 0)..=(id.as_str(), u64::MAX))?.collect::<Result<Vec<_>, _>>()?;
+            let last = keys.last().map_or(0, |(key, _)| key.value().1);
+            if let Some(bytes) = messages.get(last)? {
+                let row = MessageRow::from_bytes(bytes.value())?;
+                let message = row.message()?;
+                let mut conversation = Conversation::resume(Head { messages: keys.len() as u64 - 1, ..Head::default() });
+                conversation.step(message.kind, message.timestamp);
+                let other = if row.direction() == Direction::In { message.from } else { message.to };
+                threads.push(ThreadSummary { id: id.clone(), address: other.wire(), head: conversation.head() });
+            }
+            next = log.range((id.as_str(), u64::MAX)..)?.next().transpose()?.map(|entry| entry.0.value().0.to_owned());
+        }
+        Ok(threads)
     }
 
     /// What waits in a lane after a place, in order.
@@ -302,7 +304,8 @@ impl Reader {
         for key in outbox.range((lane, after.0.saturating_add(1))..=(lane, u64::MAX))?.take(limit) {
             let seq = Seq(key?.0.value().1);
             let bytes = messages.get(seq.0)?.ok_or(StoreError::Record { table: "outbox" })?;
-            entries.push(Entry { seq, row: MessageRow::from_bytes(bytes.value())?, state: snapshot.state(seq)? });
+            let row = MessageRow::from_bytes(bytes.value())?;
+            entries.push(Entry { seq, state: snapshot.state(seq, &row)?, row });
         }
         Ok(entries)
     }
@@ -450,9 +453,11 @@ impl Snapshot {
         Ok(self.transaction.open_table(table)?)
     }
 
-    fn state(&self, seq: Seq) -> Result<StateRow, StoreError> {
+    fn state(&self, seq: Seq, row: &MessageRow) -> Result<StateRow, StoreError> {
         let states = self.open(tables::STATES)?;
-        let bytes = states.get(seq.0)?.ok_or(StoreError::Record { table: "states" })?;
-        StateRow::from_bytes(bytes.value())
+        match states.get(seq.0)? {
+            Some(bytes) => StateRow::from_bytes(bytes.value()),
+            None => Ok(row.first_state()),
+        }
     }
 }

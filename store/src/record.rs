@@ -9,7 +9,6 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
-use toq_protocol::conversation::{Head, ThreadState};
 use toq_protocol::envelope::Kind;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
@@ -49,7 +48,7 @@ macro_rules! records {
 }
 
 records! {
-    MessageRow = "messages", StateRow = "states", EventRow = "events", ThreadRow = "threads", PeerRow = "peers",
+    MessageRow = "messages", StateRow = "states", EventRow = "events", PeerRow = "peers",
     ApprovalRow = "approvals", ConsumerRow = "consumers", IdempotencyRow = "idempotency",
 }
 
@@ -211,6 +210,16 @@ impl MessageRow {
         self.reply_to.as_deref()
     }
 
+    /// The state of a message of which nothing more has been written.
+    #[must_use]
+    pub const fn first_state(&self) -> StateRow {
+        let state = match self.direction {
+            Direction::In => State::Received,
+            Direction::Out => State::Accepted,
+        };
+        StateRow::new(state, Timestamp::from_nanos(self.timestamp))
+    }
+
     /// The message itself.
     ///
     /// # Errors
@@ -280,36 +289,6 @@ pub struct EventRow {
     /// When, in nanoseconds of Unix time.
     #[n(4)]
     pub timestamp: i64,
-}
-
-/// The head of a thread.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-pub struct ThreadRow {
-    #[n(0)]
-    closed: bool,
-    #[n(1)]
-    messages: u64,
-    #[n(2)]
-    last: i64,
-    /// The other side's address.
-    #[n(3)]
-    pub address: String,
-}
-
-impl ThreadRow {
-    /// The row of a head.
-    #[must_use]
-    pub fn new(head: Head, address: &Address) -> Self {
-        Self { closed: head.state == ThreadState::Closed, messages: head.messages, last: head.last.as_nanos(), address: address.wire() }
-    }
-
-    /// The head.
-    #[must_use]
-    pub const fn head(&self) -> Head {
-        let state = if self.closed { ThreadState::Closed } else { ThreadState::Open };
-        Head { state, messages: self.messages, last: Timestamp::from_nanos(self.last) }
-    }
 }
 
 /// A peer that has proven itself.

@@ -10,7 +10,8 @@ use redb::TableDefinition;
 pub const MESSAGES: TableDefinition<u64, &[u8]> = TableDefinition::new("messages");
 
 /// seq of a message → [`crate::record::StateRow`]: what became of it. Apart from the message, so that a
-/// delivery does not write a large body again. Written by `Receive`, `Send`, `Attempted`, `Settle`.
+/// delivery does not write a large body again; absent while there is nothing to say, which means received
+/// for what came in and accepted for what goes out. Written by `Attempted` and `Settle`.
 pub const STATES: TableDefinition<u64, &[u8]> = TableDefinition::new("states");
 
 /// seq → [`crate::record::EventRow`]: delivery states, approvals, aborted streams. Written with the change
@@ -21,20 +22,16 @@ pub const EVENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("events");
 /// batch that sets the final state; read by the lane's outbox.
 pub const OUTBOX: TableDefinition<(&str, u64), ()> = TableDefinition::new("outbox");
 
-/// sender key (32 bytes) ‖ message id (16 bytes) → seq of the one row of that message. Written by
-/// `Receive`, which it guards.
+/// message id (16 bytes) ‖ sender key (32 bytes) → seq of the one row of that message. Written by
+/// `Receive`, which it guards; read where a caller asks for one incoming message by its id.
 pub const SEEN: TableDefinition<&[u8; 48], u64> = TableDefinition::new("seen");
 
-/// direction (1 byte) ‖ message id (16 bytes) → seq. Written by `Receive` and `Send`; read where a caller
-/// asks for one message. For incoming messages the first sender of an id keeps the entry.
-pub const IDS: TableDefinition<&[u8; 17], u64> = TableDefinition::new("ids");
+/// message id → seq of an outgoing message. Written by `Send`; read where a caller asks for one message.
+pub const SENT: TableDefinition<&[u8; 16], u64> = TableDefinition::new("sent");
 
-/// (thread id, seq) → nothing: the messages of a thread, both directions, oldest first.
+/// (thread id, seq) → nothing: the messages of a thread, both directions, oldest first. A stranger who uses
+/// a known id appears here too; every row says who sent it.
 pub const THREAD_LOG: TableDefinition<(&str, u64), ()> = TableDefinition::new("thread_log");
-
-/// (thread id, principal) → [`crate::record::ThreadRow`]. The principal is a peer's key for what comes in
-/// and a lane for what goes out, so that a stranger who uses a known id has a thread of its own.
-pub const THREADS: TableDefinition<(&str, &str), &[u8]> = TableDefinition::new("threads");
 
 /// peer key → [`crate::record::PeerRow`]. Written by `Peer` when a peer has proven itself.
 pub const PEERS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("peers");
@@ -59,7 +56,8 @@ pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("idem
 /// `Challenge`, which it guards; trimmed after a day.
 pub const CHALLENGES: TableDefinition<&[u8; 32], i64> = TableDefinition::new("challenges");
 
-/// name → number: `schema` (the version of this layout), `next_seq`.
+/// name → number: `schema` (the version of this layout). The next place in the log is not here: it is one
+/// more than the last key of `messages` and `events`.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// The version of this layout. A file with a larger one is refused, not guessed at.

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
-use toq_protocol::conversation::Conversation;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy::{Ruling, Subject};
 
-use crate::batch::{Batch, Change, Guard, Outcome, ThreadRef};
+use crate::batch::{Batch, Change, Guard, Outcome};
 use crate::error::StoreError;
-use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, State, StateRow, ThreadRow};
+use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, State, StateRow};
 use crate::{Seq, tables};
 
 /// Applies batches.
@@ -24,9 +23,11 @@ impl Writer {
     /// Makes the tables where they are missing and finds the end of the log.
     pub(crate) fn new(database: Arc<Database>) -> Result<Self, StoreError> {
         let transaction = begin(&database)?;
-        let next_seq = {
+        let last = {
             let tables = Tables::open(&transaction)?;
-            tables.meta.get("next_seq")?.map_or(1, |seq| seq.value())
+            let message = tables.messages.last()?.map_or(0, |(seq, _)| seq.value());
+            let event = tables.events.last()?.map_or(0, |(seq, _)| seq.value());
+            message.max(event)
         };
         let is_new = {
             let mut meta = transaction.open_table(tables::META)?;
@@ -41,7 +42,7 @@ impl Writer {
         } else {
             transaction.abort()?;
         }
-        Ok(Self { database, next_seq })
+        Ok(Self { database, next_seq: last + 1 })
     }
 
     /// The place of the newest row.
@@ -56,7 +57,6 @@ impl Writer {
             let mut tables = Tables::open(&transaction)?;
             tables.next_seq = self.next_seq;
             let outcomes = batches.map(|batch| tables.apply(batch)).collect::<Result<Vec<_>, _>>()?;
-            tables.meta.insert("next_seq", tables.next_seq)?;
             (outcomes, tables.next_seq)
         };
         transaction.commit()?;
@@ -88,9 +88,8 @@ struct Tables<'t> {
     events: Table<'t, u64, &'static [u8]>,
     outbox: Table<'t, (&'static str, u64), ()>,
     seen: Table<'t, &'static [u8; 48], u64>,
-    ids: Table<'t, &'static [u8; 17], u64>,
+    sent: Table<'t, &'static [u8; 16], u64>,
     thread_log: Table<'t, (&'static str, u64), ()>,
-    threads: Table<'t, (&'static str, &'static str), &'static [u8]>,
     peers: Table<'t, &'static [u8; 32], &'static [u8]>,
     rules: Table<'t, (&'static str, &'static str, &'static str), i64>,
     approvals: Table<'t, &'static [u8; 32], &'static [u8]>,
@@ -98,7 +97,6 @@ struct Tables<'t> {
     offers: Table<'t, (&'static str, u64), u32>,
     idempotency: Table<'t, &'static str, &'static [u8]>,
     challenges: Table<'t, &'static [u8; 32], i64>,
-    meta: Table<'t, &'static str, u64>,
     next_seq: u64,
 }
 
@@ -110,9 +108,8 @@ impl<'t> Tables<'t> {
             events: transaction.open_table(tables::EVENTS)?,
             outbox: transaction.open_table(tables::OUTBOX)?,
             seen: transaction.open_table(tables::SEEN)?,
-            ids: transaction.open_table(tables::IDS)?,
+            sent: transaction.open_table(tables::SENT)?,
             thread_log: transaction.open_table(tables::THREAD_LOG)?,
-            threads: transaction.open_table(tables::THREADS)?,
             peers: transaction.open_table(tables::PEERS)?,
             rules: transaction.open_table(tables::RULES)?,
             approvals: transaction.open_table(tables::APPROVALS)?,
@@ -120,7 +117,6 @@ impl<'t> Tables<'t> {
             offers: transaction.open_table(tables::OFFERS)?,
             idempotency: transaction.open_table(tables::IDEMPOTENCY)?,
             challenges: transaction.open_table(tables::CHALLENGES)?,
-            meta: transaction.open_table(tables::META)?,
             next_seq: 0,
         })
     }
@@ -160,18 +156,20 @@ impl<'t> Tables<'t> {
 
     fn change(&mut self, change: &Change, appended: &mut Vec<Seq>) -> Result<(), StoreError> {
         match change {
-            Change::Receive { sender, message, thread } => {
-                let seq = self.append(Direction::In, message, Some(*sender), State::Received, thread.as_ref())?;
+            Change::Receive { sender, message } => {
+                let seq = self.append(Direction::In, message, Some(*sender))?;
                 self.seen.insert(&seen_key(sender, &message.id), seq.0)?;
                 appended.push(seq);
             }
-            Change::Send { lane, message, thread } => {
-                let seq = self.append(Direction::Out, message, None, State::Accepted, thread.as_ref())?;
+            Change::Send { lane, message } => {
+                let seq = self.append(Direction::Out, message, None)?;
                 self.outbox.insert((lane.as_str(), seq.0), ())?;
                 appended.push(seq);
             }
-            Change::Sent { message, thread } => {
-                appended.push(self.append(Direction::Out, message, None, State::Delivered, thread.as_ref())?);
+            Change::Sent { message } => {
+                let seq = self.append(Direction::Out, message, None)?;
+                self.states.insert(seq.0, StateRow::new(State::Delivered, message.timestamp).to_bytes().as_slice())?;
+                appended.push(seq);
             }
             Change::Remember { key, fingerprint, at } => {
                 let messages = appended.iter().map(|seq| seq.0).collect();
@@ -242,29 +240,14 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn append(
-        &mut self,
-        direction: Direction,
-        message: &Message,
-        peer: Option<PeerKey>,
-        state: State,
-        thread: Option<&ThreadRef>,
-    ) -> Result<Seq, StoreError> {
+    fn append(&mut self, direction: Direction, message: &Message, peer: Option<PeerKey>) -> Result<Seq, StoreError> {
         let seq = self.take_seq();
         self.messages.insert(seq.0, MessageRow::new(direction, message, peer).to_bytes().as_slice())?;
-        self.states.insert(seq.0, StateRow::new(state, message.timestamp).to_bytes().as_slice())?;
-        let id = id_key(direction, &message.id);
-        if direction == Direction::Out || self.ids.get(&id)?.is_none() {
-            self.ids.insert(&id, seq.0)?;
+        if direction == Direction::Out {
+            self.sent.insert(message.id.as_bytes(), seq.0)?;
         }
-        if let Some(thread) = thread {
-            let key = (thread.id.as_str(), thread.principal.as_str());
-            let earlier = self.threads.get(key)?.map(|bytes| ThreadRow::from_bytes(bytes.value())).transpose()?;
-            let mut conversation = earlier.map_or_else(Conversation::default, |row| Conversation::resume(row.head()));
-            conversation.step(message.kind, message.timestamp);
-            let row = ThreadRow::new(conversation.head(), &thread.address);
-            self.threads.insert(key, row.to_bytes().as_slice())?;
-            self.thread_log.insert((thread.id.as_str(), seq.0), ())?;
+        if let Some(thread) = &message.thread_id {
+            self.thread_log.insert((thread.as_str(), seq.0), ())?;
         }
         Ok(seq)
     }
@@ -373,15 +356,8 @@ impl<'t> Tables<'t> {
 
 pub(crate) fn seen_key(sender: &PeerKey, id: &MessageId) -> [u8; 48] {
     let mut key = [0; 48];
-    key[..32].copy_from_slice(sender.as_bytes());
-    key[32..].copy_from_slice(id.as_bytes());
-    key
-}
-
-pub(crate) fn id_key(direction: Direction, id: &MessageId) -> [u8; 17] {
-    let mut key = [0; 17];
-    key[0] = u8::from(direction == Direction::Out);
-    key[1..].copy_from_slice(id.as_bytes());
+    key[..16].copy_from_slice(id.as_bytes());
+    key[16..].copy_from_slice(sender.as_bytes());
     key
 }
 

@@ -10,7 +10,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy::{Ruling, Subject};
 use toq_protocol::time::Timestamp;
-use toq_store::batch::{Change, Guard, ThreadRef};
+use toq_store::batch::{Change, Guard};
 use toq_store::record::{Direction, State};
 use toq_store::{Batch, HistoryQuery, Options, Outcome, Seq, Store, StoreError};
 
@@ -41,13 +41,12 @@ fn key(byte: u8) -> PeerKey {
 
 fn receive(number: u8) -> Batch {
     let message = message(number);
-    let thread = ThreadRef { id: "t1".to_owned(), principal: key(1).to_string(), address: message.from.clone() };
     let guard = Guard::Unseen(key(1), message.id);
-    Batch::guarded(guard, vec![Change::Receive { sender: key(1), message: Box::new(message), thread: Some(thread) }])
+    Batch::guarded(guard, vec![Change::Receive { sender: key(1), message: Box::new(message) }])
 }
 
 fn send(number: u8) -> Batch {
-    Batch::new(vec![Change::Send { lane: LANE.to_owned(), message: Box::new(message(number)), thread: None }])
+    Batch::new(vec![Change::Send { lane: LANE.to_owned(), message: Box::new(message(number)) }])
 }
 
 fn settle(seq: Seq, state: State) -> Batch {

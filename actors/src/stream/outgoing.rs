@@ -12,12 +12,12 @@ use toq_protocol::envelope::Kind;
 use toq_protocol::flow::{Flow, Piece as FlowPiece, assembled_body, chunk_body, end_body};
 use toq_protocol::message::{self, MessageId};
 use toq_store::Batch;
-use toq_store::batch::{Change, ThreadRef};
+use toq_store::batch::Change;
 
 use super::{aborted, limits};
 use crate::describe::{Describe, Description};
 use crate::home::{Counters, Home};
-use crate::outbox::{Express, Lane, Outbox, Urgent};
+use crate::outbox::{Express, Outbox, Urgent};
 use crate::workspace::{Patience, Send, Workspace, WorkspaceError};
 
 /// The name of an outgoing stream.
@@ -166,12 +166,11 @@ impl Handler<EndOut> for OutgoingStream {
         stored.body = Some(assembled_body(&body, &whole));
         let id = message.id;
         let answer = self.express(Urgent::End(Box::new(message)));
-        let thread = ThreadRef { id: self.start.thread_id.clone(), principal: Lane::of(&self.start.to).0, address: self.start.to.clone() };
         let (home, workspace, to) = (self.home.clone(), self.workspace.clone(), self.start.to.clone());
         let thread_id = self.start.thread_id.clone();
         let ending = async move {
             told(answer).await?;
-            home.store.journal().commit(Batch::new(vec![Change::Sent { message: Box::new(stored), thread: Some(thread) }])).await?;
+            home.store.journal().commit(Batch::new(vec![Change::Sent { message: Box::new(stored) }])).await?;
             Counters::count(&home.counters.messages_out);
             if end.close_thread {
                 let close = Send {

@@ -24,7 +24,7 @@ impl Thread {
         }
         self.timer = Some(ctx.run_later(IDLE, |act, ctx| {
             act.timer = None;
-            act.waiters.retain(|(_, tell)| !tell.is_closed());
+            act.waiters.retain(|wait| !wait.tell.is_closed());
             if act.waiters.is_empty() {
                 act.workspace.do_send(ThreadIdle { key: act.lifeline.key().clone(), generation: act.lifeline.generation() });
             } else {
@@ -34,18 +34,28 @@ impl Thread {
     }
 }
 
+impl Thread {
+    /// Tells the answer if it is in the log, else keeps waiting.
+    fn answer(&mut self, wait: AwaitAnswer) {
+        match self.home.store.reader().answer(&self.lifeline.key().id, wait.after, &wait.agent) {
+            Ok(Some(seq)) => {
+                // Whoever waited may have gone; that is no error.
+                let _gone = wait.tell.send(seq);
+            }
+            Ok(None) => self.waiters.push(wait),
+            Err(error) => tracing::error!(%error, "a thread cannot be read"),
+        }
+    }
+}
+
 impl Handler<Recorded> for Thread {
     type Result = ();
 
     fn handle(&mut self, recorded: Recorded, ctx: &mut Ctx) {
         self.conversation.step(recorded.kind, recorded.at);
         if recorded.direction == Direction::In {
-            let (answered, waiting) = std::mem::take(&mut self.waiters).into_iter().partition(|(after, _)| *after < recorded.seq);
-            self.waiters = waiting;
-            let answered: Vec<_> = answered;
-            for (_, tell) in answered {
-                // Whoever waited may have gone; that is no error.
-                let _gone = tell.send(recorded.seq);
+            for wait in std::mem::take(&mut self.waiters) {
+                self.answer(wait);
             }
         }
         self.rest(ctx);
@@ -57,13 +67,7 @@ impl Handler<AwaitAnswer> for Thread {
 
     fn handle(&mut self, wait: AwaitAnswer, _: &mut Ctx) {
         // The answer may have come between the question's commit and this command.
-        match self.home.store.reader().answer(&self.lifeline.key().id, wait.after) {
-            Ok(Some((seq, _))) => {
-                let _gone = wait.tell.send(seq);
-            }
-            Ok(None) => self.waiters.push((wait.after, wait.tell)),
-            Err(error) => tracing::error!(%error, "a thread cannot be read"),
-        }
+        self.answer(wait);
     }
 }
 

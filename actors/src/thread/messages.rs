@@ -2,6 +2,7 @@
 
 use actix::Message;
 use tokio::sync::oneshot;
+use toq_protocol::address::AgentName;
 use toq_protocol::envelope::Kind;
 use toq_protocol::time::Timestamp;
 use toq_store::Seq;
@@ -30,6 +31,8 @@ pub type Answer = Seq;
 pub struct AwaitAnswer {
     /// The place of the question.
     pub after: Seq,
+    /// Who was asked.
+    pub agent: AgentName,
     /// Where to tell.
     pub tell: oneshot::Sender<Answer>,
 }

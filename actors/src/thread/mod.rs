@@ -9,10 +9,8 @@ mod messages;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, SpawnHandle};
-use tokio::sync::oneshot;
 use toq_kit::Lifeline;
 use toq_protocol::conversation::Conversation;
-use toq_store::Seq;
 
 pub use messages::{Answer, AwaitAnswer, Recorded};
 
@@ -31,7 +29,7 @@ pub struct Thread {
     home: Arc<Home>,
     workspace: Addr<Workspace>,
     conversation: Conversation,
-    waiters: Vec<(Seq, oneshot::Sender<Answer>)>,
+    waiters: Vec<AwaitAnswer>,
     timer: Option<SpawnHandle>,
     lifeline: Lifeline<ThreadKey>,
 }

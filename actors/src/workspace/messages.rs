@@ -2,7 +2,7 @@
 
 use actix::{Addr, Message, Recipient};
 use tokio::sync::oneshot;
-use toq_protocol::address::Address;
+use toq_protocol::address::{Address, AgentName};
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::handshake::Credentials;
@@ -188,6 +188,8 @@ pub struct AwaitReply {
     pub thread_id: String,
     /// The place of the question.
     pub after: Seq,
+    /// Who was asked; a stranger who uses the same thread id answers nothing.
+    pub agent: AgentName,
 }
 
 /// Open a stream to this agent.

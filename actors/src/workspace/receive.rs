@@ -10,7 +10,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
 use toq_protocol::policy::{Proof, Verdict};
 use toq_protocol::reason::Reason;
-use toq_store::batch::{Change, Guard, ThreadRef};
+use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
 use toq_store::{Batch, Outcome, StoreError};
 
@@ -132,9 +132,8 @@ fn unacceptable(envelope: &Envelope) -> Option<Reason> {
 
 /// The batch of a received message: its row, the key by which it is recognised, its thread.
 fn receive(peer: PeerKey, message: Message) -> Batch {
-    let thread = message.thread_id.clone().map(|id| ThreadRef { id, principal: peer.to_string(), address: message.from.clone() });
     let guard = if fault::is_broken("no-dedupe") { Guard::Always } else { Guard::Unseen(peer, message.id) };
-    Batch::guarded(guard, vec![Change::Receive { sender: peer, message: Box::new(message), thread }])
+    Batch::guarded(guard, vec![Change::Receive { sender: peer, message: Box::new(message) }])
 }
 
 const fn refusal(error: &StoreError) -> Reason {

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use toq_kit::fault;
 use toq_protocol::address::Address;
 use toq_protocol::message::{Message, MessageId};
-use toq_store::batch::{Change, Guard, ThreadRef};
+use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
 use toq_store::{Batch, Outcome, Seq};
 
@@ -51,11 +51,7 @@ impl Workspace {
 }
 
 fn batch(messages: &[Message], idempotency: Option<Idempotency>) -> Batch {
-    let send = |message: &Message| {
-        let lane = Lane::of(&message.to).0;
-        let thread = message.thread_id.clone().map(|id| ThreadRef { id, principal: lane.clone(), address: message.to.clone() });
-        Change::Send { lane, message: Box::new(message.clone()), thread }
-    };
+    let send = |message: &Message| Change::Send { lane: Lane::of(&message.to).0, message: Box::new(message.clone()) };
     let mut changes: Vec<_> = messages.iter().map(send).collect();
     let Some(idempotency) = idempotency else { return Batch::new(changes) };
     let at = messages.first().map(|message| message.timestamp).unwrap_or_default();
@@ -150,7 +146,7 @@ impl Handler<AwaitReply> for Workspace {
 
     fn handle(&mut self, wait: AwaitReply, ctx: &mut Ctx) -> Self::Result {
         let (tell, answered) = oneshot::channel::<Answer>();
-        self.thread(&wait.thread_id, ctx).do_send(AwaitAnswer { after: wait.after, tell });
+        self.thread(&wait.thread_id, ctx).do_send(AwaitAnswer { after: wait.after, agent: wait.agent, tell });
         actix::MessageResult(answered)
     }
 }

@@ -18,6 +18,7 @@ use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
 use toq_config::{Access, Loaded};
 use toq_http::{Facade, Shutdown, guard};
 use toq_kit::{Clock, Credit, Drain, Seat};
+use toq_net::dial::{Patience, TlsDialer};
 use toq_net::{listen, tls};
 use toq_store::{Options, Store, StoreError};
 use toq_vault::{Keys, VaultError};
@@ -110,13 +111,14 @@ impl Workspace {
         let acceptor = tls::acceptor(&self.keys.certificate).map_err(tls_error)?;
         let config = Arc::new(loaded.config.clone());
         let clock = Clock::system();
+        let patience = Patience { tls: config.handshake_timeout, ..Patience::default() };
         let home = Home::new(Seed {
             id: loaded.dir.display().to_string(),
             config: config.clone(),
             identity: self.keys.identity,
             store: self.store,
             port: self.port,
-            connector: tls::connector().map_err(tls_error)?,
+            dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
             clock,
         });
         let registry = Registry::new(clock).start();

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tokio::sync::broadcast;
-use tokio_rustls::TlsConnector;
 use toq_config::{ConnectionMode, WorkspaceConfig};
 use toq_kit::{Clock, fault};
-use toq_net::dial::Patience;
+use toq_net::dial::Dialer;
 use toq_protocol::card::Card;
 use toq_protocol::delivery::Schedule;
 use toq_protocol::key::Identity;
@@ -32,7 +30,7 @@ pub struct Seed {
     /// The port that peers really reach.
     pub port: u16,
     /// How it dials.
-    pub connector: TlsConnector,
+    pub dialer: Arc<dyn Dialer>,
     /// Its clock.
     pub clock: Clock,
 }
@@ -78,7 +76,7 @@ pub struct Home {
     /// Its open store.
     pub store: Store,
     /// How it dials.
-    pub connector: TlsConnector,
+    pub dialer: Arc<dyn Dialer>,
     /// Its clock.
     pub clock: Clock,
     /// Chunks as they come.
@@ -123,7 +121,7 @@ impl Home {
             config,
             local,
             store: seed.store,
-            connector: seed.connector,
+            dialer: seed.dialer,
             clock: seed.clock,
             live,
             counters: Counters::default(),
@@ -157,12 +155,6 @@ impl Home {
     pub fn schedule(&self) -> Schedule {
         let delivery = &self.config.delivery;
         Schedule { initial: delivery.retry_initial, max: delivery.retry_max, max_attempts: delivery.max_attempts }
-    }
-
-    /// How long dialling may take.
-    #[must_use]
-    pub fn patience(&self) -> Patience {
-        Patience { connect: Duration::from_secs(5), tls: self.config.handshake_timeout }
     }
 
     /// Random bytes.

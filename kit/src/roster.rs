@@ -1,6 +1,6 @@
 //! A parent's living children.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Roster<K, A: Actor> {
     children: HashMap<K, Child<A>>,
+    /// The children in the order of their last use.
+    by_use: BTreeMap<u64, K>,
     ends: HashMap<K, VecDeque<Duration>>,
     next_generation: u64,
     clock: u64,
@@ -48,7 +50,7 @@ pub struct Roster<K, A: Actor> {
 
 impl<K, A: Actor> Default for Roster<K, A> {
     fn default() -> Self {
-        Self { children: HashMap::new(), ends: HashMap::new(), next_generation: 1, clock: 0, panics: 0 }
+        Self { children: HashMap::new(), by_use: BTreeMap::new(), ends: HashMap::new(), next_generation: 1, clock: 0, panics: 0 }
     }
 }
 
@@ -69,6 +71,8 @@ impl<K: Clone + Eq + Hash, A: Actor> Roster<K, A> {
             *next += 1;
             Child { address: start(generation), generation, used }
         });
+        self.by_use.remove(&child.used);
+        self.by_use.insert(used, key.clone());
         child.used = used;
         &child.address
     }
@@ -81,7 +85,9 @@ impl<K: Clone + Eq + Hash, A: Actor> Roster<K, A> {
 
     /// Takes a child out, before it is told to stop: a message for its name starts a new one.
     pub fn remove(&mut self, key: &K) -> Option<Addr<A>> {
-        self.children.remove(key).map(|child| child.address)
+        let child = self.children.remove(key)?;
+        self.by_use.remove(&child.used);
+        Some(child.address)
     }
 
     /// Takes a child out if it is still in this life.
@@ -97,7 +103,7 @@ impl<K: Clone + Eq + Hash, A: Actor> Roster<K, A> {
         if self.children.len() <= capacity {
             return None;
         }
-        let key = self.children.iter().min_by_key(|(_, child)| child.used).map(|(key, _)| key.clone())?;
+        let key = self.by_use.values().next()?.clone();
         self.remove(&key).map(|address| (key, address))
     }
 
@@ -113,7 +119,7 @@ impl<K: Clone + Eq + Hash, A: Actor> Roster<K, A> {
         if current.is_some_and(|generation| generation != exited.generation) {
             return Fate::Ignore;
         }
-        self.children.remove(&exited.key);
+        self.remove(&exited.key);
         if exited.how != How::Panicked {
             return Fate::Forget;
         }

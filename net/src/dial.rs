@@ -1,12 +1,15 @@
 //! Dialling another agent.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use toq_protocol::address::Address;
 
+use crate::BoxedIo;
 use crate::listen::tune;
 use crate::tls::server_name;
 
@@ -49,6 +52,36 @@ pub enum DialError {
         /// The reason.
         source: io::Error,
     },
+}
+
+/// Something that opens connections to agents: over TLS in a daemon, over memory in a test or between two
+/// workspaces of one process.
+pub trait Dialer: Send + Sync {
+    /// Opens a connection to the agent at `target`.
+    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<BoxedIo, DialError>> + Send + 'a>>;
+}
+
+/// Dials over TCP and TLS.
+pub struct TlsDialer {
+    connector: TlsConnector,
+    patience: Patience,
+}
+
+impl TlsDialer {
+    /// Makes a dialer that gives each step this long.
+    #[must_use]
+    pub const fn new(connector: TlsConnector, patience: Patience) -> Self {
+        Self { connector, patience }
+    }
+}
+
+impl Dialer for TlsDialer {
+    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<BoxedIo, DialError>> + Send + 'a>> {
+        Box::pin(async {
+            let stream = dial(&self.connector, target.host(), target.port(), self.patience).await?;
+            Ok(Box::new(stream) as BoxedIo)
+        })
+    }
 }
 
 /// Opens a TLS connection to `host` at `port`.

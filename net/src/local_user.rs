@@ -5,6 +5,7 @@
 //! row, without an inode or without a user we can name is nobody's: an orphaned socket shows user 0, and
 //! must not be taken for root's.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -52,13 +53,35 @@ const fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+thread_local! {
+    /// One socket per thread, kept while it works: making one for each question costs more than asking.
+    static SOCKET: RefCell<Option<Socket>> = const { RefCell::new(None) };
+}
+
+/// Sends a question and reads its answer.
+fn exchange(question: &[u8], answer: &mut [u8]) -> io::Result<usize> {
+    SOCKET.with_borrow_mut(|slot| {
+        let socket = match slot.take() {
+            Some(socket) => socket,
+            None => {
+                let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+                socket.bind_auto()?;
+                socket.connect(&NetlinkAddr::new(0, 0))?;
+                socket
+            }
+        };
+        socket.send(question, 0)?;
+        let mut rest = answer;
+        let size = socket.recv(&mut rest, 0)?;
+        // A socket that failed may hold an answer to an earlier question; only a good one is kept.
+        *slot = Some(socket);
+        Ok(size)
+    })
+}
+
 fn ask(client: SocketAddr, server: SocketAddr) -> io::Result<Owner> {
-    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    socket.bind_auto()?;
-    socket.connect(&NetlinkAddr::new(0, 0))?;
-    socket.send(&request(client, server), 0)?;
     let mut buffer = vec![0_u8; 4096];
-    let size = socket.recv(&mut &mut buffer[..], 0)?;
+    let size = exchange(&request(client, server), &mut buffer)?;
     let answer = NetlinkMessage::<SockDiagMessage>::deserialize(buffer.get(..size).unwrap_or_default());
     let answer = answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     match answer.payload {

@@ -125,7 +125,8 @@ impl Reader {
         let snapshot = self.snapshot()?;
         let seen = snapshot.open(tables::SEEN)?;
         let (first, last) = (seen_key(&PeerKey::from_bytes([0; 32]), id), seen_key(&PeerKey::from_bytes([0xff; 32]), id));
-        let mut seqs = seen.range::<&[u8; 48]>(&first..=&last)?.map(|entry| entry.map(|(_, seq)| Seq(seq.value()))).collect::<Result<Vec<_>, _>>()?;
+        let mut seqs =
+            seen.range::<&[u8; 48]>(&first..=&last)?.map(|entry| entry.map(|(_, seq)| Seq(seq.value()))).collect::<Result<Vec<_>, _>>()?;
         seqs.sort_unstable();
         Ok(seqs.first().copied())
     }

@@ -3,7 +3,6 @@
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
 use toq_kit::{Drain, fault, spawn};
 use toq_net::BoxedIo;
-use toq_net::dial::dial;
 use toq_protocol::address::Address;
 use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::message::MessageId;
@@ -31,13 +30,13 @@ impl Connection {
         self.remote = target.wire();
         let home = self.home.clone();
         let dialing = async move {
-            let dialed = dial(&home.connector, target.host(), target.port(), home.patience()).await;
+            let dialed = home.dialer.dial(&target).await;
             (target, dialed)
         };
         ctx.spawn(dialing.into_actor(self).map(|(target, dialed), act, ctx| match dialed {
             Ok(stream) => {
                 let (session, first) = Session::dial(act.home.local.clone(), &target, act.home.entropy(), act.home.now());
-                act.open(session, Box::new(stream), &first, ctx);
+                act.open(session, stream, &first, ctx);
             }
             Err(error) => {
                 tracing::debug!(%error, "dialling failed");

@@ -77,6 +77,7 @@ impl Outbox {
         self.is_lane_read = rows.len() < room;
         for entry in rows {
             self.cursor = entry.seq;
+            self.highest = self.highest.max(entry.seq);
             if self.settling.contains(&entry.seq) {
                 continue;
             }
@@ -265,7 +266,15 @@ impl Handler<Nudge> for Outbox {
 
     fn handle(&mut self, _: Nudge, ctx: &mut Ctx) {
         self.is_lane_read = false;
-        self.work(ctx);
+        if self.is_nudged {
+            return;
+        }
+        // A spawned future runs after the mailbox is empty, so a burst of nudges is one look at the lane.
+        self.is_nudged = true;
+        ctx.spawn(actix::fut::ready(()).map(|(), act: &mut Self, ctx| {
+            act.is_nudged = false;
+            act.work(ctx);
+        }));
     }
 }
 
@@ -273,7 +282,11 @@ impl Handler<Await> for Outbox {
     type Result = ();
 
     fn handle(&mut self, wait: Await, _: &mut Ctx) {
-        // A message that was settled before anybody asked is answered from its row.
+        if wait.seq > self.highest {
+            self.waiters.entry(wait.seq).or_default().push(wait.tell);
+            return;
+        }
+        // It was read before anybody asked and may be settled, which its row tells.
         match self.home.store.reader().entry(wait.seq) {
             Ok(Some(entry)) if entry.state.state.is_final() => {
                 drop(wait.tell.send(Settled { state: entry.state.state, reason: entry.state.reason }));

@@ -49,6 +49,8 @@ pub struct Outbox {
     is_open: bool,
     /// The last row that was read into `queue`.
     cursor: Seq,
+    /// The last row that was ever read.
+    highest: Seq,
     /// Read and not written yet.
     queue: VecDeque<(Seq, Message)>,
     /// Written and not acknowledged.
@@ -64,6 +66,7 @@ pub struct Outbox {
     express_flying: HashMap<MessageId, oneshot::Sender<Result<(), String>>>,
     timer: Option<SpawnHandle>,
     is_lane_read: bool,
+    is_nudged: bool,
     last_error: Option<String>,
     lifeline: Lifeline<Lane>,
 }
@@ -83,6 +86,7 @@ impl Outbox {
             connection: None,
             is_open: false,
             cursor: Seq(0),
+            highest: inherited,
             queue: VecDeque::new(),
             flying: HashMap::new(),
             settling: HashSet::new(),
@@ -93,6 +97,7 @@ impl Outbox {
             express_flying: HashMap::new(),
             timer: None,
             is_lane_read: false,
+            is_nudged: false,
             last_error: None,
             lifeline,
         }

@@ -1,15 +1,15 @@
 //! What goes out: ids, one batch, a nudge.
 
-use actix::{AsyncContext as _, Context, Handler, ResponseFuture};
+use actix::{ActorFutureExt as _, Context, Handler, ResponseActFuture, WrapFuture as _};
 use tokio::sync::oneshot;
 use toq_kit::fault;
 use toq_protocol::address::Address;
+use toq_protocol::envelope::Kind;
 use toq_protocol::message::{Message, MessageId};
 use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
 use toq_store::{Batch, Outcome, Seq};
 
-use super::receive::TellThread;
 use super::{Accepted, AwaitReply, Idempotency, Patience, Send, Workspace, WorkspaceError};
 use crate::home::Counters;
 use crate::outbox::{Await, Lane, Nudge, Settled};
@@ -50,6 +50,21 @@ impl Workspace {
     }
 }
 
+impl Workspace {
+    /// A message is committed: tells its lane and its thread.
+    fn launch(&mut self, message: &mut Accepted, patience: Patience, ctx: &mut Ctx) {
+        let outbox = self.outbox(&message.to, Seq(message.seq.0 - 1), ctx);
+        if patience == Patience::Settled {
+            let (tell, settled) = oneshot::channel::<Settled>();
+            outbox.do_send(Await { seq: message.seq, tell });
+            message.settled = Some(settled);
+        }
+        outbox.do_send(Nudge(message.seq));
+        let recorded = Recorded { seq: message.seq, direction: Direction::Out, kind: Kind::MessageSend, at: message.timestamp };
+        self.thread(&message.thread_id, ctx).do_send(recorded);
+    }
+}
+
 fn batch(messages: &[Message], idempotency: Option<Idempotency>) -> Batch {
     let send = |message: &Message| Change::Send { lane: Lane::of(&message.to).0, message: Box::new(message.clone()) };
     let mut changes: Vec<_> = messages.iter().map(send).collect();
@@ -60,40 +75,41 @@ fn batch(messages: &[Message], idempotency: Option<Idempotency>) -> Batch {
 }
 
 impl Handler<Send> for Workspace {
-    type Result = ResponseFuture<Result<Vec<Accepted>, WorkspaceError>>;
+    type Result = ResponseActFuture<Self, Result<Vec<Accepted>, WorkspaceError>>;
 
-    fn handle(&mut self, send: Send, ctx: &mut Ctx) -> Self::Result {
+    fn handle(&mut self, send: Send, _: &mut Ctx) -> Self::Result {
         if let Err(error) = self.check(&send) {
-            return Box::pin(async move { Err(error) });
+            return Box::pin(async move { Err(error) }.into_actor(self));
         }
         let messages: Vec<Message> = send.to.iter().map(|to| self.message(&send, to)).collect();
         let fingerprint = send.idempotency.as_ref().map(|idempotency| idempotency.fingerprint);
         let batch = batch(&messages, send.idempotency);
-        let (home, workspace, patience) = (self.home.clone(), ctx.address(), send.patience);
+        let (home, patience) = (self.home.clone(), send.patience);
         fault::crash_point("before-outbox-commit");
-        Box::pin(async move {
+        let committing = async move {
             let outcome = home.store.journal().commit(batch).await;
             fault::crash_point("after-outbox-commit");
-            let mut accepted = match outcome? {
+            match outcome? {
                 Outcome::Committed(seqs) => {
                     messages.iter().for_each(|_| Counters::count(&home.counters.messages_out));
-                    messages.into_iter().zip(seqs).map(|(message, seq)| accept(seq, message)).collect::<Vec<_>>()
+                    Ok(messages.into_iter().zip(seqs).map(|(message, seq)| accept(seq, message)).collect::<Vec<_>>())
                 }
-                Outcome::Duplicate { fingerprint: earlier, .. } if earlier != fingerprint => {
-                    return Err(WorkspaceError::IdempotencyConflict);
-                }
+                Outcome::Duplicate { fingerprint: earlier, .. } if earlier != fingerprint => Err(WorkspaceError::IdempotencyConflict),
                 Outcome::Duplicate { messages, .. } => {
                     let earlier = |seq: Seq| -> Result<Accepted, WorkspaceError> {
                         let entry = home.store.reader().entry(seq)?;
                         let entry = entry.ok_or(toq_store::StoreError::Record { table: "idempotency" })?;
                         Ok(accept(seq, entry.row.message()?))
                     };
-                    messages.into_iter().map(earlier).collect::<Result<Vec<_>, _>>()?
+                    messages.into_iter().map(earlier).collect()
                 }
-            };
-            let launched = Launch { accepted: std::mem::take(&mut accepted), patience };
-            workspace.send(launched).await.map_err(|_| WorkspaceError::Draining)
-        })
+            }
+        };
+        Box::pin(committing.into_actor(self).map(move |accepted, act, ctx| {
+            let mut accepted = accepted?;
+            accepted.iter_mut().for_each(|message| act.launch(message, patience, ctx));
+            Ok(accepted)
+        }))
     }
 }
 
@@ -105,39 +121,6 @@ fn accept(seq: Seq, message: Message) -> Accepted {
         timestamp: message.timestamp,
         to: message.to,
         settled: None,
-    }
-}
-
-/// These are committed: tell their lanes and threads.
-#[derive(actix::Message)]
-#[rtype(result = "Vec<Accepted>")]
-struct Launch {
-    accepted: Vec<Accepted>,
-    patience: Patience,
-}
-
-impl Handler<Launch> for Workspace {
-    type Result = actix::MessageResult<Launch>;
-
-    fn handle(&mut self, launch: Launch, ctx: &mut Ctx) -> Self::Result {
-        let mut accepted = launch.accepted;
-        for message in &mut accepted {
-            let outbox = self.outbox(&message.to, Seq(message.seq.0 - 1), ctx);
-            if launch.patience == Patience::Settled {
-                let (tell, settled) = oneshot::channel::<Settled>();
-                outbox.do_send(Await { seq: message.seq, tell });
-                message.settled = Some(settled);
-            }
-            outbox.do_send(Nudge(message.seq));
-            let recorded = Recorded {
-                seq: message.seq,
-                direction: Direction::Out,
-                kind: toq_protocol::envelope::Kind::MessageSend,
-                at: message.timestamp,
-            };
-            ctx.address().do_send(TellThread { id: message.thread_id.clone(), recorded });
-        }
-        actix::MessageResult(accepted)
     }
 }
 

@@ -1,0 +1,172 @@
+//! Two agents in one process: local task set, paused clock, memory for disk and wire.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use toq_actors::actix::{Actor as _, Addr};
+use toq_actors::connection::Link;
+use toq_actors::registry::Open;
+use toq_actors::workspace::{Accepted, Arrived, Patience, Send, WorkspaceError};
+use toq_actors::{Home, Registry, Seed, WorkspaceRef};
+use toq_config::{ConnectionMode, WorkspaceConfig};
+use toq_kit::{Clock, Seat};
+use toq_net::BoxedIo;
+use toq_net::dial::{DialError, Dialer};
+use toq_protocol::address::Address;
+use toq_protocol::canonical::Json;
+use toq_protocol::envelope::Kind;
+use toq_protocol::key::Identity;
+use toq_protocol::session::Greeting;
+use toq_store::Store;
+use toq_store::record::{Direction, MessageRow};
+
+/// The wire between the agents: memory, which can be cut.
+#[derive(Default)]
+pub struct Wire {
+    ends: Mutex<HashMap<String, WorkspaceRef>>,
+    is_cut: AtomicBool,
+}
+
+impl Wire {
+    /// Makes every dial fail, or work again.
+    pub fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+    }
+}
+
+impl Dialer for Wire {
+    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<BoxedIo, DialError>> + std::marker::Send + 'a>> {
+        let end = self.ends.lock().expect("not poisoned").get(&target.key()).cloned();
+        let refused = || DialError::Connect {
+            host: target.host().to_owned(),
+            port: target.port(),
+            source: std::io::ErrorKind::ConnectionRefused.into(),
+        };
+        let result = match end.filter(|_| !self.is_cut.load(Ordering::SeqCst)) {
+            None => Err(refused()),
+            Some(end) => {
+                let (ours, theirs) = tokio::io::duplex(64 * 1024);
+                toq_kit::spawn(greet(theirs, end));
+                Ok(Box::new(ours) as BoxedIo)
+            }
+        };
+        Box::pin(async { result })
+    }
+}
+
+/// What a door does, over memory.
+async fn greet(mut io: tokio::io::DuplexStream, end: WorkspaceRef) {
+    use tokio::io::AsyncReadExt as _;
+    let mut greeting = Greeting::new();
+    let mut buffer = [0; 2048];
+    loop {
+        let read = io.read(&mut buffer).await.expect("memory");
+        match greeting.read(&buffer[..read]).expect("a greeting") {
+            Err(more) => greeting = more,
+            Ok(greeted) => {
+                let link = Link { io: Box::new(io), greeted, local_host: "127.0.0.1".to_owned(), remote: "memory".to_owned() };
+                end.address().do_send(Arrived(Box::new(link)));
+                return;
+            }
+        }
+    }
+}
+
+/// One agent.
+pub struct Agent {
+    pub workspace: WorkspaceRef,
+    pub address: Address,
+}
+
+/// Two agents and the wire between them.
+pub struct House {
+    pub wire: Arc<Wire>,
+    pub registry: Addr<Registry>,
+    pub alice: Agent,
+    pub bob: Agent,
+}
+
+impl House {
+    /// Opens two agents that let everybody in.
+    pub async fn with_two_agents() -> Self {
+        Self::with_bob_in(ConnectionMode::Open).await
+    }
+
+    /// Opens two agents, of which bob is in this mode.
+    pub async fn with_bob_in(mode: ConnectionMode) -> Self {
+        let clock = Clock::paused(1_800_000_000_000_000_000);
+        let registry = Registry::new(clock).start();
+        let wire = Arc::new(Wire::default());
+        let alice = open(&registry, &wire, clock, "alice", 9101, ConnectionMode::Open).await;
+        let bob = open(&registry, &wire, clock, "bob", 9102, mode).await;
+        Self { wire, registry, alice, bob }
+    }
+}
+
+async fn open(registry: &Addr<Registry>, wire: &Arc<Wire>, clock: Clock, name: &str, port: u16, mode: ConnectionMode) -> Agent {
+    let dir = tempfile::TempDir::new().expect("a directory");
+    toq_config::init(dir.path(), name, "127.0.0.1", Some(port)).expect("a workspace");
+    let mut config = WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("valid").config;
+    config.connection_mode = mode;
+    let home = Home::new(Seed {
+        id: name.to_owned(),
+        config: Arc::new(config),
+        identity: Identity::from_seed(&[name.len() as u8; 32]),
+        store: Store::in_memory().expect("memory"),
+        port,
+        dialer: wire.clone(),
+        clock,
+    });
+    let address = home.local.address.clone();
+    let workspace = registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
+    wire.ends.lock().expect("not poisoned").insert(address.key(), workspace.clone());
+    Agent { workspace, address }
+}
+
+impl Agent {
+    /// Sends a text and returns what was accepted.
+    pub async fn send(&self, to: &Address, text: &str, patience: Patience) -> Result<Accepted, WorkspaceError> {
+        let command = Send {
+            to: vec![to.clone()],
+            kind: Kind::MessageSend,
+            body: Json::parse(&format!(r#"{{"text":"{text}"}}"#)).ok(),
+            thread_id: Some("t".to_owned()),
+            reply_to: None,
+            content_type: None,
+            idempotency: None,
+            patience,
+        };
+        let accepted = self.workspace.address().send(command).await.expect("the workspace lives")?;
+        Ok(accepted.into_iter().next().expect("one recipient"))
+    }
+
+    /// The texts that came in, in order.
+    pub fn inbox(&self) -> Vec<String> {
+        let rows = self.workspace.home.store.reader().messages_after(toq_store::Seq(0), 1000).expect("reads");
+        let text = |row: MessageRow| row.message().expect("a message").body.and_then(|body| body.text()).unwrap_or_default();
+        rows.into_iter().filter(|(_, row)| row.direction() == Direction::In).map(|(_, row)| text(row)).collect()
+    }
+
+    /// Waits until this many messages came in. The paused clock moves on while nothing else can happen.
+    pub async fn has_received(&self, count: usize) -> Vec<String> {
+        let mut tail = self.workspace.home.store.reader().watch();
+        loop {
+            tail.mark_unchanged();
+            let inbox = self.inbox();
+            if inbox.len() >= count {
+                return inbox;
+            }
+            let changed = tokio::time::timeout(Duration::from_secs(3600), tail.changed()).await;
+            changed.expect("an hour of the paused clock is enough").expect("the store lives");
+        }
+    }
+}
+
+/// Runs a test on a local task set under a paused clock.
+pub fn run<F: Future<Output = ()> + 'static>(test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, test);
+}

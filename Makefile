@@ -115,8 +115,8 @@ interop: debug
 		echo 'interop: SKIPPED, this system allows no private network namespace'; \
 	fi
 
-readme: debug
-	$(PYTHON) docs/check.py $(DEBUG)
+readme: debug $(SDK)/.ready
+	$(SDK)/bin/python docs/check.py $(DEBUG)
 
 ## Numbers and pages --------------------------------------------------------------------------------------------------
 

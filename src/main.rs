@@ -14,10 +14,6 @@ use std::process::ExitCode;
 
 use crate::cli::World;
 
-/// A tenth of a busy daemon's time went into the system's allocator; this one takes a third of that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let variables: Vec<(String, String)> =
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Two agents talk: what toq does, in half a minute of reading.
+"""Two agents talk: what toq does, on one page.
 
     tests/demo.py target/release/toq
 
@@ -87,8 +87,8 @@ class Agent:
     def _follow(self, line, feed) -> None:
         try:
             for raw in feed:
-                if raw.startswith(b"data:"):
-                    self.arrivals.put((json.loads(raw[5:]), time.perf_counter()))
+                if raw.startswith(b"data: "):
+                    self.arrivals.put((json.loads(raw[6:]), time.perf_counter()))
         except (OSError, http.client.HTTPException, ValueError, AttributeError):
             pass  # The daemon was stopped.
         finally:
@@ -119,9 +119,9 @@ def title(text: str) -> None:
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}")
 
 
-def line(who: str, text: str, seconds=None) -> None:
+def line(who: str, text: str, seconds=None, state: str = "") -> None:
     took = "" if seconds is None else f"{seconds * 1000:9.1f} ms"
-    print(f"  {who:6} {text:66}{took}".rstrip(), flush=True)
+    print(f"  {who:6} {text:44} {state:10}{took}".rstrip(), flush=True)
 
 
 class Watch:
@@ -144,13 +144,16 @@ def main() -> int:
         alice, bob = Agent(toq, Path(root), "alice"), Agent(toq, Path(root), "bob")
         try:
             play(alice, bob)
-        finally:
-            running = [agent for agent in (alice, bob) if (agent.work / ".toq" / "state.json").exists()]
+            title("The end")
             watch = Watch()
-            for agent in running:
+            for agent in (alice, bob):
                 agent.toq("down")
-        title("The end")
-        line("both", "said goodbye and stopped", watch())
+            line("both", "said goodbye and stopped", watch())
+        finally:
+            # Nothing to do after a good end. After a bad one no daemon stays behind.
+            for agent in (alice, bob):
+                if (agent.work / ".toq" / "state.json").exists():
+                    agent.toq("down")
     print(f"\nAll of it took {whole():.1f} s. Next: the one-minute start in README.md\n")
     return 0
 
@@ -169,7 +172,7 @@ def play(alice: Agent, bob: Agent) -> None:
     title("A stranger writes; nothing is lost while the owner decides")
     watch = Watch()
     first = alice.send(bob.address, "Hello, may I?", wait="false")
-    line("alice", f'sends "Hello, may I?"             state: {first["state"]}', watch())
+    line("alice", 'sends "Hello, may I?"', watch(), first["state"])
     watch = Watch()
     while not bob.call("GET", "/v1/approvals")["approvals"]:
         time.sleep(0.01)
@@ -177,13 +180,13 @@ def play(alice: Agent, bob: Agent) -> None:
     bob.toq("approve", "alice")
     watch = Watch()
     alice.until(first["id"], "delivered")
-    line("bob", f"approves her                      state: {alice.state_of(first['id'])}", watch())
+    line("bob", "approves her and has it", watch(), alice.state_of(first["id"]))
     greeting, _ = bob.next()
 
     title("An answer on the same thread")
     watch = Watch()
     reply = bob.send(alice.address, "Come in!", thread_id=greeting["thread_id"], reply_to=greeting["id"])
-    line("bob", f'replies "Come in!"                state: {reply["state"]}', watch())
+    line("bob", 'replies "Come in!"', watch(), reply["state"])
     answer, _ = alice.next()
     if answer["thread_id"] != first["thread_id"] or answer["reply_to"] != first["id"]:
         raise SystemExit("demo: the reply is not on the thread")
@@ -215,11 +218,11 @@ def play(alice: Agent, bob: Agent) -> None:
     bob.toq("down")
     watch = Watch()
     late = alice.send(bob.address, "Read this when you are back", wait="false")
-    line("alice", f'sends to nobody                   state: {late["state"]}', watch())
+    line("alice", "writes all the same", watch(), late["state"])
     bob.up()
     watch = Watch()
     alice.until(late["id"], "delivered")
-    line("bob", f"is back and gets it               state: {alice.state_of(late['id'])}", watch())
+    line("bob", "is back and has it", watch(), alice.state_of(late["id"]))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ fn exchange(question: &[u8], answer: &mut [u8]) -> io::Result<usize> {
 }
 
 fn ask(client: SocketAddr, server: SocketAddr) -> io::Result<Owner> {
-    let mut buffer = vec![0_u8; 4096];
+    let mut buffer = [0_u8; 512];
     let size = exchange(&request(client, server), &mut buffer)?;
     let answer = NetlinkMessage::<SockDiagMessage>::deserialize(buffer.get(..size).unwrap_or_default());
     let answer = answer.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;

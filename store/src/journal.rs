@@ -8,10 +8,11 @@
 //! until that works every batch is answered with the failure, so nothing is acknowledged without a commit.
 //! A full disk heals by itself once there is space.
 
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::batch::{Batch, Outcome};
 use crate::error::StoreError;
@@ -26,6 +27,11 @@ pub const MAX_BYTES: usize = 1 << 20;
 
 /// How many batches may wait before [`Journal::commit`] does.
 pub const QUEUE: usize = 256;
+
+/// How long the journal waits for as many batches as the last commit had. A flush costs more than this,
+/// so callers who take turns share one instead of each paying for its own; a lone caller, whose last commit
+/// had one batch, never waits.
+const LINGER: Duration = Duration::from_micros(150);
 
 /// How long the journal leaves a failed disk alone before it tries again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
@@ -49,7 +55,7 @@ pub struct Journal {
 
 #[derive(Clone, Debug)]
 enum Engine {
-    Thread(mpsc::Sender<Job>),
+    Thread { jobs: SyncSender<Job>, room: Arc<Semaphore> },
     Inline(Arc<Mutex<Scribe>>),
 }
 
@@ -57,15 +63,17 @@ enum Engine {
 struct Job {
     batch: Batch,
     answer: oneshot::Sender<Result<Outcome, StoreError>>,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Journal {
     pub(crate) fn threaded(shared: Arc<Shared>, writer: Writer, tail: Tail) -> Result<Self, StoreError> {
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (jobs, queue) = sync_channel(QUEUE);
+        let room = Arc::new(Semaphore::new(QUEUE));
         let (scribe, health) = Scribe::new(shared, writer, tail);
         let thread = std::thread::Builder::new().name("journal".to_owned());
         thread.spawn(move || scribe.run(queue)).map_err(|error| StoreError::from_io(&error))?;
-        Ok(Self { engine: Engine::Thread(jobs), health })
+        Ok(Self { engine: Engine::Thread { jobs, room }, health })
     }
 
     pub(crate) fn inline(shared: Arc<Shared>, writer: Writer, tail: Tail) -> Self {
@@ -87,9 +95,11 @@ impl Journal {
                 let mut outcomes = scribe.write(std::slice::from_ref(&batch))?;
                 outcomes.pop().ok_or(StoreError::Closed)
             }
-            Engine::Thread(jobs) => {
+            Engine::Thread { jobs, room } => {
                 let (answer, answered) = oneshot::channel();
-                jobs.send(Job { batch, answer }).await.map_err(|_| StoreError::Closed)?;
+                let room = Arc::clone(room).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+                // There is a place in the channel for every permit, so this does not block.
+                jobs.send(Job { batch, answer, _room: room }).map_err(|_| StoreError::Closed)?;
                 answered.await.map_err(|_| StoreError::Closed)?
             }
         }
@@ -100,6 +110,27 @@ impl Journal {
     pub fn health(&self) -> Health {
         self.health.borrow().clone()
     }
+}
+
+/// Takes what waits, and what comes while fewer wait than were `expected` and the linger lasts.
+#[allow(clippy::disallowed_methods, reason = "the journal has a thread of its own; nothing with a paused clock runs on it")]
+fn gather(first: Job, queue: &Receiver<Job>, expected: usize) -> Vec<Job> {
+    let mut bytes = first.batch.weight();
+    let mut jobs = vec![first];
+    let mut linger_ends = None;
+    while jobs.len() < MAX_BATCHES && bytes < MAX_BYTES {
+        let next = queue.try_recv().ok().or_else(|| {
+            if jobs.len() >= expected {
+                return None;
+            }
+            let ends = *linger_ends.get_or_insert_with(|| Instant::now() + LINGER);
+            queue.recv_timeout(ends.saturating_duration_since(Instant::now())).ok()
+        });
+        let Some(job) = next else { break };
+        bytes += job.batch.weight();
+        jobs.push(job);
+    }
+    jobs
 }
 
 /// What the journal thread owns.
@@ -118,18 +149,11 @@ impl Scribe {
         (Self { shared, writer: Some(writer), tail, health, last_failure: None }, watched)
     }
 
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        while let Some(first) = queue.blocking_recv() {
-            let mut bytes = first.batch.weight();
-            let (mut batches, mut answers) = (vec![first.batch], vec![first.answer]);
-            while batches.len() < MAX_BATCHES
-                && bytes < MAX_BYTES
-                && let Ok(job) = queue.try_recv()
-            {
-                bytes += job.batch.weight();
-                batches.push(job.batch);
-                answers.push(job.answer);
-            }
+    fn run(mut self, queue: Receiver<Job>) {
+        let mut expected = 1;
+        while let Ok(first) = queue.recv() {
+            let (batches, answers): (Vec<_>, Vec<_>) = gather(first, &queue, expected).into_iter().map(|job| (job.batch, job.answer)).unzip();
+            expected = batches.len();
             match self.write(&batches) {
                 Ok(outcomes) => outcomes.into_iter().zip(answers).for_each(|(outcome, answer)| drop(answer.send(Ok(outcome)))),
                 Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),

@@ -10,6 +10,7 @@ use toq_net::dial::Dialer;
 use toq_protocol::card::Card;
 use toq_protocol::delivery::Schedule;
 use toq_protocol::key::Identity;
+use toq_protocol::message::MessageId;
 use toq_protocol::policy::Mode;
 use toq_protocol::session::{Deadlines, Entropy, Local, Locality};
 use toq_protocol::time::{Now, Timestamp};
@@ -164,6 +165,12 @@ impl Home {
     #[must_use]
     pub fn random<const N: usize>(&self) -> [u8; N] {
         toq_vault::random().expect("the operating system gives random bytes")
+    }
+
+    /// A new id for a message or a thread.
+    #[must_use]
+    pub fn new_id(&self) -> MessageId {
+        MessageId::ordered(self.wall(), self.random())
     }
 
     /// A random number, for jitter.

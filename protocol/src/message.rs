@@ -28,6 +28,15 @@ impl MessageId {
         Self(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
+    /// Makes an id that sorts by the time it was made (UUID version 7, RFC 9562 section 5.7) from that time
+    /// and random bytes. Ids are keys of the log's indexes: ids in the order of time go to neighbouring
+    /// pages, random ones each dirty a page of their own.
+    #[must_use]
+    pub fn ordered(at: Timestamp, random: [u8; 10]) -> Self {
+        let millis = u64::try_from(at.as_nanos() / 1_000_000).unwrap_or_default();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
     /// Takes 16 bytes as they are.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

@@ -28,10 +28,13 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// How many batches may wait before [`Journal::commit`] does.
 pub const QUEUE: usize = 256;
 
-/// How long the journal waits for as many batches as the last commit had. A flush costs more than this,
-/// so callers who take turns share one instead of each paying for its own; a lone caller, whose last commit
-/// had one batch, never waits.
-const LINGER: Duration = Duration::from_micros(150);
+/// How long a busy journal gathers batches before it flushes. A flush costs more than this, in time and in
+/// work, so callers who crowd share one instead of each paying for its own.
+const LINGER: Duration = Duration::from_micros(400);
+
+/// A journal is busy when a batch comes within this time of the last flush. A lone caller, who hears from
+/// the other side before it comes back, is never made to wait.
+const BUSY: Duration = Duration::from_micros(200);
 
 /// How long the journal leaves a failed disk alone before it tries again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
@@ -112,20 +115,14 @@ impl Journal {
     }
 }
 
-/// Takes what waits, and what comes while fewer wait than were `expected` and the linger lasts.
+/// Takes what waits, and what comes until then.
 #[allow(clippy::disallowed_methods, reason = "the journal has a thread of its own; nothing with a paused clock runs on it")]
-fn gather(first: Job, queue: &Receiver<Job>, expected: usize) -> Vec<Job> {
+fn gather(first: Job, queue: &Receiver<Job>, until: Instant) -> Vec<Job> {
     let mut bytes = first.batch.weight();
     let mut jobs = vec![first];
-    let mut linger_ends = None;
     while jobs.len() < MAX_BATCHES && bytes < MAX_BYTES {
-        let next = queue.try_recv().ok().or_else(|| {
-            if jobs.len() >= expected {
-                return None;
-            }
-            let ends = *linger_ends.get_or_insert_with(|| Instant::now() + LINGER);
-            queue.recv_timeout(ends.saturating_duration_since(Instant::now())).ok()
-        });
+        let left = until.saturating_duration_since(Instant::now());
+        let next = if left.is_zero() { queue.try_recv().ok() } else { queue.recv_timeout(left).ok() };
         let Some(job) = next else { break };
         bytes += job.batch.weight();
         jobs.push(job);
@@ -149,15 +146,18 @@ impl Scribe {
         (Self { shared, writer: Some(writer), tail, health, last_failure: None }, watched)
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the journal has a thread of its own; nothing with a paused clock runs on it")]
     fn run(mut self, queue: Receiver<Job>) {
-        let mut expected = 1;
+        let mut flushed: Option<Instant> = None;
         while let Ok(first) = queue.recv() {
-            let (batches, answers): (Vec<_>, Vec<_>) = gather(first, &queue, expected).into_iter().map(|job| (job.batch, job.answer)).unzip();
-            expected = batches.len();
+            let is_busy = flushed.is_some_and(|at| at.elapsed() < BUSY);
+            let until = Instant::now() + if is_busy { LINGER } else { Duration::ZERO };
+            let (batches, answers): (Vec<_>, Vec<_>) = gather(first, &queue, until).into_iter().map(|job| (job.batch, job.answer)).unzip();
             match self.write(&batches) {
                 Ok(outcomes) => outcomes.into_iter().zip(answers).for_each(|(outcome, answer)| drop(answer.send(Ok(outcome)))),
                 Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
             }
+            flushed = Some(Instant::now());
         }
     }
 

@@ -118,7 +118,7 @@ impl Handler<Piece> for OutgoingStream {
             let error = self.too_large(ctx);
             return Box::pin(async move { Err(error) }.into_actor(self));
         }
-        let id = MessageId::from_random(self.home.random());
+        let id = self.home.new_id();
         let answer = self.express(Urgent::Chunk { id, thread_id: self.start.thread_id.clone(), body });
         Box::pin(told(answer).into_actor(self).map(move |result, act, ctx| match result {
             Ok(()) => Ok(id),
@@ -151,7 +151,7 @@ impl Handler<EndOut> for OutgoingStream {
             return Box::pin(async move { Err(error) }.into_actor(self));
         };
         let message = message::Message {
-            id: MessageId::from_random(self.home.random()),
+            id: self.home.new_id(),
             kind: Kind::MessageStreamEnd,
             from: self.home.local.address.clone(),
             to: self.start.to.clone(),

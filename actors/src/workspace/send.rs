@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use toq_kit::fault;
 use toq_protocol::address::Address;
 use toq_protocol::envelope::Kind;
-use toq_protocol::message::{Message, MessageId};
+use toq_protocol::message::Message;
 use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
 use toq_store::{Batch, Outcome, Seq};
@@ -19,9 +19,9 @@ type Ctx = Context<Workspace>;
 
 impl Workspace {
     fn message(&self, send: &Send, to: &Address) -> Message {
-        let thread_id = send.thread_id.clone().unwrap_or_else(|| MessageId::from_random(self.home.random()).to_string());
+        let thread_id = send.thread_id.clone().unwrap_or_else(|| self.home.new_id().to_string());
         Message {
-            id: MessageId::from_random(self.home.random()),
+            id: self.home.new_id(),
             kind: send.kind,
             from: self.home.local.address.clone(),
             to: to.clone(),

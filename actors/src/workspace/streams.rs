@@ -64,7 +64,7 @@ impl Handler<OpenStream> for Workspace {
         }
         let last = self.home.store.reader().last();
         let outbox = self.outbox(&open.to, last, ctx);
-        let random = || MessageId::from_random(self.home.random()).to_string();
+        let random = || self.home.new_id().to_string();
         let start = Start { stream_id: random(), thread_id: open.thread_id.unwrap_or_else(random), to: open.to, outbox: outbox.clone() };
         let workspace = ctx.address();
         Box::pin(async move {

@@ -10,7 +10,6 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
-use actix_web::web;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use toq_actors::registry::{Open, OpenDoor};
@@ -129,9 +128,9 @@ impl Workspace {
         let (http, connections) = mpsc::channel(HTTP_BACKLOG);
         let (stop, stopped) = mpsc::channel(1);
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
-        let facade = web::Data::new(facade(&loaded, workspace.clone(), registry.clone(), api_port, stop)?);
+        let facade = facade(&loaded, workspace.clone(), registry.clone(), api_port, stop)?;
         arbiter().spawn_fn(move || {
-            actix_rt::spawn(toq_http::serve::serve(connections, facade));
+            toq_kit::spawn(toq_http::serve::serve(connections, facade));
         });
         // With a listener of its own, the API is never served on the peer port.
         let plain = if loaded.config.api.listen.is_some() { mpsc::channel(1).0 } else { http };
@@ -148,11 +147,11 @@ impl Workspace {
         announcement.publish(&home).map_err(DaemonError::Files)?;
         if echo {
             echo::greet(&home, self.port);
-            actix_rt::spawn(echo::messages(home.clone()));
+            toq_kit::spawn(echo::messages(home.clone()));
         }
         ended(stopped).await;
         let grace = config.graceful_shutdown_timeout;
-        actix_rt::spawn(at_once());
+        toq_kit::spawn(at_once());
         let drained = registry.send(Drain { grace });
         if tokio::time::timeout(grace + Duration::from_secs(1), drained).await.is_err() {
             tracing::warn!("the daemon stops with work in progress; it is on disk and goes on at the next start");
@@ -194,7 +193,7 @@ fn api_listener(loaded: &Loaded, http: &mpsc::Sender<std::net::TcpStream>) -> Re
     let port = listener.local_addr().map_err(failed)?.port();
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
     let http = http.clone();
-    actix_rt::spawn(async move {
+    toq_kit::spawn(async move {
         loop {
             match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
                 Ok(stream) => {

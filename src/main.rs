@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use crate::cli::World;
 
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn main() -> ExitCode {
     let variables: Vec<(String, String)> =
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();

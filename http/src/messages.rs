@@ -54,7 +54,7 @@ pub(crate) async fn send(
 ) -> Result<HttpResponse, ApiError> {
     let wait = query.0.wait.unwrap_or_default();
     let patience = Duration::from_secs(query.0.timeout.unwrap_or(DEFAULT_PATIENCE).min(MAX_PATIENCE));
-    let deadline = Instant::now() + patience;
+    let deadline = deadline(patience);
     let (texts, is_list) = match &body.0.to {
         Recipients::One(to) => (vec![to.clone()], false),
         Recipients::Many(list) => (list.clone(), true),
@@ -69,6 +69,12 @@ pub(crate) async fn send(
     }
     let accepted = accepted.into_iter().next().ok_or_else(|| ApiError::new(ErrorCode::InternalError, "nothing was accepted"))?;
     one(&facade, accepted, wait, deadline).await
+}
+
+/// When a caller stops waiting. The HTTP thread has no paused clock.
+#[allow(clippy::disallowed_methods, reason = "a timeout of this thread, not a time that anything is decided by")]
+fn deadline(patience: Duration) -> Instant {
+    Instant::now() + patience
 }
 
 /// Turns a checked request into a command.

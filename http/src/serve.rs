@@ -32,7 +32,8 @@ const HEADER: Duration = Duration::from_secs(10);
 pub const MAX_CONNECTIONS: usize = 8192;
 
 /// Serves connections until none come any more. Runs on the thread that awaits it.
-pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, facade: web::Data<Facade>) {
+pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, facade: Facade) {
+    let facade = web::Data::new(facade);
     let local = HttpService::build()
         .keep_alive(KeepAlive::Timeout(IDLE))
         .client_request_timeout(HEADER)

@@ -3,6 +3,8 @@
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message};
 
+use crate::seat::spawn;
+
 /// The actor that was asked does not live any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the actor is gone")]
@@ -20,7 +22,7 @@ where
     M: Message + Send + 'static,
     M::Result: Send,
 {
-    let answer = actix_rt::spawn(actor.send(command));
+    let answer = spawn(actor.send(command));
     match answer.await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) | Err(_) => Err(Gone),

@@ -28,6 +28,7 @@ impl Seat {
 
 /// Runs a future beside the actors of the calling seat. Its owner keeps the handle and aborts it, or gives
 /// it a deadline; a panic in it ends nothing else.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that spawns")]
 pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
 where
     F: Future + 'static,

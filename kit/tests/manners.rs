@@ -88,6 +88,11 @@ fn child(seat: &Seat, parent: Recipient<Exited<&'static str>>, permit: Option<Pe
     seat.start(move |_| Child { permit, lifeline: Lifeline::new("child", 7, parent) })
 }
 
+#[allow(clippy::disallowed_methods, reason = "the test's own arbiter, to see it die")]
+fn arbiter() -> Arbiter {
+    Arbiter::new()
+}
+
 fn in_system<F: Future>(test: F) -> F::Output {
     System::new().block_on(test)
 }
@@ -110,7 +115,7 @@ fn a_parent_learns_of_every_kind_of_end() {
 fn a_parent_learns_that_a_childs_arbiter_died() {
     in_system(async {
         let (parent, mut exits) = parent();
-        let arbiter = Arbiter::new();
+        let arbiter = arbiter();
         let child = child(&Seat::Arbiter(arbiter.handle()), parent, None);
         assert_eq!(child.send(Add(1)).await, Ok(2));
 
@@ -139,7 +144,7 @@ fn a_credit_comes_back_through_stop_panic_and_arbiter_death() {
     in_system(async {
         let credit = Credit::new(3);
         let (parent, mut exits) = parent();
-        let arbiter = Arbiter::new();
+        let arbiter = arbiter();
         let stopped = child(&Seat::Here, parent.clone(), credit.try_take());
         let panicked = child(&Seat::Here, parent.clone(), credit.try_take());
         let orphan = child(&Seat::Arbiter(arbiter.handle()), parent, credit.try_take());

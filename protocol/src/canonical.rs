@@ -32,20 +32,14 @@ impl Json {
 
     /// The same value, spelled so that reading and printing it again changes nothing.
     ///
-    /// Published peers read doubles without the last bit of care, and we must read as they do. A double
-    /// whose text they would read as its neighbour is therefore moved until it stays where it is; what we
-    /// sign is always settled.
+    /// Published peers read doubles without care for the last bit, and we must read as they do. A double
+    /// whose text they would read as another is therefore moved to the nearest one that stays where it is;
+    /// what we sign is always settled.
     #[must_use]
     pub fn settled(self) -> Self {
-        let mut current = self;
-        for _ in 0..4 {
-            let again = Self::from_value(&current.to_value());
-            if again == current {
-                break;
-            }
-            current = again;
-        }
-        current
+        let mut value = self.to_value();
+        settle(&mut value);
+        Self::from_value(&value)
     }
 
     /// The canonical text of `value`.
@@ -128,6 +122,39 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// How many neighbours of a double are tried on either side. The reader is off by a few units at most.
+const NEIGHBOURS: usize = 256;
+
+fn settle(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(settle),
+        Value::Object(members) => members.values_mut().for_each(settle),
+        Value::Number(number) if number.is_f64() => {
+            if let Some(settled) = number.as_f64().and_then(nearest_settled) {
+                *value = Value::from(settled);
+            }
+        }
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The nearest double whose text reads as itself.
+fn nearest_settled(double: f64) -> Option<f64> {
+    let (mut above, mut below) = (double, double);
+    for _ in 0..NEIGHBOURS {
+        if let Some(settled) = [above, below].into_iter().find(|candidate| reads_as_itself(*candidate)) {
+            return Some(settled);
+        }
+        (above, below) = (above.next_up(), below.next_down());
+    }
+    None
+}
+
+fn reads_as_itself(double: f64) -> bool {
+    let text = Value::from(double).to_string();
+    serde_json::from_str::<Value>(&text).is_ok_and(|read| read.as_f64().is_some_and(|read| read.to_bits() == double.to_bits()))
+}
+
 /// Appends `text` as a JSON string, with the escapes that the canonical form prescribes.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(&mut *out, text).expect("writing a string to memory cannot fail");
@@ -142,6 +169,15 @@ mod tests {
         let json = Json::parse(r#"{"b":1,"a":{"y":0,"x":[3,2]},"b":2,"é":0,"z":0}"#).expect("valid");
 
         assert_eq!(json.as_str(), r#"{"a":{"x":[3,2],"y":0},"b":2,"z":0,"é":0}"#);
+    }
+
+    #[test]
+    fn a_settled_value_reads_and_prints_the_same() {
+        for text in ["1e-50", "1.8044407385850722e-290", "9007199254740993.0", "[0.1,{\"a\":5e-324}]", "1.7976931348623157e308", "-0.0"] {
+            let settled = Json::parse(text).expect("valid").settled();
+
+            assert_eq!(Json::parse(settled.as_str()).expect("valid"), settled, "{text}");
+        }
     }
 
     #[test]

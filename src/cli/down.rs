@@ -1,7 +1,7 @@
 //! Stops the daemon and waits until it is gone.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -68,7 +68,7 @@ impl Down {
 }
 
 async fn gone(pid: u32, limit: Duration) -> Result<(), Failure> {
-    let begun = Instant::now();
+    let begun = super::now();
     while is_alive(pid) {
         if begun.elapsed() > limit {
             return Err(Failure::error(format!("toq (PID {pid}) is still stopping after {} s", limit.as_secs())).hint("See `toq logs`"));

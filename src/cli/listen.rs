@@ -54,7 +54,7 @@ impl Listen {
                 // The first connection must succeed; later ones may take a while.
                 Err(End::Away(failure)) if !place.known => return Err(failure),
                 Err(End::Away(failure)) => {
-                    if place.away.get_or_insert_with(Instant::now).elapsed() > AWAY {
+                    if place.away.get_or_insert_with(super::now).elapsed() > AWAY {
                         return Err(failure);
                     }
                     tokio::time::sleep(KNOCK).await;

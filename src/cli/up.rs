@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use toq_api::ClientError;
@@ -108,7 +108,7 @@ impl Up {
 
 /// Waits until the daemon answers, or returns why it will not.
 async fn ready(desk: &Desk, dir: &Path, child: &mut Child) -> Result<State, Failure> {
-    let begun = Instant::now();
+    let begun = super::now();
     while begun.elapsed() < START {
         if let Some(status) = child.try_wait()? {
             return Err(refusal(dir, status));

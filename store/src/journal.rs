@@ -116,12 +116,11 @@ impl Journal {
 }
 
 /// Takes what waits, and what comes until then.
-#[allow(clippy::disallowed_methods, reason = "the journal has a thread of its own; nothing with a paused clock runs on it")]
 fn gather(first: Job, queue: &Receiver<Job>, until: Instant) -> Vec<Job> {
     let mut bytes = first.batch.weight();
     let mut jobs = vec![first];
     while jobs.len() < MAX_BATCHES && bytes < MAX_BYTES {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.saturating_duration_since(now());
         let next = if left.is_zero() { queue.try_recv().ok() } else { queue.recv_timeout(left).ok() };
         let Some(job) = next else { break };
         bytes += job.batch.weight();
@@ -146,18 +145,17 @@ impl Scribe {
         (Self { shared, writer: Some(writer), tail, health, last_failure: None }, watched)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the journal has a thread of its own; nothing with a paused clock runs on it")]
     fn run(mut self, queue: Receiver<Job>) {
         let mut flushed: Option<Instant> = None;
         while let Ok(first) = queue.recv() {
             let is_busy = flushed.is_some_and(|at| at.elapsed() < BUSY);
-            let until = Instant::now() + if is_busy { LINGER } else { Duration::ZERO };
+            let until = now() + if is_busy { LINGER } else { Duration::ZERO };
             let (batches, answers): (Vec<_>, Vec<_>) = gather(first, &queue, until).into_iter().map(|job| (job.batch, job.answer)).unzip();
             match self.write(&batches) {
                 Ok(outcomes) => outcomes.into_iter().zip(answers).for_each(|(outcome, answer)| drop(answer.send(Ok(outcome)))),
                 Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
             }
-            flushed = Some(Instant::now());
+            flushed = Some(now());
         }
     }
 
@@ -171,7 +169,7 @@ impl Scribe {
             }
             Err(error) => {
                 tracing::error!(%error, batches = batches.len(), "a commit failed; nothing of it is acknowledged");
-                self.last_failure = Some(Instant::now());
+                self.last_failure = Some(now());
                 self.health.send_replace(Health::Failed(error.clone()));
                 self.writer = if self.shared.is_memory() { Some(writer) } else { self.shared.reopen(writer).ok() };
                 Err(error)
@@ -189,7 +187,7 @@ impl Scribe {
         if self.last_failure.is_some_and(|at| at.elapsed() < REOPEN_PAUSE) {
             return Err(failure);
         }
-        self.last_failure = Some(Instant::now());
+        self.last_failure = Some(now());
         let writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.shared.reopen_closed()?,
@@ -197,4 +195,10 @@ impl Scribe {
         self.health.send_replace(Health::Writing);
         Ok(writer)
     }
+}
+
+/// The time, on a thread of its own where no paused clock runs.
+#[allow(clippy::disallowed_methods, reason = "the store depends on no clock; the journal thread times its own disk")]
+fn now() -> Instant {
+    Instant::now()
 }

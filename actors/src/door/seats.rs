@@ -88,33 +88,42 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
-    #[tokio::test]
-    async fn the_longest_seated_leaves_when_every_seat_is_taken() {
-        let mut seats = Seats::new(3, 2);
-        let mut tasks = Vec::new();
-        for last in [1, 2, 3, 4] {
-            let number = seats.make_room(source(last));
-            let task = tokio::spawn(std::future::pending::<()>());
-            seats.sit(number, source(last), task.abort_handle());
-            tasks.push(task);
-        }
-
-        assert_eq!((seats.len(), seats.evicted()), (3, 1));
-        assert!(tasks.remove(0).await.expect_err("aborted").is_cancelled());
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, test);
     }
 
-    #[tokio::test]
-    async fn a_source_with_its_share_gives_up_its_own_seat() {
-        let mut seats = Seats::new(10, 2);
-        let mut tasks = Vec::new();
-        for last in [1, 2, 2, 2] {
-            let number = seats.make_room(source(last));
-            let task = tokio::spawn(std::future::pending::<()>());
-            seats.sit(number, source(last), task.abort_handle());
-            tasks.push(task);
-        }
+    #[test]
+    fn the_longest_seated_leaves_when_every_seat_is_taken() {
+        run(async {
+            let mut seats = Seats::new(3, 2);
+            let mut tasks = Vec::new();
+            for last in [1, 2, 3, 4] {
+                let number = seats.make_room(source(last));
+                let task = toq_kit::spawn(std::future::pending::<()>());
+                seats.sit(number, source(last), task.abort_handle());
+                tasks.push(task);
+            }
 
-        assert_eq!(seats.len(), 3);
-        assert!(tasks.remove(1).await.expect_err("aborted").is_cancelled());
+            assert_eq!((seats.len(), seats.evicted()), (3, 1));
+            assert!(tasks.remove(0).await.expect_err("aborted").is_cancelled());
+        });
+    }
+
+    #[test]
+    fn a_source_with_its_share_gives_up_its_own_seat() {
+        run(async {
+            let mut seats = Seats::new(10, 2);
+            let mut tasks = Vec::new();
+            for last in [1, 2, 2, 2] {
+                let number = seats.make_room(source(last));
+                let task = toq_kit::spawn(std::future::pending::<()>());
+                seats.sit(number, source(last), task.abort_handle());
+                tasks.push(task);
+            }
+
+            assert_eq!(seats.len(), 3);
+            assert!(tasks.remove(1).await.expect_err("aborted").is_cancelled());
+        });
     }
 }

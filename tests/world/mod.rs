@@ -1,0 +1,175 @@
+//! Real daemons in temporary directories, and the plainest HTTP client there is.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The binary under test.
+pub const TOQ: &str = env!("CARGO_BIN_EXE_toq");
+
+/// A user's home and some workspaces.
+pub struct World {
+    dir: TempDir,
+}
+
+/// A workspace whose daemon runs until this is dropped.
+pub struct Agent {
+    pub name: String,
+    pub place: PathBuf,
+    pub port: u16,
+    home: PathBuf,
+}
+
+/// What a daemon answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The error code of the body.
+    pub fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self { dir: TempDir::new().unwrap() }
+    }
+
+    /// Makes a workspace that listens on loopback and has these settings.
+    pub fn workspace(&self, name: &str, settings: &[(&str, &str)]) -> PathBuf {
+        let place = self.dir.path().join(name);
+        std::fs::create_dir_all(&place).unwrap();
+        let home = self.home();
+        assert!(toq(&home, &place, &["init", "--name", name, "--host", "127.0.0.1", "--port", "0"]).status.success());
+        for (key, value) in [("bind", "127.0.0.1")].iter().chain(settings) {
+            let output = toq(&home, &place, &["config", "set", key, value]);
+            assert!(output.status.success(), "{output:?}");
+        }
+        place
+    }
+
+    /// Makes a workspace and starts its daemon.
+    pub fn agent(&self, name: &str, settings: &[(&str, &str)]) -> Agent {
+        let place = self.workspace(name, settings);
+        let output = self.up(&place);
+        assert!(output.status.success(), "{output:?}");
+        Agent { name: name.to_owned(), port: port(&place), place, home: self.home() }
+    }
+
+    /// Runs `toq up` in a workspace.
+    pub fn up(&self, place: &Path) -> Output {
+        toq(&self.home(), place, &["up"])
+    }
+
+    pub fn home(&self) -> PathBuf {
+        let home = self.dir.path().join("home");
+        std::fs::create_dir_all(&home).unwrap();
+        home
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// Runs a command in a workspace.
+pub fn toq(home: &Path, place: &Path, arguments: &[&str]) -> Output {
+    Command::new(TOQ).args(arguments).current_dir(place).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").output().unwrap()
+}
+
+fn port(place: &Path) -> u16 {
+    let state = std::fs::read_to_string(place.join(".toq/state.json")).unwrap();
+    serde_json::from_str::<Value>(&state).unwrap()["port"].as_u64().unwrap().try_into().unwrap()
+}
+
+impl Agent {
+    pub fn address(&self) -> String {
+        format!("toq://127.0.0.1:{}/{}", self.port, self.name)
+    }
+
+    pub fn toq(&self, arguments: &[&str]) -> Output {
+        toq(&self.home, &self.place, arguments)
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[], None)
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Answer {
+        self.request("POST", path, &[], Some(body))
+    }
+
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        let mut text = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            text += &format!("Host: 127.0.0.1:{}\r\n", self.port);
+        }
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        if let Some(body) = body {
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                text += "Content-Type: application/json\r\n";
+            }
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+        text += "Connection: close\r\n\r\n";
+        self.raw(&[text.as_bytes(), body.unwrap_or_default().as_bytes()].concat())
+    }
+
+    /// Sends bytes as they are and reads the answer to its end.
+    pub fn raw(&self, bytes: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        // A daemon that has refused the head does not read the rest of the body.
+        let _refused_early = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    /// Waits until history holds this many incoming messages.
+    pub fn has_received(&self, count: usize) -> Vec<Value> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let request = format!("GET /v1/messages?since=0 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port);
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut seen = String::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let messages: Vec<Value> =
+                seen.lines().filter_map(|line| line.strip_prefix("data: ")).filter_map(|data| serde_json::from_str(data).ok()).collect();
+            if messages.len() >= count {
+                return messages;
+            }
+            let read = stream.read(&mut buffer).expect("the messages come within 30 s");
+            seen += &String::from_utf8_lossy(&buffer[..read]);
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.toq(&["down"]);
+    }
+}

@@ -100,6 +100,11 @@ fn port(place: &Path) -> u16 {
 }
 
 impl Agent {
+    /// A daemon that was started by other means and is stopped by them.
+    pub fn elsewhere(name: &str, port: u16, world: &World) -> Self {
+        Self { name: name.to_owned(), place: world.path().to_owned(), port, home: world.home() }
+    }
+
     pub fn address(&self) -> String {
         format!("toq://127.0.0.1:{}/{}", self.port, self.name)
     }

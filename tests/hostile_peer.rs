@@ -1,0 +1,211 @@
+//! Strangers on the peer port: whatever they send, nothing is delivered for it and nobody else waits.
+
+mod world;
+
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use toq_net::BoxedIo;
+use toq_net::dial::{Patience, dial};
+use toq_protocol::address::{Address, AgentName};
+use toq_protocol::canonical::Json;
+use toq_protocol::envelope::{Envelope, Kind, VERSION};
+use toq_protocol::frame::{Decoder, MAX_HANDSHAKE, encode};
+use toq_protocol::handshake::{MAGIC, hello, parse_reply};
+use toq_protocol::key::Identity;
+use toq_protocol::message::MessageId;
+use toq_protocol::negotiate;
+use world::{Agent, World};
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+async fn connect(agent: &Agent) -> BoxedIo {
+    let connector = toq_net::tls::connector().expect("TLS");
+    Box::new(dial(&connector, "127.0.0.1", agent.port, Patience::default()).await.expect("TLS works"))
+}
+
+/// Reads until the agent closes; the bytes that it said before.
+async fn closed(io: &mut BoxedIo) -> Vec<u8> {
+    let mut said = Vec::new();
+    let reading = async {
+        // A bare close and a reset are the same to us.
+        let _reset = io.read_to_end(&mut said).await;
+    };
+    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("the agent closes");
+    said
+}
+
+struct Stranger {
+    identity: Identity,
+    address: Address,
+}
+
+impl Stranger {
+    fn new(seed: u8) -> Self {
+        let address = Address::new("127.0.0.1", 1, AgentName::parse("stranger").expect("valid"));
+        Self { identity: Identity::from_seed(&[seed; 32]), address }
+    }
+
+    fn hello(&self, challenge: u8) -> Vec<u8> {
+        encode(&hello(&self.identity, &[challenge; 32], &self.address, "bob")).expect("small")
+    }
+
+    fn envelope(&self, kind: Kind, to: &str, sequence: u64, body: Json) -> Envelope {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
+        Envelope {
+            version: VERSION.to_owned(),
+            id: MessageId::from_random([sequence as u8 + 1; 16]),
+            kind,
+            from: self.address.clone(),
+            to: vec![Address::parse(to).expect("valid")],
+            thread_id: None,
+            reply_to: None,
+            sequence,
+            timestamp: toq_protocol::time::Timestamp::from_nanos(i64::try_from(now).expect("this century")).to_string(),
+            priority: None,
+            content_type: None,
+            ttl: None,
+            compression: None,
+            e2e_nonce: None,
+            body: Some(body),
+        }
+    }
+
+    /// Greets and reads the reply.
+    async fn greet(&self, io: &mut BoxedIo, challenge: u8) {
+        io.write_all(&MAGIC).await.expect("writes");
+        io.write_all(&self.hello(challenge)).await.expect("writes");
+        io.flush().await.expect("writes");
+        let mut decoder = Decoder::new();
+        let mut buffer = [0; 2048];
+        loop {
+            let read = io.read(&mut buffer).await.expect("reads");
+            assert!(read > 0, "the agent answers a greeting");
+            decoder.push(&buffer[..read]);
+            if let Some(reply) = decoder.next_frame(MAX_HANDSHAKE).expect("small") {
+                parse_reply(&reply).expect("credentials");
+                return;
+            }
+        }
+    }
+}
+
+fn bob(world: &World) -> Agent {
+    world.agent("bob", &[("connection_mode", "open")])
+}
+
+#[test]
+fn garbage_is_met_with_silence() {
+    let world = World::new();
+    let bob = bob(&world);
+    block_on(async {
+        let stranger = Stranger::new(7);
+        let oversized = [&MAGIC[..], &u32::MAX.to_be_bytes()].concat();
+        let not_json = [MAGIC.to_vec(), encode(b"not json").expect("small")].concat();
+        let mut tampered = [MAGIC.to_vec(), stranger.hello(1)].concat();
+        let middle = tampered.len() / 2;
+        tampered[middle] ^= 1;
+        for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), b"TOQ\x02".to_vec(), oversized, not_json, tampered] {
+            let mut io = connect(&bob).await;
+            io.write_all(&garbage).await.expect("writes");
+            io.flush().await.expect("writes");
+
+            assert!(closed(&mut io).await.is_empty());
+        }
+    });
+    assert_eq!(bob.get("/v1/health").status, 200);
+    assert!(bob.get("/v1/peers").json()["peers"].as_array().expect("a list").is_empty());
+}
+
+#[test]
+fn an_oversized_frame_and_a_wrong_signature_end_a_session() {
+    let world = World::new();
+    let bob = bob(&world);
+    block_on(async {
+        let stranger = Stranger::new(8);
+        let mut io = connect(&bob).await;
+        stranger.greet(&mut io, 1).await;
+        io.write_all(&0x0010_0001_u32.to_be_bytes()).await.expect("writes");
+        io.flush().await.expect("writes");
+        closed(&mut io).await;
+
+        let mut io = connect(&bob).await;
+        stranger.greet(&mut io, 2).await;
+        let request = stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, negotiate::request());
+        let forged = request.sign(&Identity::from_seed(&[99; 32]));
+        io.write_all(&encode(&forged).expect("small")).await.expect("writes");
+        io.flush().await.expect("writes");
+        closed(&mut io).await;
+    });
+    assert!(bob.get("/v1/peers").json()["peers"].as_array().expect("a list").is_empty());
+}
+
+#[test]
+fn a_replayed_session_is_refused_even_after_a_restart() {
+    let world = World::new();
+    // A port that no other daemon takes while this one is down: the automatic ones are below it.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port().to_string();
+    let bob = world.agent("bob", &[("connection_mode", "open"), ("port", &port)]);
+    let stranger = Stranger::new(9);
+    let message = Json::from_value(&json!({"text": "once"}));
+    let recorded: Vec<Vec<u8>> = {
+        let card = json!({"name": "stranger", "public_key": stranger.identity.public().to_string(), "protocol_version": "0.1"});
+        let envelopes = [
+            stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, negotiate::request()),
+            stranger.envelope(Kind::CardExchange, &bob.address(), 1, Json::from_value(&card)),
+            stranger.envelope(Kind::MessageSend, &bob.address(), 2, message),
+        ];
+        envelopes.iter().map(|envelope| encode(&envelope.sign(&stranger.identity)).expect("small")).collect()
+    };
+    let play = |bob: &Agent| {
+        block_on(async {
+            let mut io = connect(bob).await;
+            stranger.greet(&mut io, 1).await;
+            for frame in &recorded {
+                // A refused replay is closed under our hands.
+                let _closed = io.write_all(frame).await;
+            }
+            let _closed = io.flush().await;
+            let mut said = vec![0; 4096];
+            tokio::time::timeout(Duration::from_secs(20), io.read(&mut said)).await.expect("an answer or a close").unwrap_or(0)
+        })
+    };
+
+    assert!(play(&bob) > 0, "the first time is good");
+    assert_eq!(bob.has_received(1)[0]["body"]["text"], "once");
+    assert_eq!(play(&bob), 0, "the second time is met with a close");
+    bob.toq(&["down"]);
+    assert!(world.up(&bob.place).status.success());
+    assert_eq!(play(&bob), 0, "and so is a replay after a restart");
+
+    assert_eq!(bob.get("/v1/messages/history").json()["messages"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_crowd_that_stays_silent_delays_nobody() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", &[]), bob(&world));
+    let silent: Vec<_> = (0..400).map(|_| TcpStream::connect(("127.0.0.1", bob.port)).expect("accepted")).collect();
+    let (half, greeted) = block_on(async {
+        let mut half = Vec::new();
+        let mut greeted = Vec::new();
+        for number in 0..50 {
+            half.push(connect(&bob).await);
+            let mut io = connect(&bob).await;
+            Stranger::new(number).greet(&mut io, 1).await;
+            greeted.push(io);
+        }
+        (half, greeted)
+    });
+
+    let body = format!(r#"{{"to":"{}","body":{{"text":"through"}}}}"#, bob.address());
+    let answer = alice.post("/v1/messages?wait=true&timeout=10", &body);
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(bob.get("/v1/health").status, 200);
+    drop((silent, half, greeted));
+}

@@ -6,10 +6,10 @@
 
 mod world;
 
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use world::{TOQ, World};
@@ -43,16 +43,12 @@ impl Confined {
 
     /// The agent, once it is up. Its files are seen through the process, since the mount is its own.
     fn agent(&self, world: &World) -> world::Agent {
-        let until = Instant::now() + Duration::from_secs(30);
-        loop {
-            let state = std::fs::read_to_string(self.root.join(".toq/state.json")).ok();
-            if let Some(state) = state.and_then(|state| serde_json::from_str::<Value>(&state).ok()) {
-                let port = state["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port");
-                return world::Agent::elsewhere("carol", port, world);
-            }
-            assert!(Instant::now() < until, "the confined daemon starts");
-            std::thread::yield_now();
-        }
+        world::eventually("the confined daemon starts", || {
+            let state = std::fs::read_to_string(self.root.join(".toq/state.json")).ok()?;
+            let state = serde_json::from_str::<Value>(&state).ok()?;
+            let port = state["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port");
+            Some(world::Agent::elsewhere("carol", port, world))
+        })
     }
 }
 
@@ -67,7 +63,8 @@ impl Drop for Confined {
 fn a_full_disk_refuses_before_it_acknowledges_and_heals_by_itself() {
     let world = World::new();
     let Some(confined) = Confined::start(&world) else {
-        println!("this system allows no mount namespace: nothing is proven here");
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "this system allows no mount namespace: nothing is proven here").expect("prints");
         return;
     };
     let carol = confined.agent(&world);
@@ -92,11 +89,7 @@ fn a_full_disk_refuses_before_it_acknowledges_and_heals_by_itself() {
 
     std::fs::remove_file(confined.root.join("filler")).expect("frees space");
 
-    let until = Instant::now() + Duration::from_secs(60);
-    while carol.post("/v1/messages", &big).status != 202 {
-        assert!(Instant::now() < until, "it goes on by itself");
-        std::thread::yield_now();
-    }
+    world::eventually("it goes on by itself", || (carol.post("/v1/messages", &big).status == 202).then_some(()));
     for id in accepted {
         assert_eq!(carol.get(&format!("/v1/messages/{id}")).json()["state"], "accepted", "what was accepted is still there");
     }

@@ -89,6 +89,19 @@ impl World {
     }
 }
 
+/// Tries until something is there, for at most a minute.
+#[allow(clippy::disallowed_methods, reason = "a test gives up at some time")]
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(there) = attempt() {
+            return there;
+        }
+        assert!(std::time::Instant::now() < until, "{what}, within a minute");
+        std::thread::yield_now();
+    }
+}
+
 /// Runs a command in a workspace.
 pub fn toq(home: &Path, place: &Path, arguments: &[&str]) -> Output {
     Command::new(TOQ).args(arguments).current_dir(place).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").output().unwrap()

@@ -24,6 +24,8 @@ pub mod approval;
 pub mod connection;
 pub mod describe;
 pub mod door;
+#[cfg(feature = "faults")]
+pub mod drill;
 pub mod home;
 pub mod live;
 pub mod outbox;

@@ -12,7 +12,7 @@ use toq_store::Seq;
 
 use super::{Arrived, Connections, Dial, MAX_OUTBOXES, MAX_THREADS, OutboxIdle, Ping, ThreadIdle, Workspace};
 use crate::approval::Approval;
-use crate::connection::{Connection, ConnectionId, ConnectionView, Goodbye, Pinged, Role, View, ping};
+use crate::connection::{Connection, ConnectionId, ConnectionView, Goodbye, LinkEvent, LinkNews, Pinged, Role, View, ping};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
 use crate::outbox::{Lane, Linked, Nudge, Outbox};
@@ -137,6 +137,8 @@ impl Handler<Dial> for Workspace {
     type Result = ();
 
     fn handle(&mut self, dial: Dial, ctx: &mut Ctx) {
+        let id = ConnectionId(self.next_connection);
+        self.dialed.insert(id, (dial.attempt, dial.events.clone()));
         let role = Role::Outgoing { target: dial.target, events: dial.events, attempt: dial.attempt };
         let connection = self.start_connection(role, ctx);
         dial.outbox.do_send(Linked { attempt: dial.attempt, connection });
@@ -168,6 +170,10 @@ impl Handler<Exited<ConnectionId>> for Workspace {
 
     fn handle(&mut self, exited: Exited<ConnectionId>, _: &mut Ctx) {
         self.unproven.retain(|id| *id != exited.key);
+        // A connection that panicked has told nobody; one that has is not listened to twice.
+        if let Some((attempt, events)) = self.dialed.remove(&exited.key) {
+            events.do_send(LinkEvent { attempt, news: LinkNews::Closed("the connection ended".to_owned()) });
+        }
         let fate = self.connections.exited(&exited, self.home.clock.monotonic());
         self.note_end("connection", &exited.key.0, exited.how, fate);
     }

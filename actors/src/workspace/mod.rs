@@ -13,10 +13,10 @@ mod receive;
 mod send;
 mod streams;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use actix::{Actor, Context};
+use actix::{Actor, Context, Recipient};
 use toq_kit::{Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::Policy;
@@ -28,7 +28,7 @@ pub use messages::{
 };
 
 use crate::approval::Approval;
-use crate::connection::{Connection, ConnectionId};
+use crate::connection::{Connection, ConnectionId, LinkEvent};
 use crate::home::Home;
 use crate::outbox::{Lane, Outbox};
 use crate::registry::WorkspaceId;
@@ -47,12 +47,14 @@ pub struct Workspace {
     home: Arc<Home>,
     seat: Seat,
     policy: Policy,
-    connections: Roster<ConnectionId, Connection>,
+    pub(crate) connections: Roster<ConnectionId, Connection>,
     next_connection: u64,
+    /// Who is to hear of the end of a connection that was dialled, however it ends.
+    dialed: HashMap<ConnectionId, (u64, Recipient<LinkEvent>)>,
     /// Connections whose peer has not proven itself, oldest first.
     unproven: VecDeque<ConnectionId>,
-    outboxes: Roster<Lane, Outbox>,
-    threads: Roster<ThreadKey, Thread>,
+    pub(crate) outboxes: Roster<Lane, Outbox>,
+    pub(crate) threads: Roster<ThreadKey, Thread>,
     incoming: Roster<InKey, IncomingStream>,
     outgoing: Roster<OutKey, OutgoingStream>,
     approvals: Roster<PeerKey, Approval>,
@@ -71,6 +73,7 @@ impl Workspace {
             policy,
             connections: Roster::new(),
             next_connection: 1,
+            dialed: HashMap::new(),
             unproven: VecDeque::new(),
             outboxes: Roster::new(),
             threads: Roster::new(),

@@ -1,4 +1,5 @@
 //! Two agents in one process: local task set, paused clock, memory for disk and wire.
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::HashMap;
 use std::pin::Pin;

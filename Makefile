@@ -110,7 +110,7 @@ crash: faults
 	done
 
 interop: debug
-	if unshare --net true 2>/dev/null || unshare --map-root-user --net true 2>/dev/null; then \
+	@if unshare --net true 2>/dev/null || unshare --map-root-user --net true 2>/dev/null; then \
 		TOQ_BIN=$(DEBUG) tests/interop/run.sh $(ARGS); \
 	else \
 		echo 'interop: SKIPPED, this system allows no private network namespace'; \

@@ -121,7 +121,8 @@ impl Workspace {
             clock,
         });
         let registry = Registry::new(clock).start();
-        let seat = Seat::Arbiter(arbiter());
+        let workspace_arbiter = arbiter();
+        let seat = Seat::Arbiter(workspace_arbiter.clone());
         let open = Open { home: home.clone(), seat: seat.clone() };
         let workspace = registry.send(open).await.map_err(|_| DaemonError::Tls("the registry ended".to_owned()))?;
 
@@ -129,7 +130,8 @@ impl Workspace {
         let (stop, stopped) = mpsc::channel(1);
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
         let facade = facade(&loaded, workspace.clone(), registry.clone(), api_port, stop)?;
-        arbiter().spawn_fn(move || {
+        // The HTTP service shares the workspace's thread: a request then costs no wake-up of another one.
+        workspace_arbiter.spawn_fn(move || {
             toq_kit::spawn(toq_http::serve::serve(connections, facade));
         });
         // With a listener of its own, the API is never served on the peer port.

@@ -6,6 +6,7 @@ use toq_protocol::conversation;
 use toq_protocol::policy::Pattern;
 use toq_protocol::time::Timestamp;
 use toq_store::record::{Direction, MessageRow};
+use toq_store::{Reader, StoreError};
 
 use crate::error::ApiError;
 use crate::facade::Facade;
@@ -35,7 +36,7 @@ pub(crate) async fn history(facade: web::Data<Facade>, query: Query<HistoryQuery
     let pattern = from.as_deref().map(Pattern::new);
     let outgoing = query.outgoing.unwrap_or(false);
     // Published clients give a part of the sender's address, others a pattern: both are understood.
-    let accepts = |row: &MessageRow| {
+    let accepts = move |row: &MessageRow| {
         if row.direction() == Direction::Out && !outgoing {
             return false;
         }
@@ -47,19 +48,25 @@ pub(crate) async fn history(facade: web::Data<Facade>, query: Query<HistoryQuery
     };
     let most = facade.home().config.message_history_limit;
     let limit = usize::try_from(query.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX).min(most);
-    let page = facade.reader().history(&toq_store::HistoryQuery { limit, before, accepts: &accepts })?;
-    let messages = page.entries.iter().map(view::entry).collect::<Result<Vec<_>, _>>()?;
-    let next_cursor = page.older.filter(|_| limit > 0).map(|seq| seq.to_string());
-    Ok(HttpResponse::Ok().json(HistoryResponse { messages, next_cursor }))
+    let response = aside(facade.reader().clone(), move |reader| {
+        let page = reader.history(&toq_store::HistoryQuery { limit, before, accepts: &accepts })?;
+        let messages = page.entries.iter().map(view::entry).collect::<Result<Vec<_>, _>>()?;
+        let next_cursor = page.older.filter(|_| limit > 0).map(|seq| seq.to_string());
+        Ok(HistoryResponse { messages, next_cursor })
+    });
+    Ok(HttpResponse::Ok().json(response.await?))
 }
 
 /// Shows a thread, both directions, oldest first.
 #[utoipa::path(get, path = "/v1/threads/{thread_id}", params(("thread_id" = String, Path)), responses((status = 200, body = ThreadResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn thread(facade: web::Data<Facade>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let thread_id = id.into_inner();
-    let entries = facade.reader().thread(&thread_id, MAX_THREAD)?;
-    let messages = entries.iter().map(view::entry).collect::<Result<Vec<_>, _>>()?;
-    Ok(HttpResponse::Ok().json(ThreadResponse { thread_id, messages }))
+    let response = aside(facade.reader().clone(), move |reader| {
+        let entries = reader.thread(&thread_id, MAX_THREAD)?;
+        let messages = entries.iter().map(view::entry).collect::<Result<Vec<_>, _>>()?;
+        Ok(ThreadResponse { thread_id, messages })
+    });
+    Ok(HttpResponse::Ok().json(response.await?))
 }
 
 /// Lists threads.
@@ -75,6 +82,15 @@ pub(crate) async fn threads(facade: web::Data<Facade>) -> Result<HttpResponse, A
         last_timestamp: thread.head.last.to_string(),
         messages: thread.head.messages,
     };
-    let threads = facade.reader().threads(MAX_THREAD)?.into_iter().map(summary).collect();
+    let threads = aside(facade.reader().clone(), |reader| reader.threads(MAX_THREAD)).await?.into_iter().map(summary).collect();
     Ok(HttpResponse::Ok().json(ThreadsResponse { threads }))
+}
+
+/// Reads many rows on a thread for such work: the one that serves requests also carries messages.
+async fn aside<T: Send + 'static>(
+    reader: Reader,
+    read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let read = web::block(move || read(&reader)).await;
+    Ok(read.map_err(|_| ApiError::new(ErrorCode::Unavailable, "the reading was given up"))??)
 }

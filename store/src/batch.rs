@@ -36,7 +36,7 @@ pub enum Change {
     },
     /// Appends an outgoing message to a lane.
     Send {
-        /// The lane.
+        /// The lane: the recipient's address by its key.
         lane: String,
         /// What it says.
         message: Box<Message>,

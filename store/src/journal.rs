@@ -28,14 +28,6 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// How many batches may wait before [`Journal::commit`] does.
 pub const QUEUE: usize = 256;
 
-/// How long a busy journal gathers batches before it flushes. A flush costs more than this, in time and in
-/// work, so callers who crowd share one instead of each paying for its own.
-const LINGER: Duration = Duration::from_micros(400);
-
-/// A journal is busy when a batch comes within this time of the last flush. A lone caller, who hears from
-/// the other side before it comes back, is never made to wait.
-const BUSY: Duration = Duration::from_micros(200);
-
 /// How long the journal leaves a failed disk alone before it tries again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -115,14 +107,15 @@ impl Journal {
     }
 }
 
-/// Takes what waits, and what comes until then.
-fn gather(first: Job, queue: &Receiver<Job>, until: Instant) -> Vec<Job> {
+/// Takes what waits. It does not wait for more: what comes during the flush makes the next group, and
+/// lingering was measured to cost more than it saves.
+fn gather(first: Job, queue: &Receiver<Job>) -> Vec<Job> {
     let mut bytes = first.batch.weight();
     let mut jobs = vec![first];
-    while jobs.len() < MAX_BATCHES && bytes < MAX_BYTES {
-        let left = until.saturating_duration_since(now());
-        let next = if left.is_zero() { queue.try_recv().ok() } else { queue.recv_timeout(left).ok() };
-        let Some(job) = next else { break };
+    while jobs.len() < MAX_BATCHES
+        && bytes < MAX_BYTES
+        && let Ok(job) = queue.try_recv()
+    {
         bytes += job.batch.weight();
         jobs.push(job);
     }
@@ -146,16 +139,12 @@ impl Scribe {
     }
 
     fn run(mut self, queue: Receiver<Job>) {
-        let mut flushed: Option<Instant> = None;
         while let Ok(first) = queue.recv() {
-            let is_busy = flushed.is_some_and(|at| at.elapsed() < BUSY);
-            let until = now() + if is_busy { LINGER } else { Duration::ZERO };
-            let (batches, answers): (Vec<_>, Vec<_>) = gather(first, &queue, until).into_iter().map(|job| (job.batch, job.answer)).unzip();
+            let (batches, answers): (Vec<_>, Vec<_>) = gather(first, &queue).into_iter().map(|job| (job.batch, job.answer)).unzip();
             match self.write(&batches) {
                 Ok(outcomes) => outcomes.into_iter().zip(answers).for_each(|(outcome, answer)| drop(answer.send(Ok(outcome)))),
                 Err(error) => answers.into_iter().for_each(|answer| drop(answer.send(Err(error.clone())))),
             }
-            flushed = Some(now());
         }
     }
 

@@ -458,7 +458,12 @@ impl Snapshot {
         let states = self.open(tables::STATES)?;
         match states.get(seq.0)? {
             Some(bytes) => StateRow::from_bytes(bytes.value()),
-            None => Ok(row.first_state()),
+            None if row.direction() == Direction::In => Ok(row.unwritten_state(false)),
+            None => {
+                let lane = row.message()?.to.key();
+                let is_on_lane = self.open(tables::OUTBOX)?.get((lane.as_str(), seq.0))?.is_some();
+                Ok(row.unwritten_state(is_on_lane))
+            }
         }
     }
 }

@@ -210,14 +210,14 @@ impl MessageRow {
         self.reply_to.as_deref()
     }
 
-    /// The state of a message of which nothing more has been written.
-    #[must_use]
-    pub const fn first_state(&self) -> StateRow {
-        let state = match self.direction {
-            Direction::In => State::Received,
-            Direction::Out => State::Accepted,
+    /// The state of a message of which nothing more has been written, on its lane or not.
+    pub(crate) fn unwritten_state(&self, is_on_lane: bool) -> StateRow {
+        let (state, attempts) = match (self.direction, is_on_lane) {
+            (Direction::In, _) => (State::Received, 0),
+            (Direction::Out, true) => (State::Accepted, 0),
+            (Direction::Out, false) => (State::Delivered, 1),
         };
-        StateRow::new(state, Timestamp::from_nanos(self.timestamp))
+        StateRow { attempts, ..StateRow::new(state, Timestamp::from_nanos(self.timestamp)) }
     }
 
     /// The message itself.

@@ -10,8 +10,9 @@ use redb::TableDefinition;
 pub const MESSAGES: TableDefinition<u64, &[u8]> = TableDefinition::new("messages");
 
 /// seq of a message → [`crate::record::StateRow`]: what became of it. Apart from the message, so that a
-/// delivery does not write a large body again; absent while there is nothing to say, which means received
-/// for what came in and accepted for what goes out. Written by `Attempted` and `Settle`.
+/// delivery does not write a large body again; absent where there is nothing to say, which means received
+/// for what came in, accepted for what is on its lane, delivered at the first attempt for what is not.
+/// Written by `Attempted` and `Settle`.
 pub const STATES: TableDefinition<u64, &[u8]> = TableDefinition::new("states");
 
 /// seq → [`crate::record::EventRow`]: delivery states, approvals, aborted streams. Written with the change

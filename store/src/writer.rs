@@ -167,9 +167,7 @@ impl<'t> Tables<'t> {
                 appended.push(seq);
             }
             Change::Sent { message } => {
-                let seq = self.append(Direction::Out, message, None)?;
-                self.states.insert(seq.0, StateRow::new(State::Delivered, message.timestamp).to_bytes().as_slice())?;
-                appended.push(seq);
+                appended.push(self.append(Direction::Out, message, None)?);
             }
             Change::Remember { key, fingerprint, at } => {
                 let messages = appended.iter().map(|seq| seq.0).collect();
@@ -257,8 +255,12 @@ impl<'t> Tables<'t> {
         if !was_waiting {
             return Ok(());
         }
-        row.attempts = self.attempts(seq)? + u32::from(row.state == State::Delivered);
-        self.states.insert(seq.0, row.to_bytes().as_slice())?;
+        // A delivery at the first attempt is the common end; being off the lane says it all.
+        let attempts = self.attempts(seq)?;
+        if row.state != State::Delivered || attempts > 0 {
+            row.attempts = attempts + u32::from(row.state == State::Delivered);
+            self.states.insert(seq.0, row.to_bytes().as_slice())?;
+        }
         let message = match self.messages.get(seq.0)? {
             Some(bytes) => MessageRow::from_bytes(bytes.value())?,
             None => return Err(StoreError::Record { table: "messages" }),

@@ -91,10 +91,11 @@ impl Feed {
             if let Some(item) = self.ready.pop_front() {
                 return Some(item);
             }
-            if self.tail.borrow_and_update().0 > self.cursor.0 {
+            let newest = *self.tail.borrow_and_update();
+            if newest > self.cursor {
                 // Chunks that came before these rows are told before them.
                 self.drain_chunks();
-                if let Err(error) = self.read().await {
+                if let Err(error) = self.read(newest).await {
                     tracing::error!(%error, "a feed ended");
                     return None;
                 }
@@ -112,11 +113,12 @@ impl Feed {
         }
     }
 
-    async fn read(&mut self) -> Result<(), ApiError> {
+    /// Reads on. `newest` was the end of the log before this: where there are no messages up to it, only
+    /// events lie between. The end as it is by now may be behind a message that was not read.
+    async fn read(&mut self, newest: Seq) -> Result<(), ApiError> {
         let rows = self.facade.reader().messages_after(self.cursor, PAGE)?;
         if rows.is_empty() {
-            // Only events lie between the cursor and the newest place.
-            self.cursor = self.cursor.max(*self.tail.borrow());
+            self.cursor = newest;
             return Ok(());
         }
         let mut wanted = Vec::new();

@@ -83,3 +83,27 @@ fn a_token_is_required_where_the_configuration_says_so() {
     assert_eq!(alice.request("GET", "/v1/status", &[("Authorization", "Bearer wrong")], None).status, 401);
     assert_eq!(alice.request("GET", "/v1/status", &[("Authorization", &bearer)], None).status, 200);
 }
+
+/// Needs root, who alone can be two users. Elsewhere the test says that it proves nothing.
+#[test]
+fn another_user_of_the_system_is_refused_on_every_route() {
+    use std::io::Write as _;
+    use std::os::unix::process::CommandExt as _;
+
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        writeln!(std::io::stdout().lock(), "not root: nothing is proven here").expect("prints");
+        return;
+    }
+    let world = World::new();
+    let alice = world.agent("alice", &[]);
+    for (method, path) in routes() {
+        let request = format!("{method} {path} HTTP/1.1\\r\\nHost: 127.0.0.1:{}\\r\\nConnection: close\\r\\n\\r\\n", alice.port);
+        let script = format!("exec 3<>/dev/tcp/127.0.0.1/{}; printf '{request}' >&3; head -1 <&3", alice.port);
+        let output = std::process::Command::new("/bin/bash").args(["-c", &script]).uid(NOBODY).current_dir("/").output().expect("runs");
+        let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{method} {path}: {answer} {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let token = std::process::Command::new("/bin/cat").arg(alice.place.join(".toq/keys/identity.key")).uid(NOBODY).output().expect("runs");
+    assert!(!token.status.success());
+}

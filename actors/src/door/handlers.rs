@@ -76,8 +76,8 @@ fn accept_next(listener: TcpListener, ctx: &mut Ctx, door: &Door) {
         }
         Err(error) => {
             // No error of accept ends the door; descriptors come back.
-            let level_is_expected = is_passing(&error);
-            tracing::warn!(%error, level_is_expected, "accept failed; trying again");
+            let is_shortage = is_passing(&error);
+            tracing::warn!(%error, is_shortage, "accept failed; trying again");
             ctx.run_later(ACCEPT_PAUSE, move |act, ctx| accept_next(listener, ctx, act));
         }
     }));
@@ -111,7 +111,7 @@ impl Newcomer {
         let local = stream.local_addr()?;
         if language(&stream, FIRST_BYTE).await? == Language::Plain {
             let full = |_| io::Error::other("the HTTP service takes no more connections");
-            // The HTTP service runs on a thread of its own and registers the socket there.
+            // The HTTP service may run on another thread and registers the socket where it does.
             return self.plain.try_send(stream.into_std()?).map_err(full);
         }
         let accepting = self.acceptor.accept(stream);

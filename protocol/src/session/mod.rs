@@ -245,7 +245,7 @@ pub struct Session {
     phase: Phase,
     is_initiator: bool,
     peer: Option<Credentials>,
-    /// The address that we dialled, to which messages are written.
+    /// What both sides can do beyond the published protocol.
     extensions: Extensions,
     next_sequence: u64,
     last_sequence: Option<u64>,

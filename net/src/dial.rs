@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use toq_protocol::address::Address;
 
 use crate::BoxedIo;
-use crate::listen::tune;
+use crate::listen::{limit_stall, tune};
 use crate::tls::server_name;
 
 /// How long each step may take.
@@ -94,6 +94,7 @@ pub async fn dial(connector: &TlsConnector, host: &str, port: u16, patience: Pat
     let stream = tokio::time::timeout(patience.connect, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let stream = stream.map_err(connect_error)?;
     tune(&stream);
+    limit_stall(&stream);
     let shaking = connector.connect(server_name(), stream);
     let shaken = tokio::time::timeout(patience.tls, shaking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     shaken.map_err(|source| DialError::Tls { host: host.to_owned(), port, source })

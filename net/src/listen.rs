@@ -51,13 +51,20 @@ pub async fn language(stream: &TcpStream, patience: Duration) -> io::Result<Lang
     }
 }
 
+/// Sets what a peer connection wants beyond [`tune`]: an end for peers that take nothing for half a minute.
+/// Local programs get none, since a reader of events may be as slow as it likes.
+pub fn limit_stall(stream: &TcpStream) {
+    if let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(Duration::from_secs(30))) {
+        tracing::debug!(%error, "a socket option could not be set");
+    }
+}
+
 /// Sets what every connection wants: no delay for small frames, and an end for peers that vanished
 /// without a word.
 pub fn tune(stream: &TcpStream) {
     let socket = socket2::SockRef::from(stream);
     let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
     let tuned = stream.set_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&keepalive));
-    let tuned = tuned.and_then(|()| socket.set_tcp_user_timeout(Some(Duration::from_secs(30))));
     if let Err(error) = tuned {
         tracing::debug!(%error, "a socket option could not be set");
     }

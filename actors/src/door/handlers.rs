@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use toq_kit::{Drain, spawn};
-use toq_net::listen::{Language, is_passing, language, source, tune};
+use toq_net::listen::{Language, is_passing, language, limit_stall, source, tune};
 use toq_protocol::frame;
 use toq_protocol::handshake::no_such_agent;
 use toq_protocol::session::{Greeted, Greeting};
@@ -114,6 +114,7 @@ impl Newcomer {
             // The HTTP service may run on another thread and registers the socket where it does.
             return self.plain.try_send(stream.into_std()?).map_err(full);
         }
+        limit_stall(&stream);
         let accepting = self.acceptor.accept(stream);
         let mut stream = tokio::time::timeout(TLS, accepting).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let greeted = tokio::time::timeout(GREETING, greet(&mut stream)).await.map_err(|_| io::ErrorKind::TimedOut)??;

@@ -136,6 +136,20 @@ impl Identity {
         self.public
     }
 
+    /// The X25519 public key that belongs to this identity: the Montgomery form of the Ed25519 one.
+    #[must_use]
+    pub fn exchange_key(&self) -> [u8; 32] {
+        self.signing.verifying_key().to_montgomery().to_bytes()
+    }
+
+    /// The X25519 secret shared with `peer`, of static keys on both sides (RFC 7748); `None` where `peer` is
+    /// no point of the curve. The caller refuses a secret of zeros.
+    pub(crate) fn shared_secret(&self, peer: &PeerKey) -> Option<[u8; 32]> {
+        let point = VerifyingKey::from_bytes(&peer.0).ok()?.to_montgomery();
+        let scalar = zeroize::Zeroizing::new(self.signing.to_scalar_bytes());
+        Some(point.mul_clamped(*scalar).to_bytes())
+    }
+
     /// Signs `message`.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Signature {

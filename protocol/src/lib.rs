@@ -16,6 +16,7 @@
 pub mod address;
 pub mod canonical;
 pub mod card;
+pub mod compression;
 pub mod conversation;
 pub mod delivery;
 pub mod envelope;
@@ -27,6 +28,7 @@ pub mod message;
 pub mod negotiate;
 pub mod policy;
 pub mod reason;
+pub mod sealed_body;
 pub mod session;
 pub mod time;
 

@@ -1,14 +1,18 @@
 //! The published protocol's own vectors: what they accept is accepted, byte for byte.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
 use toq_protocol::card::Card;
+use toq_protocol::compression::Encoding;
 use toq_protocol::envelope::{Envelope, Unverified};
 use toq_protocol::frame::Decoder;
 use toq_protocol::handshake::{self, parse_hello, parse_reply};
 use toq_protocol::key::{Identity, PeerKey, Signature};
 use toq_protocol::policy::Pattern;
+use toq_protocol::sealed_body::SealedBody;
 use toq_protocol::session::Greeting;
 
 fn vectors(name: &str) -> Value {
@@ -49,6 +53,33 @@ fn a_rotation_proof_verifies() {
     let proof = Signature::parse(text(&rotation, "rotation_proof")).expect("signature");
 
     assert!(old.verifies(new.as_bytes(), &proof));
+}
+
+#[test]
+fn sealed_bodies_open_and_are_made_alike() {
+    let vectors = vectors("e2e");
+    let (alice, bob) = (identity("alice"), identity("bob"));
+    assert_eq!(alice.exchange_key().to_vec(), bytes(text(&vectors, "alice_x25519_public_hex")));
+    assert_eq!(bob.exchange_key().to_vec(), bytes(text(&vectors, "bob_x25519_public_hex")));
+    for case in vectors["cases"].as_array().expect("list") {
+        let nonce = STANDARD.decode(text(case, "nonce_b64")).expect("base64").try_into().expect("12 bytes");
+        let sealed = SealedBody { nonce: text(case, "nonce_b64").to_owned(), body: text(case, "ciphertext_b64").to_owned() };
+        let plain = text(case, "plaintext_utf8").as_bytes();
+
+        assert_eq!(sealed.open(&bob, &alice.public()).expect("opens"), plain);
+        assert_eq!(SealedBody::seal(&alice, &bob.public(), nonce, plain).expect("seals"), sealed);
+    }
+}
+
+#[test]
+fn compressed_bytes_expand_alike() {
+    let vectors = vectors("compression");
+    for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        let short = bytes(text(&vectors, &format!("{}_hex", encoding.as_str())));
+
+        assert_eq!(encoding.expand(&short, 1024).expect("expands"), text(&vectors, "input_utf8").as_bytes());
+        assert_eq!(encoding.compress(text(&vectors, "input_utf8").as_bytes()), short, "{encoding:?}");
+    }
 }
 
 #[test]

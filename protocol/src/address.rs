@@ -237,7 +237,8 @@ pub fn host_key(host: &str) -> String {
     }
 }
 
-fn to_ascii(host: &str) -> Option<String> {
+/// A name as lower-case A-labels; `None` where it is none.
+pub(crate) fn to_ascii(host: &str) -> Option<String> {
     idna::domain_to_ascii_strict(host).ok().filter(|name| !name.is_empty() && name.len() <= 253)
 }
 

@@ -50,6 +50,14 @@ impl PeerKey {
         Ok(Self(bytes))
     }
 
+    /// Parses padded base64 of the 32 bytes without `ed25519:` before it, as it stands in DNS.
+    ///
+    /// # Errors
+    /// [`KeyError`] says which part is wrong.
+    pub fn parse_bare(text: &str) -> Result<Self, KeyError> {
+        Self::parse(&format!("{PREFIX}{text}"))
+    }
+
     /// Takes 32 raw bytes for a key, without asking whether they are a point of the curve.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -60,6 +68,12 @@ impl PeerKey {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// The key as it stands in DNS: base64 without `ed25519:` before it.
+    #[must_use]
+    pub fn bare(&self) -> String {
+        STANDARD.encode(self.0)
     }
 
     /// The first characters of the key, for logs.

@@ -8,7 +8,7 @@
 //! Start reading at [`session`], the state machine of one connection; [`envelope`] is what travels on
 //! it, [`canonical`] what is signed, [`address`] how agents are named. [`policy`] decides who gets in,
 //! [`delivery`] when an outgoing message is tried again, [`conversation`] and [`flow`] follow threads
-//! and streams.
+//! and streams. [`dns`] reads what a domain says of its agents.
 //!
 //! What this room is not: a place for records on disk (`store`), for sockets (`net`) or for the local
 //! HTTP API (`api`).
@@ -19,6 +19,7 @@ pub mod card;
 pub mod compression;
 pub mod conversation;
 pub mod delivery;
+pub mod dns;
 pub mod envelope;
 pub mod flow;
 pub mod frame;

@@ -7,6 +7,7 @@ use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
 use toq_protocol::card::Card;
 use toq_protocol::compression::Encoding;
+use toq_protocol::dns::{Record, query_name};
 use toq_protocol::envelope::{Envelope, Unverified};
 use toq_protocol::frame::Decoder;
 use toq_protocol::handshake::{self, parse_hello, parse_reply};
@@ -185,6 +186,24 @@ fn cards_are_accepted_alike() {
         let card = Card::from_body(Some(&Json::parse(wire).expect("JSON")), &key).expect("a card");
         assert_eq!(serde_json::to_string(&card).expect("plain data"), wire);
     }
+}
+
+#[test]
+fn dns_records_parse_alike() {
+    let vectors = vectors("dns");
+    for case in vectors["cases"].as_array().expect("list") {
+        let parsed = Record::parse(text(case, "txt"));
+        if let Some(error) = case["error"].as_str() {
+            let refusal = parsed.expect_err("refused").to_string();
+            assert_eq!(format!("invalid address: {refusal}"), error, "{case}");
+            continue;
+        }
+        let record = parsed.unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(record.agent, text(case, "agent"), "{case}");
+        assert_eq!(record.key, text(case, "key"), "{case}");
+        assert_eq!(u64::from(record.port), case["port"].as_u64().expect("a number"), "{case}");
+    }
+    assert_eq!(query_name("example.com").as_deref(), vectors["query_name_for_example.com"].as_str());
 }
 
 /// We differ from the published matcher in two places, on purpose: a pattern without a port matches any

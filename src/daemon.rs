@@ -78,8 +78,11 @@ impl std::fmt::Display for DaemonError {
 pub fn run(home: Option<PathBuf>, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
     telemetry::start(&loaded, echo).map_err(DaemonError::Files)?;
     telemetry::harden();
-    let workspace = Workspace::open(&loaded)?;
-    System::new().block_on(workspace.serve(home, loaded, echo))
+    let done = Workspace::open(&loaded).and_then(|workspace| System::new().block_on(workspace.serve(home, loaded, echo)));
+    if let Err(error) = &done {
+        tracing::error!(%error, "the daemon did not start");
+    }
+    done
 }
 
 /// What one workspace has before anything runs.
@@ -232,6 +235,7 @@ fn facade(
         credit: Credit::new(api.max_concurrent_requests),
         dir: loaded.dir.clone(),
         config: RwLock::new(loaded.to_json()),
+        log_level: telemetry::set_level,
         shutdown,
         version: env!("CARGO_PKG_VERSION"),
     })

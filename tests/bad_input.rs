@@ -5,6 +5,18 @@ mod world;
 use world::World;
 
 #[test]
+fn a_wrong_method_is_told_the_right_ones() {
+    let world = World::new();
+    let alice = world.agent("alice", &[]);
+    for (path, allowed) in [("/v1/block", "DELETE, POST"), ("/v1/status", "GET, HEAD"), ("/v1/config", "GET, HEAD, PATCH")] {
+        let answer = alice.request("PUT", path, &[], None);
+
+        assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"), "{answer:?}");
+        assert!(answer.head.to_ascii_lowercase().contains(&format!("allow: {}", allowed.to_ascii_lowercase())), "{answer:?}");
+    }
+}
+
+#[test]
 fn what_a_caller_can_get_wrong_is_answered_with_its_code() {
     let world = World::new();
     let alice = world.agent("alice", &[]);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// The answer of `GET /v1/status`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
@@ -130,33 +130,9 @@ pub struct ConfigResponse {
     /// Every key: the published ones flat, the others in tables, secrets redacted.
     #[schema(value_type = Object)]
     pub config: Value,
-}
-
-/// The query of `GET /v1/logs`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, IntoParams, PartialEq, Serialize)]
-#[into_params(parameter_in = Query)]
-pub struct LogsQuery {
-    /// Answers with a live stream of new lines instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub follow: Option<bool>,
-}
-
-/// The answer of `GET /v1/logs`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
-pub struct LogsResponse {
-    /// The lines, oldest first.
-    pub entries: Vec<LogEntry>,
-}
-
-/// One line of the log.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
-pub struct LogEntry {
-    /// When.
-    pub timestamp: String,
-    /// How bad: `error`, `warn`, `info`, `debug`.
-    pub level: String,
-    /// What.
-    pub message: String,
+    /// The changed keys that take effect only with the next start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs_restart: Vec<String>,
 }
 
 /// The answer of `GET /v1/diagnostics`.

@@ -20,6 +20,7 @@ pub mod consumer;
 pub mod daemon;
 pub mod event;
 pub mod history;
+pub mod log;
 pub mod message;
 pub mod peer;
 pub mod rule;
@@ -31,10 +32,11 @@ pub use code::{ErrorBody, ErrorCode, ErrorView};
 pub use consumer::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse};
 pub use daemon::{
     Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, DiscoverResponse, DiscoveredAgent, HandlersResponse,
-    LogEntry, LogsQuery, LogsResponse, ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
+    ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
 };
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
 pub use history::{HistoryQuery, HistoryResponse, ThreadResponse, ThreadState, ThreadSummary, ThreadsResponse};
+pub use log::{LogEntry, LogsQuery, LogsResponse};
 pub use message::{
     Direction, MessageEvent, MessageState, MessageView, Recipients, SendManyResponse, SendQuery, SendRequest, SendResponse, SendResult,
     SendStatus, Wait,

@@ -21,8 +21,8 @@ use crate::value::{from_json, from_text};
 pub struct Change {
     /// The keys whose value is another now.
     pub keys: Vec<String>,
-    /// Whether one of them takes effect only with the next start.
-    pub needs_restart: bool,
+    /// Those of them that take effect only with the next start.
+    pub needs_restart: Vec<String>,
 }
 
 /// Sets one key, given as text.
@@ -84,7 +84,7 @@ fn write(dir: &Path, settings: Vec<(String, Value)>) -> Result<Change, ConfigErr
     if !keys.is_empty() {
         replace(&path, &text).map_err(|source| ConfigError::write(&path, source))?;
     }
-    let needs_restart = keys.iter().any(|key| needs_restart(key));
+    let needs_restart = keys.iter().filter(|key| needs_restart(key)).cloned().collect();
     Ok(Change { keys, needs_restart })
 }
 

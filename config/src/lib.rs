@@ -30,7 +30,7 @@ mod workspace;
 pub use edit::{Change, patch, set, typed};
 pub use error::{ConfigError, Fault, Place};
 pub use init::init;
-pub use load::{Loaded, check};
+pub use load::{Loaded, REDACTED, check};
 pub use locate::{Located, Mode, locate};
 pub use schema::{is_key, keys, needs_restart};
 pub use workspace::{

@@ -88,7 +88,7 @@ pub const KEYS: &[Key] = &[
     live("connection_mode", Kind::Choice { words: &["open", "allowlist", "approval"], later: &["dns-verified"] }),
     key("max_pending_approvals", whole(1, 100_000)),
     key("verbosity", choice(&["non-technical", "technical"])),
-    key("log_level", choice(&["error", "warn", "info", "debug"])),
+    live("log_level", choice(&["error", "warn", "info", "debug"])),
     key("log_retention_days", whole(1, 3_650)),
     key("log_max_size_mb", whole(1, 1_000_000)),
     key("max_message_size", whole(1024, FRAME)),

@@ -103,13 +103,14 @@ pub(crate) async fn config(facade: web::Data<Facade>) -> Result<HttpResponse, Ap
     let mode: Mode = facade.ask(CurrentMode).await?;
     let mut config = facade.configured(serde_json::Map::new());
     config["connection_mode"] = Value::from(mode.as_str());
-    Ok(HttpResponse::Ok().json(ConfigResponse { config }))
+    Ok(HttpResponse::Ok().json(ConfigResponse { config, needs_restart: Vec::new() }))
 }
 
 /// Changes the configuration file; what can be applied at once is.
 #[utoipa::path(patch, path = "/v1/config", request_body = Object, responses((status = 200, body = ConfigResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_json::Map<String, Value>>) -> Result<HttpResponse, ApiError> {
-    toq_config::patch(&facade.dir, &body.0).map_err(|error| ApiError::new(ErrorCode::InvalidConfig, format!("Invalid config: {error}")))?;
+    let change = toq_config::patch(&facade.dir, &body.0)
+        .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, format!("Invalid config: {error}")))?;
     let mode = body.0.get("connection_mode").and_then(Value::as_str).and_then(|mode| match mode {
         "open" => Some(Mode::Open),
         "allowlist" => Some(Mode::Allowlist),
@@ -119,7 +120,10 @@ pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_jso
     if let Some(mode) = mode {
         facade.ask(SetMode(mode)).await?;
     }
-    Ok(HttpResponse::Ok().json(ConfigResponse { config: facade.configured(body.0) }))
+    if let Some(level) = body.0.get("log_level").and_then(|level| serde_json::from_value(level.clone()).ok()) {
+        (facade.log_level)(level);
+    }
+    Ok(HttpResponse::Ok().json(ConfigResponse { config: facade.configured(body.0), needs_restart: change.needs_restart }))
 }
 
 /// Checks what a daemon needs.

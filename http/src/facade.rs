@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use toq_actors::actix::{self, Addr};
 use toq_actors::workspace::Workspace;
 use toq_actors::{Home, Registry, WorkspaceRef};
+use toq_config::LogLevel;
 use toq_kit::{Credit, ask};
 use toq_store::Reader;
 
@@ -31,6 +32,8 @@ pub struct Facade {
     pub dir: PathBuf,
     /// The configuration as the API shows it.
     pub config: RwLock<serde_json::Value>,
+    /// How the log is told what to hold from now on.
+    pub log_level: fn(LogLevel),
     /// How the daemon is told to stop.
     pub shutdown: mpsc::Sender<Shutdown>,
     /// The version of this program.
@@ -57,7 +60,12 @@ impl Facade {
     pub(crate) fn configured(&self, changes: serde_json::Map<String, serde_json::Value>) -> serde_json::Value {
         let mut config = self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (key, value) in changes {
-            config[key.as_str()] = value;
+            match (&mut config[key.as_str()], value) {
+                // A table is changed by its keys; the others keep their values.
+                (serde_json::Value::Object(table), serde_json::Value::Object(changes)) => table.extend(changes),
+                (secret, _) if key == "a2a_api_key" => *secret = toq_config::REDACTED.into(),
+                (kept, value) => *kept = value,
+            }
         }
         config.clone()
     }

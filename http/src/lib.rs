@@ -19,7 +19,7 @@ mod feed;
 pub mod guard;
 mod history;
 mod later;
-mod logs;
+pub mod logs;
 mod messages;
 pub mod openapi;
 mod peers;

@@ -62,6 +62,20 @@ pub fn document() -> String {
     text
 }
 
+/// The methods of a path of the document, as an `Allow` header lists them.
+pub(crate) fn methods(path: &str) -> String {
+    let document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    let known = document["paths"][path].as_object();
+    let mut methods: Vec<String> = known.map(|known| known.keys().map(|name| name.to_ascii_uppercase()).collect()).unwrap_or_default();
+    // A path that is not in the document is the document itself.
+    if methods.is_empty() || methods.iter().any(|name| name == "GET") {
+        methods.extend(["GET".to_owned(), "HEAD".to_owned()]);
+    }
+    methods.sort();
+    methods.dedup();
+    methods.join(", ")
+}
+
 pub(crate) async fn serve() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(document())
 }

@@ -1,7 +1,8 @@
 //! The route table.
 
 use actix_web::guard::{Any, Get, Head};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route, web};
 use toq_api::ErrorCode;
 
 use crate::error::ApiError;
@@ -66,9 +67,15 @@ fn path(path: &str) -> Resource {
     web::resource(path).default_service(web::to(wrong_method))
 }
 
-async fn wrong_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+async fn wrong_method(request: HttpRequest) -> HttpResponse {
     let message = format!("{} is not a method of this path", request.method());
-    Err(ApiError::new(ErrorCode::MethodNotAllowed, message).hint("GET /openapi.json lists what is there"))
+    let error = ApiError::new(ErrorCode::MethodNotAllowed, message).hint("GET /openapi.json lists what is there");
+    let mut response = error.error_response();
+    let allowed = request.match_pattern().and_then(|pattern| HeaderValue::from_str(&openapi::methods(&pattern)).ok());
+    if let Some(allowed) = allowed {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
 }
 
 async fn unknown() -> Result<HttpResponse, ApiError> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agents, approvals, approve, block, completions, config, deny, doctor, down, init, listen, logs, messages, peers, permissions, ping,
-    revoke, send, setup, status, up, whoami,
+    agents, approvals, approve, block, clear_logs, completions, config, deny, doctor, down, init, listen, logs, messages, peers,
+    permissions, ping, revoke, send, setup, status, up, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -39,6 +39,7 @@ pub enum Command {
     Approvals(approvals::Approvals),
     Approve(approve::Approve),
     Block(block::Block),
+    ClearLogs(clear_logs::ClearLogs),
     Completions(completions::Completions),
     Config(config::Config),
     Deny(deny::Deny),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
+use toq_api::LogEntry;
 
 use super::desk::Desk;
 use super::failure::Failure;
@@ -31,7 +32,6 @@ impl Logs {
         let mut tail = Tail::new(path);
         let found = tail.look(desk)?;
         if !self.follow {
-            tail.finish(desk)?;
             if !found {
                 return desk.output.answer(|| json!({"entries": []}), || "No logs found".to_owned());
             }
@@ -79,12 +79,6 @@ impl Tail {
         }
     }
 
-    /// Prints the end of a file that does not end with a newline.
-    fn finish(&mut self, desk: &Desk) -> Result<(), Failure> {
-        let line = std::mem::take(&mut self.line);
-        if line.is_empty() { Ok(()) } else { print(desk, &line) }
-    }
-
     fn reopen(&mut self) -> io::Result<()> {
         let metadata = match std::fs::metadata(&self.path) {
             Ok(metadata) => metadata,
@@ -106,5 +100,8 @@ impl Tail {
 
 fn print(desk: &Desk, line: &[u8]) -> Result<(), Failure> {
     let line = String::from_utf8_lossy(line);
-    desk.output.answer(|| json!({ "line": line }), || sanitize::text(&line))
+    match LogEntry::parse(&line) {
+        Some(entry) => desk.output.answer(|| json!(entry), || sanitize::text(&entry.words())),
+        None => Ok(()),
+    }
 }

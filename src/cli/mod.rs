@@ -15,6 +15,7 @@ mod approvals;
 mod approve;
 mod arguments;
 mod block;
+mod clear_logs;
 mod completions;
 mod config;
 mod deny;

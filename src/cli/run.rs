@@ -51,6 +51,7 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Approvals(command) => desk.wait(command.run(desk)),
         Command::Approve(command) => desk.wait(command.run(desk)),
         Command::Block(command) => desk.wait(command.run(desk)),
+        Command::ClearLogs(command) => desk.wait(command.run(desk)),
         Command::Completions(command) => command.run(desk),
         Command::Config(command) => command.run(desk),
         Command::Deny(command) => desk.wait(command.run(desk)),

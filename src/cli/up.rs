@@ -1,6 +1,6 @@
 //! Starts the daemon.
 //!
-//! In the background it is this program once more, in a session of its own, with its output in `logs/toq.log`. The
+//! In the background it is this program once more, in a session of its own, with its output in `logs/start.log`. The
 //! command returns when the daemon answers, or says why there is none: a taken port must not be something that
 //! one finds in a log an hour later.
 
@@ -77,7 +77,7 @@ impl Up {
 
     async fn background(self, desk: &Desk, loaded: Loaded) -> Result<(), Failure> {
         let log =
-            fresh_log(&loaded.dir).map_err(|error| Failure::error(format!("cannot write {}: {error}", log_path(&loaded.dir).display())))?;
+            fresh(&loaded.dir).map_err(|error| Failure::error(format!("cannot write {}: {error}", start_log(&loaded.dir).display())))?;
         let mut child = self.spawn(desk, &loaded.dir, log)?;
         let state = ready(desk, &loaded.dir, &mut child).await?;
 
@@ -128,7 +128,7 @@ async fn ready(desk: &Desk, dir: &Path, child: &mut Child) -> Result<State, Fail
 
 fn refusal(dir: &Path, status: ExitStatus) -> Failure {
     let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0).unwrap_or(ERROR);
-    let log = fs::read_to_string(log_path(dir)).unwrap_or_default();
+    let log = fs::read_to_string(start_log(dir)).unwrap_or_default();
     let said = last_words(&log);
     if said.is_empty() {
         return Failure::error(format!("toq did not start ({status})")).code(code).hint("See `toq logs`");
@@ -145,21 +145,17 @@ fn last_words(log: &str) -> String {
     safe.join("\n")
 }
 
-fn log_path(dir: &Path) -> PathBuf {
-    dir.join("logs").join("toq.log")
+/// Where a background daemon prints: why it did not start, and a panic of the allocator. Its log is another file.
+fn start_log(dir: &Path) -> PathBuf {
+    dir.join("logs").join("start.log")
 }
 
-/// Opens an empty log and keeps the one before, which says how the last daemon ended.
-fn fresh_log(dir: &Path) -> io::Result<File> {
-    let path = log_path(dir);
+fn fresh(dir: &Path) -> io::Result<File> {
+    let path = start_log(dir);
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    match fs::rename(&path, path.with_extension("log.1")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new().write(true).truncate(true).create(true).mode(0o600).open(path)
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {
@@ -181,18 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn the_log_before_is_kept_once() {
+    fn a_start_forgets_what_the_last_one_printed() {
         let dir = tempfile::tempdir().expect("a temporary directory");
+        drop(fresh(dir.path()).expect("the directory is ours"));
+        fs::write(start_log(dir.path()), "error: port 9009 is taken").expect("the file is ours");
 
-        for text in ["first", "second"] {
-            drop(fresh_log(dir.path()).expect("the directory is ours"));
-            fs::write(log_path(dir.path()), text).expect("the file is ours");
-        }
-        let third = fresh_log(dir.path()).expect("the directory is ours");
+        let second = fresh(dir.path()).expect("the directory is ours");
 
-        assert_eq!(third.metadata().expect("it is open").len(), 0);
-        let kept = fs::read_to_string(dir.path().join("logs/toq.log.1")).expect("it was kept");
-        assert_eq!(kept, "second");
+        assert_eq!(second.metadata().expect("it is open").len(), 0);
     }
 
     #[test]

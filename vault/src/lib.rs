@@ -5,8 +5,11 @@
 //! else can read. Files are made with mode 0600 in a directory of mode 0700, never through a link, and
 //! replaced by rename, so that a crash leaves the old one or the new one whole.
 //!
+//! [`backup`] seals an agent into one file and opens such files, its own and published ones.
+//!
 //! What this room is not: it neither decides who may see a key nor speaks TLS.
 
+pub mod backup;
 mod error;
 mod identity;
 mod private_file;

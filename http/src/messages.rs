@@ -212,10 +212,13 @@ async fn many(texts: Vec<String>, accepted: Vec<Accepted>, deadline: Instant) ->
 #[utoipa::path(get, path = "/v1/messages/{id}", params(("id" = String, Path, description = "The message's id")),
     responses((status = 200, body = MessageView), (status = "default", body = ErrorBody)))]
 pub(crate) async fn message(facade: web::Data<Facade>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let found = match MessageId::parse(&id) {
-        Some(id) => facade.reader().find(&id)?,
-        None => None,
-    };
-    let entry = found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no message has this id"))?;
+    let not_found = || ApiError::new(ErrorCode::NotFound, "no message has this id");
+    let id = MessageId::parse(&id).ok_or_else(not_found)?;
+    let mut entry = facade.reader().find(&id)?.ok_or_else(not_found)?;
+    if !entry.state.state.is_final() {
+        // Whoever was told of a delivery finds it here, though its commit may still be on its way.
+        facade.home().store.journal().barrier().await?;
+        entry = facade.reader().find(&id)?.ok_or_else(not_found)?;
+    }
     Ok(HttpResponse::Ok().json(view::message(&entry)?))
 }

@@ -130,6 +130,12 @@ impl Batch {
         Self { guard, changes }
     }
 
+    /// Whether it writes nothing and asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.guard == Guard::Always
+    }
+
     /// Roughly how many bytes it will write.
     #[must_use]
     pub fn weight(&self) -> usize {

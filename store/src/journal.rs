@@ -28,6 +28,9 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// How many batches may wait before [`Journal::commit`] does.
 pub const QUEUE: usize = 256;
 
+/// How long a batch that nobody waits for may wait for one to ride with.
+pub const LINGER: Duration = Duration::from_millis(3);
+
 /// How long the journal leaves a failed disk alone before it tries again.
 const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
@@ -54,9 +57,18 @@ enum Engine {
     Inline(Arc<Mutex<Scribe>>),
 }
 
+/// Whether somebody waits for a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    Now,
+    /// It rides with the next urgent one, or goes after [`LINGER`].
+    Soon,
+}
+
 #[derive(Debug)]
 struct Job {
     batch: Batch,
+    urgency: Urgency,
     answer: oneshot::Sender<Result<Outcome, StoreError>>,
     _room: OwnedSemaphorePermit,
 }
@@ -84,6 +96,18 @@ impl Journal {
     /// # Errors
     /// [`StoreError`] where the disk failed; nothing of the batch took effect then.
     pub async fn commit(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        self.hand_over(batch, Urgency::Now).await
+    }
+
+    /// Commits a batch that nobody waits for: in the transaction of the next one, or after [`LINGER`].
+    ///
+    /// # Errors
+    /// As [`Journal::commit`].
+    pub async fn commit_soon(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        self.hand_over(batch, Urgency::Soon).await
+    }
+
+    async fn hand_over(&self, batch: Batch, urgency: Urgency) -> Result<Outcome, StoreError> {
         match &self.engine {
             Engine::Inline(scribe) => {
                 let mut scribe = scribe.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -94,10 +118,18 @@ impl Journal {
                 let (answer, answered) = oneshot::channel();
                 let room = Arc::clone(room).acquire_owned().await.map_err(|_| StoreError::Closed)?;
                 // There is a place in the channel for every permit, so this does not block.
-                jobs.send(Job { batch, answer, _room: room }).map_err(|_| StoreError::Closed)?;
+                jobs.send(Job { batch, urgency, answer, _room: room }).map_err(|_| StoreError::Closed)?;
                 answered.await.map_err(|_| StoreError::Closed)?
             }
         }
+    }
+
+    /// Waits until everything that was handed over before is on disk, or certainly is not.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk failed.
+    pub async fn barrier(&self) -> Result<(), StoreError> {
+        self.commit(Batch::new(Vec::new())).await.map(drop)
     }
 
     /// Whether the journal can write now.
@@ -107,16 +139,18 @@ impl Journal {
     }
 }
 
-/// Takes what waits. It does not wait for more: what comes during the flush makes the next group, and
-/// lingering was measured to cost more than it saves.
+/// Takes what waits. For a batch that somebody waits for it does not wait for more: what comes during the
+/// flush makes the next group, and lingering there was measured to cost more than it saves.
 fn gather(first: Job, queue: &Receiver<Job>) -> Vec<Job> {
+    let deadline = now() + LINGER;
     let mut bytes = first.batch.weight();
+    let mut is_urgent = first.urgency == Urgency::Now;
     let mut jobs = vec![first];
-    while jobs.len() < MAX_BATCHES
-        && bytes < MAX_BYTES
-        && let Ok(job) = queue.try_recv()
-    {
+    while jobs.len() < MAX_BATCHES && bytes < MAX_BYTES {
+        let next = if is_urgent { queue.try_recv().ok() } else { queue.recv_timeout(deadline.saturating_duration_since(now())).ok() };
+        let Some(job) = next else { break };
         bytes += job.batch.weight();
+        is_urgent |= job.urgency == Urgency::Now;
         jobs.push(job);
     }
     jobs
@@ -149,6 +183,9 @@ impl Scribe {
     }
 
     fn write(&mut self, batches: &[Batch]) -> Result<Vec<Outcome>, StoreError> {
+        if batches.iter().all(Batch::is_empty) {
+            return Ok(batches.iter().map(|_| Outcome::Committed(Vec::new())).collect());
+        }
         let mut writer = self.take_writer()?;
         match writer.write(batches.iter()) {
             Ok(outcomes) => {

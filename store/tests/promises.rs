@@ -156,6 +156,37 @@ fn a_final_state_never_changes() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_on_disk_behind_a_barrier_and_in_order() {
+    let (dir, store) = on_disk();
+    let seq = block_on(async {
+        let seq = commit(&store, send(1)).await[0];
+        let (soon, then, barrier) = futures_join(
+            store.journal().commit_soon(settle(seq, State::Delivered)),
+            store.journal().commit_soon(settle(seq, State::Expired)),
+            store.journal().barrier(),
+        )
+        .await;
+        assert!(soon.is_ok() && then.is_ok() && barrier.is_ok());
+        seq
+    });
+    let entry = store.reader().entry(seq).expect("readable").expect("there");
+    assert_eq!(entry.state.state, State::Delivered, "the first one came first");
+    drop(store);
+    let entry = reopen(&dir).reader().entry(seq).expect("readable").expect("there");
+    assert_eq!(entry.state.state, State::Delivered, "and it is on disk");
+}
+
+#[test]
+fn what_nobody_waits_for_is_committed_alone_in_the_end() {
+    let (_dir, store) = on_disk();
+    block_on(async {
+        let seq = commit(&store, send(1)).await[0];
+        store.journal().commit_soon(settle(seq, State::Delivered)).await.expect("the disk is well");
+        assert_eq!(store.reader().entry(seq).expect("readable").expect("there").state.state, State::Delivered);
+    });
+}
+
+#[test]
 fn an_idempotency_key_answers_with_the_first_messages() {
     block_on(async {
         let store = Store::in_memory().expect("memory");

@@ -147,7 +147,7 @@ impl Outbox {
         let next_attempt = now.wall.plus(until.saturating_sub(now.monotonic));
         let note = Change::Attempted { messages: tried.clone(), reason: why.to_owned(), next_attempt, at: now.wall };
         let journal = self.home.store.journal().clone();
-        ctx.spawn(async move { journal.commit(Batch::new(vec![note])).await }.into_actor(self).map(|result, act, _| {
+        ctx.spawn(async move { journal.commit_soon(Batch::new(vec![note])).await }.into_actor(self).map(|result, act, _| {
             if let Err(error) = result {
                 tracing::warn!(lane = %act.lane.0, %error, "a failed attempt could not be noted");
             }
@@ -174,6 +174,9 @@ impl Outbox {
     }
 
     /// Commits the final state of rows and tells who waits.
+    ///
+    /// Who waits for a delivery hears of it before our own commit: that the peer has the message is on the
+    /// peer's disk, and a successor that does not find it here sends again and is told so (decision 0015).
     fn settle(&mut self, messages: Vec<Seq>, state: State, reason: Option<String>, ctx: &mut Ctx) {
         if messages.is_empty() {
             return;
@@ -186,7 +189,14 @@ impl Outbox {
         if state == State::Delivered {
             fault::crash_point("before-delivered-commit");
         }
-        let committing = async move { journal.commit(Batch::new(vec![settle])).await };
+        let settled = Settled { state, reason };
+        if state == State::Delivered {
+            self.tell(&messages, &settled);
+        }
+        let committing = async move {
+            let batch = Batch::new(vec![settle]);
+            if state == State::Delivered { journal.commit_soon(batch).await } else { journal.commit(batch).await }
+        };
         ctx.spawn(committing.into_actor(self).map(move |result, act, ctx| {
             if state == State::Delivered {
                 fault::crash_point("after-delivered-commit");
@@ -204,12 +214,18 @@ impl Outbox {
             }
             for seq in &messages {
                 act.written.remove(seq);
-                for tell in act.waiters.remove(seq).unwrap_or_default() {
-                    drop(tell.send(Settled { state, reason: reason.clone() }));
-                }
             }
+            act.tell(&messages, &settled);
             act.work(ctx);
         }));
+    }
+
+    fn tell(&mut self, messages: &[Seq], settled: &Settled) {
+        for seq in messages {
+            for tell in self.waiters.remove(seq).unwrap_or_default() {
+                drop(tell.send(settled.clone()));
+            }
+        }
     }
 
     fn acked(&mut self, ids: Vec<MessageId>, ctx: &mut Ctx) {

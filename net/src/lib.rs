@@ -4,14 +4,16 @@
 //! - [`tls`]: TLS 1.3 only, on ring. Certificates carry a key exchange and nothing else; who a peer is, is
 //!   proven inside by its Ed25519 key.
 //! - [`listen`], [`dial`]: sockets, each step with a deadline of its own.
+//! - [`resolve`]: which agents a domain announces, and which addresses a host has.
 //! - [`local_user`]: which user owns the other end of a loopback connection.
 //!
-//! What this room is not: it knows no actors, keeps no state between calls, and decides nothing about
-//! retries.
+//! What this room is not: it knows no actors, keeps no state between calls but what names were found to
+//! mean, and decides nothing about retries.
 
 pub mod dial;
 pub mod listen;
 pub mod local_user;
+pub mod resolve;
 pub mod tls;
 
 pub use rustls::Error as TlsError;

@@ -96,7 +96,7 @@ struct Workspace {
 impl Workspace {
     /// Opens the log first: its lock is what makes this the only daemon of the workspace.
     fn open(loaded: &Loaded) -> Result<Self, DaemonError> {
-        let options = Options { cache: loaded.config.store.cache_mib << 20 };
+        let options = Options { cache: loaded.config.store.cache_mib << 20, quota: loaded.config.store.max_mib << 20 };
         let path = loaded.dir.join("state.redb");
         let store = Store::open(&path, options).map_err(|error| match error {
             StoreError::AlreadyOpen(_) => DaemonError::Running,

@@ -91,7 +91,6 @@ impl Scan<'_> {
         self.faults.push(Fault { place, key: path.to_owned(), message, nearest: None });
     }
 
-    /// The published daemon writes these tables even when there is nothing in them.
     fn adapter(&mut self, name: &str, item: &Item) {
         let Some(table) = item.as_table_like() else {
             let place = self.place(item.span());
@@ -100,6 +99,10 @@ impl Scan<'_> {
         };
         for (leaf, item) in table.iter() {
             let span = table.key(leaf).and_then(toml_edit::Key::span).or_else(|| item.span());
+            if find(&format!("{name}.{leaf}")).is_some() {
+                self.setting(&format!("{name}.{leaf}"), item, span);
+                continue;
+            }
             let place = self.place(span);
             let message = format!("`{leaf}` of \"{name}\" is not implemented in this release");
             self.faults.push(Fault { place, key: format!("{name}.{leaf}"), message, nearest: None });

@@ -34,7 +34,8 @@ pub use load::{Loaded, REDACTED, check};
 pub use locate::{Located, Mode, locate};
 pub use schema::{is_key, keys, needs_restart};
 pub use workspace::{
-    Access, ApiConfig, ConnectionMode, DeliveryConfig, LimitsConfig, LogLevel, RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
+    Access, Adapter, AdapterHttp, AdapterUnix, ApiConfig, ConnectionMode, DeliveryConfig, LimitsConfig, LogLevel, RuntimeConfig,
+    StoreConfig, Verbosity, WorkspaceConfig,
 };
 
 /// The built-in layer, which is also the documentation of every key.

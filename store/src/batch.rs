@@ -104,6 +104,19 @@ pub enum Change {
     Confirm(String, Vec<Seq>),
     /// Confirms everything up to this place for a consumer.
     ConfirmUpTo(String, Seq),
+    /// Deletes messages that nobody needs; those that somebody does, stay.
+    Forget {
+        /// The messages.
+        messages: Vec<Seq>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Forgets by what repetitions of messages are recognised that were deleted before this time; some of them.
+    ForgetSeen(Timestamp),
+    /// Deletes events from before this time; some of them.
+    ForgetEvents(Timestamp),
+    /// Forgets idempotency keys from before this time; some of them.
+    ForgetKeys(Timestamp),
     /// Forgets challenges accepted before this time.
     TrimChallenges(Timestamp),
 }

@@ -4,6 +4,8 @@
 //! across an await. Waiting for more is done on [`Reader::watch`], which carries nothing but the place of
 //! the newest row.
 
+mod expendable;
+
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
@@ -20,6 +22,8 @@ use crate::open::{Shared, Tail};
 use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, StateRow};
 use crate::writer::seen_key;
 use crate::{Seq, tables};
+
+pub use expendable::Expendable;
 
 /// How many rows one history call looks at before it answers with what it has and a cursor.
 pub const MAX_SCAN: usize = 20_000;

@@ -57,6 +57,10 @@ pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("idem
 /// `Challenge`, which it guards; trimmed after a day.
 pub const CHALLENGES: TableDefinition<&[u8; 32], i64> = TableDefinition::new("challenges");
 
+/// (when a message was deleted, its seq) → its key in `seen`, which is removed when no repetition can come any more. Written
+/// by `Forget`, removed by `ForgetSeen`.
+pub const FORGOTTEN: TableDefinition<(i64, u64), &[u8; 48]> = TableDefinition::new("forgotten");
+
 /// name → number: `schema` (the version of this layout). The next place in the log is not here: it is one
 /// more than the last key of `messages` and `events`.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");

@@ -1,5 +1,7 @@
 //! The one place that changes the database.
 
+mod trim;
+
 use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
@@ -97,6 +99,7 @@ struct Tables<'t> {
     offers: Table<'t, (&'static str, u64), u32>,
     idempotency: Table<'t, &'static str, &'static [u8]>,
     challenges: Table<'t, &'static [u8; 32], i64>,
+    forgotten: Table<'t, (i64, u64), &'static [u8; 48]>,
     next_seq: u64,
 }
 
@@ -117,6 +120,7 @@ impl<'t> Tables<'t> {
             offers: transaction.open_table(tables::OFFERS)?,
             idempotency: transaction.open_table(tables::IDEMPOTENCY)?,
             challenges: transaction.open_table(tables::CHALLENGES)?,
+            forgotten: transaction.open_table(tables::FORGOTTEN)?,
             next_seq: 0,
         })
     }
@@ -230,6 +234,10 @@ impl<'t> Tables<'t> {
             }
             Change::Confirm(name, messages) => self.confirm(name, messages)?,
             Change::ConfirmUpTo(name, place) => self.confirm_up_to(name, *place)?,
+            Change::Forget { messages, at } => self.forget(messages, *at)?,
+            Change::ForgetSeen(before) => self.forget_seen(*before)?,
+            Change::ForgetEvents(before) => self.forget_events(*before)?,
+            Change::ForgetKeys(before) => self.forget_keys(*before)?,
             Change::TrimChallenges(before) => {
                 let before = before.as_nanos();
                 self.challenges.retain(|_, at| at >= before)?;

@@ -10,7 +10,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::time::Timestamp;
 use toq_store::Seq;
 
-use super::{Arrived, Connections, Dial, MAX_OUTBOXES, MAX_THREADS, OutboxIdle, Ping, ThreadIdle, Workspace};
+use super::{Admitted, Arrived, Connections, Dial, MAX_OUTBOXES, MAX_THREADS, OutboxIdle, Ping, ThreadIdle, Workspace};
 use crate::approval::Approval;
 use crate::connection::{Connection, ConnectionId, ConnectionView, Goodbye, LinkEvent, LinkNews, Pinged, Role, View, ping};
 use crate::describe::{Describe, Description};
@@ -133,6 +133,24 @@ impl Handler<Arrived> for Workspace {
     }
 }
 
+impl Handler<Admitted> for Workspace {
+    type Result = ();
+
+    /// One more than a key may have ends its oldest: a peer that lost its connections without a word must get in again.
+    fn handle(&mut self, admitted: Admitted, _: &mut Ctx) {
+        let connections = self.admitted.entry(admitted.key).or_default();
+        connections.push_back(admitted.connection);
+        if connections.len() > self.home.config.limits.connections_per_key
+            && let Some(oldest) = connections.pop_front()
+            && let Some(connection) = self.connections.find(&oldest)
+        {
+            Counters::count(&self.home.counters.refused);
+            tracing::warn!(peer = %admitted.key.short(), "a peer has too many connections; its oldest is ended");
+            connection.do_send(Goodbye("this key has too many connections"));
+        }
+    }
+}
+
 impl Handler<Dial> for Workspace {
     type Result = ();
 
@@ -170,6 +188,10 @@ impl Handler<Exited<ConnectionId>> for Workspace {
 
     fn handle(&mut self, exited: Exited<ConnectionId>, _: &mut Ctx) {
         self.unproven.retain(|id| *id != exited.key);
+        self.admitted.retain(|_, connections| {
+            connections.retain(|id| *id != exited.key);
+            !connections.is_empty()
+        });
         // A connection that panicked has told nobody; one that has is not listened to twice.
         if let Some((attempt, events)) = self.dialed.remove(&exited.key) {
             events.do_send(LinkEvent { attempt, news: LinkNews::Closed("the connection ended".to_owned()) });
@@ -220,6 +242,7 @@ impl Handler<Exited<OutKey>> for Workspace {
     type Result = ();
 
     fn handle(&mut self, exited: Exited<OutKey>, _: &mut Ctx) {
+        self.sending.remove(&exited.key);
         let fate = self.outgoing.exited(&exited, self.home.clock.monotonic());
         self.note_end("stream", &exited.key.0, exited.how, fate);
     }

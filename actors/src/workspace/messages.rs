@@ -63,6 +63,16 @@ pub struct Authenticated {
     pub connection: ConnectionId,
 }
 
+/// A connection was let in.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Admitted {
+    /// Whose it is.
+    pub key: PeerKey,
+    /// Which one.
+    pub connection: ConnectionId,
+}
+
 /// What became of a received message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {

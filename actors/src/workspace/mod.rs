@@ -10,6 +10,7 @@ mod consume;
 mod messages;
 mod policy;
 mod receive;
+mod retention;
 mod send;
 mod streams;
 
@@ -23,8 +24,9 @@ use toq_protocol::policy::Policy;
 use toq_store::Seq;
 
 pub use messages::{
-    Accepted, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire, Idempotency,
-    OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
+    Accepted, Admitted, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
+    Idempotency, OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle,
+    WorkspaceError,
 };
 
 use crate::approval::Approval;
@@ -51,12 +53,16 @@ pub struct Workspace {
     next_connection: u64,
     /// Who is to hear of the end of a connection that was dialled, however it ends.
     dialed: HashMap<ConnectionId, (u64, Recipient<LinkEvent>)>,
+    /// Connections of each key that came in and were let in, oldest first.
+    admitted: HashMap<PeerKey, VecDeque<ConnectionId>>,
     /// Connections whose peer has not proven itself, oldest first.
     unproven: VecDeque<ConnectionId>,
     pub(crate) outboxes: Roster<Lane, Outbox>,
     pub(crate) threads: Roster<ThreadKey, Thread>,
     incoming: Roster<InKey, IncomingStream>,
     outgoing: Roster<OutKey, OutgoingStream>,
+    /// How many streams each address has that we send or are about to.
+    sending: HashMap<OutKey, Lane>,
     approvals: Roster<PeerKey, Approval>,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
@@ -74,11 +80,13 @@ impl Workspace {
             connections: Roster::new(),
             next_connection: 1,
             dialed: HashMap::new(),
+            admitted: HashMap::new(),
             unproven: VecDeque::new(),
             outboxes: Roster::new(),
             threads: Roster::new(),
             incoming: Roster::new(),
             outgoing: Roster::new(),
+            sending: HashMap::new(),
             approvals: Roster::new(),
             is_draining: false,
             _lifeline: lifeline,
@@ -112,6 +120,7 @@ impl Actor for Workspace {
             tracing::error!(workspace = %self.home.id, %error, "the workspace cannot be read");
         }
         self.trim(ctx);
+        self.retain(ctx);
     }
 }
 

@@ -42,6 +42,8 @@ impl Workspace {
         if send.to.iter().any(|to| self.home.local.locality.includes(to)) {
             return Err(WorkspaceError::SelfMessage);
         }
+        let bytes = send.body.as_ref().map_or(0, |body| body.as_str().len()).saturating_mul(send.to.len());
+        self.home.store.room().take(bytes, self.home.clock.monotonic())?;
         let waiting = self.home.store.reader().waiting()?;
         if waiting >= self.home.config.max_message_queue as u64 {
             return Err(WorkspaceError::OutboxFull(waiting));

@@ -76,6 +76,9 @@ async fn greet(mut io: tokio::io::DuplexStream, end: WorkspaceRef) {
     }
 }
 
+/// How many messages an agent keeps however old they are.
+pub const NEWEST: usize = 20;
+
 /// One agent.
 pub struct Agent {
     pub workspace: WorkspaceRef,
@@ -112,6 +115,7 @@ async fn open(registry: &Addr<Registry>, wire: &Arc<Wire>, clock: Clock, name: &
     toq_config::init(dir.path(), name, "127.0.0.1", Some(port)).expect("a workspace");
     let mut config = WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("valid").config;
     config.connection_mode = mode;
+    config.message_history_limit = NEWEST;
     let home = Home::new(Seed {
         id: name.to_owned(),
         config: Arc::new(config),
@@ -125,6 +129,11 @@ async fn open(registry: &Addr<Registry>, wire: &Arc<Wire>, clock: Clock, name: &
     let workspace = registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
     wire.ends.lock().expect("not poisoned").insert(address.key(), workspace.clone());
     Agent { workspace, address }
+}
+
+/// Moves the paused clock on while nothing else can happen.
+pub async fn later(by: Duration) {
+    tokio::time::sleep(by).await;
 }
 
 impl Agent {
@@ -146,7 +155,17 @@ impl Agent {
 
     /// The texts that came in, in order.
     pub fn inbox(&self) -> Vec<String> {
-        let rows = self.workspace.home.store.reader().messages_after(toq_store::Seq(0), 1000).expect("reads");
+        self.inbox_from(toq_store::Seq(0))
+    }
+
+    /// How many messages came in and are still there.
+    pub fn inbox_len(&self) -> usize {
+        self.inbox().len()
+    }
+
+    /// The texts that came in after a place, in order.
+    pub fn inbox_from(&self, after: toq_store::Seq) -> Vec<String> {
+        let rows = self.workspace.home.store.reader().messages_after(after, 10_000).expect("reads");
         let text = |row: MessageRow| row.message().expect("a message").body.and_then(|body| body.text()).unwrap_or_default();
         rows.into_iter().filter(|(_, row)| row.direction() == Direction::In).map(|(_, row)| text(row)).collect()
     }

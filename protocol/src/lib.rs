@@ -15,6 +15,7 @@
 //! HTTP API (`api`).
 
 pub mod address;
+pub mod auto_reply;
 pub mod budget;
 pub mod canonical;
 pub mod card;
@@ -24,6 +25,7 @@ pub mod delivery;
 pub mod dialogue;
 pub mod dns;
 pub mod envelope;
+pub mod filter;
 pub mod flow;
 pub mod frame;
 pub mod handshake;
@@ -40,6 +42,7 @@ pub use address::{Address, AddressError, AgentName};
 pub use canonical::Json;
 pub use card::Card;
 pub use envelope::{Envelope, Kind};
+pub use filter::Filter;
 pub use key::{Identity, PeerKey, Signature};
 pub use message::{Message, MessageId};
 pub use reason::Reason;

@@ -22,6 +22,8 @@ pub enum Guard {
     FreshChallenge([u8; 32]),
     /// No request with this idempotency key was made.
     FreshKey(String),
+    /// This consumer has not confirmed this message.
+    Unconfirmed(String, Seq),
 }
 
 /// One change.
@@ -100,6 +102,21 @@ pub enum Change {
     RemoveConsumer(String),
     /// Counts an offer of each of these to a consumer.
     Offer(String, Vec<Seq>),
+    /// Takes back an offer of each of these, which was cut short by no fault of theirs.
+    TakeBack(String, Vec<Seq>),
+    /// Gives a message up for a consumer: confirms it, keeps it where its owner finds it, and tells of it.
+    SetAside {
+        /// The consumer.
+        consumer: String,
+        /// The message.
+        message: Seq,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Forgets what was set aside for a consumer.
+    ForgetSetAside(String),
     /// Confirms these for a consumer.
     Confirm(String, Vec<Seq>),
     /// Confirms everything up to this place for a consumer.

@@ -110,14 +110,19 @@ impl Scan<'_> {
     }
 
     fn place(&self, span: Option<Range<usize>>) -> Place {
-        let end = span.map_or(0, |span| span.start).min(self.text.len());
-        let before = self.text.get(..end).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Place::File { path: self.path.to_owned(), line, column }
+        place(self.text, self.path, span)
     }
 }
 
-fn first_line(message: &str) -> &str {
+/// Says where in a file a span begins.
+pub fn place(text: &str, path: &Path, span: Option<Range<usize>>) -> Place {
+    let end = span.map_or(0, |span| span.start).min(text.len());
+    let before = text.get(..end).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Place::File { path: path.to_owned(), line, column }
+}
+
+pub fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or("unreadable")
 }

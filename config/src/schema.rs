@@ -135,6 +135,7 @@ pub const KEYS: &[Key] = &[
     key("limits.max_streams_per_peer", whole(1, 65_536)),
     key("limits.stream_idle_s", whole(1, DAY)),
     key("limits.stream_max_bytes", whole(1024, GIB)),
+    key("limits.max_runs", whole(1, 1_024)),
     key("runtime.arbiters", whole(0, 1_024)),
 ];
 

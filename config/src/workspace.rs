@@ -283,6 +283,8 @@ pub struct LimitsConfig {
     pub stream_idle: Duration,
     /// How long the text of a stream may become.
     pub stream_max_bytes: usize,
+    /// Runs of handlers at a time, altogether.
+    pub max_runs: usize,
 }
 
 /// The process.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix_rt::{Arbiter, System};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use toq_actors::handler::FileWorkshop;
 use toq_actors::registry::{Open, OpenDoor};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
 use toq_config::{Access, Loaded};
@@ -121,6 +122,7 @@ impl Workspace {
             store: self.store,
             port: self.port,
             dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
+            workshop: Arc::new(FileWorkshop { dir: loaded.dir.clone() }),
             clock,
         });
         let registry = Registry::new(clock).start();

@@ -86,7 +86,11 @@ impl Workspace {
         let incoming = self.incoming.iter().map(|(_, child)| child.clone().recipient());
         let outgoing = self.outgoing.iter().map(|(_, child)| child.clone().recipient());
         let approvals = self.approvals.iter().map(|(_, child)| child.clone().recipient());
-        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).collect()
+        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).chain(self.handler_drains()).collect()
+    }
+
+    fn handler_drains(&self) -> impl Iterator<Item = Recipient<Drain>> {
+        self.handlers.iter().map(|(_, child)| child.clone().recipient())
     }
 
     fn describers(&self) -> Vec<Recipient<Describe>> {
@@ -96,10 +100,11 @@ impl Workspace {
         let incoming = self.incoming.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
         let outgoing = self.outgoing.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
         let approvals = self.approvals.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
-        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).collect()
+        let handlers = self.handlers.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).chain(handlers).collect()
     }
 
-    fn note_end(&self, kind: &'static str, name: &dyn std::fmt::Display, how: How, fate: Fate) {
+    pub(super) fn note_end(&self, kind: &'static str, name: &dyn std::fmt::Display, how: How, fate: Fate) {
         if how != How::Panicked {
             return;
         }
@@ -280,7 +285,9 @@ impl Handler<Drain> for Workspace {
     fn handle(&mut self, order: Drain, _: &mut Ctx) -> Self::Result {
         self.is_draining = true;
         // Lanes first, so that none dials again when its connection says goodbye.
-        let lanes: Vec<_> = self.outboxes.iter().map(|(_, child)| child.clone().recipient()).collect();
+        // Runs may finish meanwhile; what they answer is committed and sent at the next start.
+        let outboxes = self.outboxes.iter().map(|(_, child)| child.clone().recipient());
+        let lanes: Vec<_> = outboxes.chain(self.handler_drains()).collect();
         let others = self.children();
         Box::pin(async move {
             drain(lanes, order.grace).await;
@@ -302,6 +309,7 @@ impl Handler<Describe> for Workspace {
             ("threads", self.threads.len().to_string()),
             ("streams", (self.incoming.len() + self.outgoing.len()).to_string()),
             ("approvals", self.approvals.len().to_string()),
+            ("handlers", self.handlers.len().to_string()),
         ];
         let asked: Vec<_> = self.describers().into_iter().map(|child| child.send(Describe)).collect();
         Box::pin(async move {

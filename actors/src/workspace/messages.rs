@@ -22,6 +22,9 @@ use crate::thread::{Answer, ThreadKey};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkspaceError {
+    /// The definitions of the handlers cannot be used, for this reason in words.
+    #[error("{0}")]
+    Handlers(String),
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyConflict,

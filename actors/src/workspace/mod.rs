@@ -7,6 +7,7 @@
 
 mod children;
 mod consume;
+mod handlers;
 mod messages;
 mod policy;
 mod receive;
@@ -23,6 +24,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::policy::Policy;
 use toq_store::Seq;
 
+pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
     Accepted, Admitted, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
     Idempotency, OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle,
@@ -31,6 +33,7 @@ pub use messages::{
 
 use crate::approval::Approval;
 use crate::connection::{Connection, ConnectionId, LinkEvent};
+use crate::handler::{HandlerActor, HandlerName};
 use crate::home::Home;
 use crate::outbox::{Lane, Outbox};
 use crate::registry::WorkspaceId;
@@ -64,6 +67,8 @@ pub struct Workspace {
     /// How many streams each address has that we send or are about to.
     sending: HashMap<OutKey, Lane>,
     approvals: Roster<PeerKey, Approval>,
+    pub(crate) handlers: Roster<HandlerName, HandlerActor>,
+    arranged: handlers::Handlers,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
 }
@@ -73,6 +78,7 @@ impl Workspace {
     #[must_use]
     pub fn new(home: Arc<Home>, seat: Seat, lifeline: Lifeline<WorkspaceId>) -> Self {
         let policy = Policy::new(home.mode());
+        let arranged = handlers::Handlers::new(&home);
         Self {
             home,
             seat,
@@ -88,6 +94,8 @@ impl Workspace {
             outgoing: Roster::new(),
             sending: HashMap::new(),
             approvals: Roster::new(),
+            handlers: Roster::new(),
+            arranged,
             is_draining: false,
             _lifeline: lifeline,
         }
@@ -119,6 +127,7 @@ impl Actor for Workspace {
         if let Err(error) = self.begin_from_rows(ctx) {
             tracing::error!(workspace = %self.home.id, %error, "the workspace cannot be read");
         }
+        self.begin_handlers(ctx);
         self.trim(ctx);
         self.retain(ctx);
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use actix_rt::{Arbiter, System};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use toq_actors::handler::FileWorkshop;
 use toq_actors::registry::{Open, OpenDoor};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
 use toq_config::{Access, Loaded};
@@ -23,6 +22,7 @@ use toq_net::{listen, tls};
 use toq_store::{Options, Store, StoreError};
 use toq_vault::{Keys, VaultError};
 
+use crate::backup::custody::Workshop;
 use crate::cli::failure::{CONFIGURATION, ERROR, RUNNING};
 use crate::telemetry;
 
@@ -97,7 +97,7 @@ struct Workspace {
 impl Workspace {
     /// Opens the log first: its lock is what makes this the only daemon of the workspace.
     fn open(loaded: &Loaded) -> Result<Self, DaemonError> {
-        let options = Options { cache: loaded.config.store.cache_mib << 20, quota: loaded.config.store.max_mib << 20 };
+        let options = Options { cache: loaded.config.store.cache_mib << 20 };
         let path = loaded.dir.join("state.redb");
         let store = Store::open(&path, options).map_err(|error| match error {
             StoreError::AlreadyOpen(_) => DaemonError::Running,
@@ -122,7 +122,6 @@ impl Workspace {
             store: self.store,
             port: self.port,
             dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
-            workshop: Arc::new(FileWorkshop { dir: loaded.dir.clone() }),
             clock,
         });
         let registry = Registry::new(clock).start();
@@ -134,7 +133,7 @@ impl Workspace {
         let (http, connections) = mpsc::channel(HTTP_BACKLOG);
         let (stop, stopped) = mpsc::channel(1);
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
-        let facade = facade(&loaded, workspace.clone(), registry.clone(), api_port, stop)?;
+        let facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), api_port, stop)?;
         // The HTTP service shares the workspace's thread: a request then costs no wake-up of another one.
         workspace_arbiter.spawn_fn(move || {
             toq_kit::spawn(toq_http::serve::serve(connections, facade));
@@ -220,6 +219,7 @@ fn api_listener(loaded: &Loaded, http: &mpsc::Sender<std::net::TcpStream>) -> Re
 
 fn facade(
     loaded: &Loaded,
+    reader: toq_store::Reader,
     workspace: WorkspaceRef,
     registry: toq_actors::actix::Addr<Registry>,
     port: u16,
@@ -239,6 +239,7 @@ fn facade(
         config: RwLock::new(loaded.to_json()),
         log_level: telemetry::set_level,
         shutdown,
+        custody: Arc::new(Workshop::new(loaded.dir.clone(), reader)),
         version: env!("CARGO_PKG_VERSION"),
     })
 }

@@ -3,6 +3,7 @@
 //! Nothing is decided here. The process's surroundings are read once, here and nowhere else, and handed to the command
 //! line, which parses, dispatches and answers with an exit code. [`daemon`] is where `toq up --foreground` goes.
 
+mod backup;
 mod cli;
 mod daemon;
 mod telemetry;

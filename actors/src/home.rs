@@ -16,7 +16,6 @@ use toq_protocol::session::{Deadlines, Entropy, Local, Locality};
 use toq_protocol::time::{Now, Timestamp};
 use toq_store::Store;
 
-use crate::handler::Workshop;
 use crate::live::{BEHIND, LiveChunk};
 
 /// What a workspace is made of.
@@ -33,8 +32,6 @@ pub struct Seed {
     pub port: u16,
     /// How it dials.
     pub dialer: Arc<dyn Dialer>,
-    /// Its handlers.
-    pub workshop: Arc<dyn Workshop>,
     /// Its clock.
     pub clock: Clock,
 }
@@ -81,8 +78,6 @@ pub struct Home {
     pub store: Store,
     /// How it dials.
     pub dialer: Arc<dyn Dialer>,
-    /// Its handlers.
-    pub workshop: Arc<dyn Workshop>,
     /// Its clock.
     pub clock: Clock,
     /// Chunks as they come.
@@ -128,7 +123,6 @@ impl Home {
             local,
             store: seed.store,
             dialer: seed.dialer,
-            workshop: seed.workshop,
             clock: seed.clock,
             live,
             counters: Counters::default(),

@@ -14,6 +14,7 @@
 //!
 //! Where to begin: [`message`] (what most callers use), then [`code`] (how failure looks), then [`client`].
 
+pub mod backup;
 pub mod client;
 pub mod code;
 pub mod consumer;
@@ -27,6 +28,7 @@ pub mod rule;
 pub mod sse;
 pub mod stream;
 
+pub use backup::{ExportRequest, ExportResponse, ImportPlan, ImportRequest, Secret, SettingChange};
 pub use client::{Client, ClientError, Events};
 pub use code::{ErrorBody, ErrorCode, ErrorView};
 pub use consumer::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse};

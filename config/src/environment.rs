@@ -12,7 +12,7 @@ const PREFIX: &str = "TOQ_";
 
 /// Variables that begin with the prefix and are no settings: some for the process itself, and those that a
 /// shell handler gets, which may call `toq` in its turn.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 16] = [
     "TOQ_API_TOKEN",
     "TOQ_BIN",
     "TOQ_CONFIG_DIR",
@@ -22,6 +22,7 @@ const OTHERS: [&str; 15] = [
     "TOQ_HANDLER",
     "TOQ_ID",
     "TOQ_LOG",
+    "TOQ_PASSPHRASE",
     "TOQ_RUN_ID",
     "TOQ_TEXT",
     "TOQ_THREAD_ID",

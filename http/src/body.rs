@@ -20,10 +20,10 @@ pub(crate) const MAX_BODY: usize = 2 << 20;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A JSON body.
-pub(crate) struct Body<T>(pub(crate) T);
+/// A JSON body of at most `MAX` bytes.
+pub(crate) struct Body<T, const MAX: usize = MAX_BODY>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest for Body<T> {
+impl<T: DeserializeOwned, const MAX: usize> FromRequest for Body<T, MAX> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -31,31 +31,31 @@ impl<T: DeserializeOwned> FromRequest for Body<T> {
         let payload = payload.take();
         let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         Box::pin(async move {
-            if announced.is_some_and(|length| length > MAX_BODY) {
-                return Err(too_large());
+            if announced.is_some_and(|length| length > MAX) {
+                return Err(too_large(MAX));
             }
-            let read = tokio::time::timeout(PATIENCE, read(payload, announced.unwrap_or(0))).await;
+            let read = tokio::time::timeout(PATIENCE, read(payload, announced.unwrap_or(0), MAX)).await;
             let bytes = read.map_err(|_| ApiError::new(ErrorCode::PayloadTimeout, "the request body did not arrive in time"))??;
             parse(&bytes).map(Self)
         })
     }
 }
 
-async fn read(mut payload: Payload, announced: usize) -> Result<web::BytesMut, ApiError> {
+async fn read(mut payload: Payload, announced: usize, max: usize) -> Result<web::BytesMut, ApiError> {
     let mut bytes = web::BytesMut::with_capacity(announced.min(64 * 1024));
     while let Some(chunk) = payload.next().await {
         let chunk =
             chunk.map_err(|error: PayloadError| ApiError::new(ErrorCode::InvalidRequest, format!("the body cannot be read: {error}")))?;
-        if bytes.len() + chunk.len() > MAX_BODY {
-            return Err(too_large());
+        if bytes.len() + chunk.len() > max {
+            return Err(too_large(max));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(ErrorCode::MessageTooLarge, format!("Failed to buffer the request body: length limit exceeded, max is {MAX_BODY}"))
+fn too_large(max: usize) -> ApiError {
+    ApiError::new(ErrorCode::MessageTooLarge, format!("Failed to buffer the request body: length limit exceeded, max is {max}"))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

@@ -1,7 +1,7 @@
 //! What the handlers share.
 
 use std::path::PathBuf;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use tokio::sync::mpsc;
 use toq_actors::actix::{self, Addr};
@@ -11,6 +11,7 @@ use toq_config::LogLevel;
 use toq_kit::{Credit, ask};
 use toq_store::Reader;
 
+use crate::custody::Custody;
 use crate::error::ApiError;
 use crate::guard::Rules;
 
@@ -36,6 +37,8 @@ pub struct Facade {
     pub log_level: fn(LogLevel),
     /// How the daemon is told to stop.
     pub shutdown: mpsc::Sender<Shutdown>,
+    /// Who makes and takes backups.
+    pub custody: Arc<dyn Custody>,
     /// The version of this program.
     pub version: &'static str,
 }

@@ -12,6 +12,7 @@
 
 mod body;
 mod consumers;
+pub mod custody;
 mod daemon;
 pub mod error;
 mod facade;

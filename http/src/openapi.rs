@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use crate::{consumers, daemon, history, later, logs, messages, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, history, later, logs, messages, peers, rules, sse, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,6 +44,8 @@ use crate::{consumers, daemon, history, later, logs, messages, peers, rules, sse
         daemon::patch_config,
         daemon::diagnostics,
         daemon::shutdown,
+        custody::export,
+        custody::import,
         logs::logs,
         logs::clear,
         later::not_yet,

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route, 
 use toq_api::ErrorCode;
 
 use crate::error::ApiError;
-use crate::{consumers, daemon, history, later, logs, messages, openapi, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, history, later, logs, messages, openapi, peers, rules, sse, streams};
 
 /// Registers every route of the local API.
 pub(crate) fn local(config: &mut web::ServiceConfig) {
@@ -50,8 +50,8 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/discover/local").route(get().to(later::discover_local)))
         .service(path("/v1/upgrade/check").route(get().to(later::upgrade)))
         .service(path("/v1/keys/rotate").route(web::post().to(later::not_yet)))
-        .service(path("/v1/backup/export").route(web::post().to(later::not_yet)))
-        .service(path("/v1/backup/import").route(web::post().to(later::not_yet)))
+        .service(path("/v1/backup/export").route(web::post().to(custody::export)))
+        .service(path("/v1/backup/import").route(web::post().to(custody::import)))
         .service(path("/openapi.json").route(get().to(openapi::serve)))
         .service(path("/v1/openapi.json").route(get().to(openapi::serve)))
         .default_service(web::to(unknown));

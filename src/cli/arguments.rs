@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agents, approvals, approve, block, clear_logs, completions, config, deny, doctor, down, init, listen, logs, messages, peers,
-    permissions, ping, revoke, send, setup, status, up, whoami,
+    agents, approvals, approve, block, clear_logs, completions, config, deny, doctor, down, export, import, init, listen, logs, messages,
+    peers, permissions, ping, revoke, send, setup, status, up, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -45,6 +45,8 @@ pub enum Command {
     Deny(deny::Deny),
     Doctor(doctor::Doctor),
     Down(down::Down),
+    Export(export::Export),
+    Import(import::Import),
     Init(init::Init),
     Listen(listen::Listen),
     Logs(logs::Logs),

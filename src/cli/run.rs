@@ -57,6 +57,8 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Deny(command) => desk.wait(command.run(desk)),
         Command::Doctor(command) => desk.wait(command.run(desk)),
         Command::Down(command) => desk.wait(command.run(desk)),
+        Command::Export(command) => desk.wait(command.run(desk)),
+        Command::Import(command) => command.run(desk),
         Command::Init(command) => command.run(desk),
         Command::Listen(command) => desk.wait(command.run(desk)),
         Command::Logs(command) => desk.wait(command.run(desk)),

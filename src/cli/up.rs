@@ -14,11 +14,14 @@ use std::time::Duration;
 use serde_json::json;
 use toq_api::ClientError;
 use toq_config::{ConfigError, Loaded};
+use toq_kit::Clock;
+use toq_protocol::time::Timestamp;
 
 use super::desk::Desk;
 use super::failure::{CONFIGURATION, ERROR, Failure, RUNNING};
 use super::sanitize;
 use super::state::{self, State};
+use crate::backup::{BackupFailure, apply};
 use crate::daemon;
 
 /// How long a start may take: opening a large log after a crash is the slowest part.
@@ -48,6 +51,7 @@ impl Up {
             // Works because this process was started by another toq and leads no group of its own yet.
             rustix::process::setsid().map_err(|error| Failure::error(format!("cannot leave the terminal: {error}")))?;
         }
+        Self::finish_import(&desk.located()?.dir)?;
         let loaded = self.loaded(desk)?;
         if let Some(state) = state::live(&loaded.dir)?
             && state::is_toq(state.pid)
@@ -61,6 +65,16 @@ impl Up {
                 .map_err(|error| Failure::error(sanitize::text(&error.to_string())).code(error.exit_code()));
         }
         desk.wait(self.background(desk, loaded))
+    }
+
+    /// Carries out an import that waits for this start, or that a crash cut short.
+    fn finish_import(dir: &Path) -> Result<(), Failure> {
+        let now = Timestamp::from_nanos(Clock::system().wall_nanos());
+        let failed = |error: BackupFailure| {
+            Failure::error(sanitize::text(&super::failure::chain(&error)))
+                .hint("Mend it, or remove `restore` from the workspace to give the import up")
+        };
+        apply::pending(dir, now).map(drop).map_err(failed)
     }
 
     fn loaded(&self, desk: &Desk) -> Result<Loaded, Failure> {

@@ -9,7 +9,7 @@ use toq_protocol::policy::{Ruling, Subject};
 use toq_protocol::time::Timestamp;
 
 use crate::Seq;
-use crate::record::{ApprovalRow, EventRow, PeerRow, State};
+use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, State, StateRow};
 
 /// What must hold for a batch to take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,6 @@ pub enum Guard {
     FreshChallenge([u8; 32]),
     /// No request with this idempotency key was made.
     FreshKey(String),
-    /// This consumer has not confirmed this message.
-    Unconfirmed(String, Seq),
 }
 
 /// One change.
@@ -48,6 +46,14 @@ pub enum Change {
     Sent {
         /// What it says.
         message: Box<Message>,
+    },
+    /// Appends a message of another log, with what became of it; one that is here already stays as it is.
+    Restore {
+        /// Its row there.
+        message: Box<MessageRow>,
+        /// What became of it there. Where that is not final, it is given up here: nobody knows whether the
+        /// other log still tries.
+        state: StateRow,
     },
     /// Remembers the answer to an idempotency key: the messages that this batch appends.
     Remember {
@@ -102,38 +108,10 @@ pub enum Change {
     RemoveConsumer(String),
     /// Counts an offer of each of these to a consumer.
     Offer(String, Vec<Seq>),
-    /// Takes back an offer of each of these, which was cut short by no fault of theirs.
-    TakeBack(String, Vec<Seq>),
-    /// Gives a message up for a consumer: confirms it, keeps it where its owner finds it, and tells of it.
-    SetAside {
-        /// The consumer.
-        consumer: String,
-        /// The message.
-        message: Seq,
-        /// Why.
-        reason: String,
-        /// When.
-        at: Timestamp,
-    },
-    /// Forgets what was set aside for a consumer.
-    ForgetSetAside(String),
     /// Confirms these for a consumer.
     Confirm(String, Vec<Seq>),
     /// Confirms everything up to this place for a consumer.
     ConfirmUpTo(String, Seq),
-    /// Deletes messages that nobody needs; those that somebody does, stay.
-    Forget {
-        /// The messages.
-        messages: Vec<Seq>,
-        /// When.
-        at: Timestamp,
-    },
-    /// Forgets by what repetitions of messages are recognised that were deleted before this time; some of them.
-    ForgetSeen(Timestamp),
-    /// Deletes events from before this time; some of them.
-    ForgetEvents(Timestamp),
-    /// Forgets idempotency keys from before this time; some of them.
-    ForgetKeys(Timestamp),
     /// Forgets challenges accepted before this time.
     TrimChallenges(Timestamp),
 }
@@ -172,6 +150,7 @@ impl Batch {
         let message = |message: &Message| 256 + message.body.as_ref().map_or(0, |body| body.as_str().len());
         let weigh = |change: &Change| match change {
             Change::Receive { message: m, .. } | Change::Send { message: m, .. } | Change::Sent { message: m, .. } => message(m),
+            Change::Restore { message: m, .. } => 256 + m.body_size(),
             _ => 64,
         };
         self.changes.iter().map(weigh).sum()

@@ -10,6 +10,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -53,7 +54,7 @@ pub struct Journal {
 
 #[derive(Clone, Debug)]
 enum Engine {
-    Thread { jobs: SyncSender<Job>, room: Arc<Semaphore> },
+    Thread { jobs: SyncSender<Job>, room: Arc<Semaphore>, thread: Arc<Mutex<Option<JoinHandle<()>>>> },
     Inline(Arc<Mutex<Scribe>>),
 }
 
@@ -79,8 +80,8 @@ impl Journal {
         let room = Arc::new(Semaphore::new(QUEUE));
         let (scribe, health) = Scribe::new(shared, writer, tail);
         let thread = std::thread::Builder::new().name("journal".to_owned());
-        thread.spawn(move || scribe.run(queue)).map_err(|error| StoreError::from_io(&error))?;
-        Ok(Self { engine: Engine::Thread { jobs, room }, health })
+        let thread = thread.spawn(move || scribe.run(queue)).map_err(|error| StoreError::from_io(&error))?;
+        Ok(Self { engine: Engine::Thread { jobs, room, thread: Arc::new(Mutex::new(Some(thread))) }, health })
     }
 
     pub(crate) fn inline(shared: Arc<Shared>, writer: Writer, tail: Tail) -> Self {
@@ -114,7 +115,7 @@ impl Journal {
                 let mut outcomes = scribe.write(std::slice::from_ref(&batch))?;
                 outcomes.pop().ok_or(StoreError::Closed)
             }
-            Engine::Thread { jobs, room } => {
+            Engine::Thread { jobs, room, .. } => {
                 let (answer, answered) = oneshot::channel();
                 let room = Arc::clone(room).acquire_owned().await.map_err(|_| StoreError::Closed)?;
                 // There is a place in the channel for every permit, so this does not block.
@@ -130,6 +131,16 @@ impl Journal {
     /// [`StoreError`] where the disk failed.
     pub async fn barrier(&self) -> Result<(), StoreError> {
         self.commit(Batch::new(Vec::new())).await.map(drop)
+    }
+
+    /// Lets go of the journal and, if nobody else holds it, waits until its thread has let go of the file.
+    pub(crate) fn close(self) {
+        let Engine::Thread { jobs, thread, .. } = self.engine else { return };
+        drop(jobs);
+        let last = Arc::into_inner(thread).and_then(|thread| thread.into_inner().ok().flatten());
+        if let Some(Err(_panicked)) = last.map(JoinHandle::join) {
+            tracing::error!("the journal's thread panicked");
+        }
     }
 
     /// Whether the journal can write now.

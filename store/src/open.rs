@@ -11,7 +11,6 @@ use redb::{Builder, Database, DatabaseError, StorageError, backends::InMemoryBac
 use crate::error::StoreError;
 use crate::journal::Journal;
 use crate::reader::Reader;
-use crate::room::Room;
 use crate::writer::Writer;
 use crate::{Seq, tables};
 
@@ -20,13 +19,11 @@ use crate::{Seq, tables};
 pub struct Options {
     /// The page cache, in bytes.
     pub cache: usize,
-    /// What the file may take up, in bytes; 0 is whatever the disk has. At nine tenths new messages are refused.
-    pub quota: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: 32 << 20, quota: 0 }
+        Self { cache: 32 << 20 }
     }
 }
 
@@ -35,7 +32,6 @@ impl Default for Options {
 pub struct Store {
     journal: Journal,
     reader: Reader,
-    room: Arc<Room>,
 }
 
 impl Store {
@@ -48,8 +44,7 @@ impl Store {
         let (shared, writer) = Shared::open(source)?;
         let reader = Reader::new(shared.clone(), writer.last());
         let journal = Journal::threaded(shared, writer, reader.tail())?;
-        let room = Arc::new(Room::new(path, options.quota, || reader.used_bytes())?);
-        Ok(Self { journal, reader, room })
+        Ok(Self { journal, reader })
     }
 
     /// Makes a database in memory whose journal commits on the caller. For tests under a paused clock,
@@ -61,19 +56,19 @@ impl Store {
         let (shared, writer) = Shared::open(Source::Memory)?;
         let reader = Reader::new(shared.clone(), writer.last());
         let journal = Journal::inline(shared, writer, reader.tail());
-        Ok(Self { journal, reader, room: Arc::new(Room::unlimited()) })
+        Ok(Self { journal, reader })
+    }
+
+    /// Closes the database. Where this was the last handle to it, the file can be opened again when this returns.
+    pub fn close(self) {
+        drop(self.reader);
+        self.journal.close();
     }
 
     /// The writer.
     #[must_use]
     pub const fn journal(&self) -> &Journal {
         &self.journal
-    }
-
-    /// Whether there is room for more messages.
-    #[must_use]
-    pub fn room(&self) -> &Room {
-        &self.room
     }
 
     /// A reader.

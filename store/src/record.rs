@@ -50,7 +50,6 @@ macro_rules! records {
 records! {
     MessageRow = "messages", StateRow = "states", EventRow = "events", PeerRow = "peers",
     ApprovalRow = "approvals", ConsumerRow = "consumers", IdempotencyRow = "idempotency",
-    SetAsideRow = "set_aside",
 }
 
 /// Which way a message went.
@@ -211,6 +210,12 @@ impl MessageRow {
         self.reply_to.as_deref()
     }
 
+    /// How large its body is, in bytes.
+    #[must_use]
+    pub fn body_size(&self) -> usize {
+        self.body.as_ref().map_or(0, String::len)
+    }
+
     /// The state of a message of which nothing more has been written, on its lane or not.
     pub(crate) fn unwritten_state(&self, is_on_lane: bool) -> StateRow {
         let (state, attempts) = match (self.direction, is_on_lane) {
@@ -332,21 +337,6 @@ pub struct ConsumerRow {
     /// What is confirmed above that, ascending.
     #[n(1)]
     pub confirmed: Vec<u64>,
-}
-
-/// A message that a consumer was offered too often.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-pub struct SetAsideRow {
-    /// Why it was given up.
-    #[n(0)]
-    pub reason: String,
-    /// How often it was offered.
-    #[n(1)]
-    pub attempts: u32,
-    /// When, in nanoseconds of Unix time.
-    #[n(2)]
-    pub at: i64,
 }
 
 /// The answer to a request that named an idempotency key.

@@ -13,7 +13,6 @@ pub mod backup;
 mod error;
 mod identity;
 mod private_file;
-mod secret;
 mod tls;
 
 use std::path::Path;
@@ -21,8 +20,8 @@ use std::path::Path;
 use toq_protocol::key::Identity;
 
 pub use error::VaultError;
+pub use identity::{Seed, read as read_seed, text as seed_text};
 pub use private_file::{make_private_dir, read_private, write_private};
-pub use secret::{Reference, ReferenceError, Secret};
 pub use tls::Certificate;
 
 /// The secrets of one workspace.

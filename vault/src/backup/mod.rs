@@ -44,6 +44,12 @@ impl Passphrase {
         if text.is_empty() { Err(BackupError::NoPassphrase) } else { Ok(Self(text)) }
     }
 
+    /// The text itself, for handing it to this user's own daemon.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

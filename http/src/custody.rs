@@ -1,0 +1,83 @@
+//! Backups: routes, and what they need from whoever holds keys and files.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use toq_api::{ErrorBody, ErrorCode, ExportRequest, ExportResponse, ImportPlan, ImportRequest, Secret};
+
+use crate::body::Body;
+use crate::error::ApiError;
+use crate::facade::Facade;
+
+/// The largest request of an import, in bytes: a backup with many messages, in JSON. Larger ones are imported by
+/// the command line while the daemon is stopped.
+const MAX_IMPORT: usize = 64 << 20;
+
+/// Why a backup was not made or not taken.
+#[derive(Debug)]
+pub enum CustodyError {
+    /// The passphrase is wrong or the backup is damaged.
+    Unopened(String),
+    /// The request cannot be carried out as it is.
+    Refused {
+        /// Why not.
+        message: String,
+        /// What to do.
+        hint: Option<&'static str>,
+    },
+    /// The backup is somebody else's than the caller said.
+    Conflict(String),
+    /// It failed here.
+    Failed(String),
+}
+
+/// Whoever holds keys and files. Calls block, some for as long as a key derivation takes.
+pub trait Custody: Send + Sync {
+    /// Makes a backup.
+    ///
+    /// # Errors
+    /// [`CustodyError`]
+    fn export(&self, request: ExportRequest) -> Result<String, CustodyError>;
+
+    /// Checks a backup and, unless the request asks only what would change, takes it for the next start.
+    ///
+    /// # Errors
+    /// [`CustodyError`]; nothing has changed then.
+    fn import(&self, request: ImportRequest) -> Result<ImportPlan, CustodyError>;
+}
+
+impl From<CustodyError> for ApiError {
+    fn from(error: CustodyError) -> Self {
+        match error {
+            CustodyError::Unopened(message) => Self::new(ErrorCode::InvalidPassphrase, message),
+            CustodyError::Refused { message, hint: Some(hint) } => Self::new(ErrorCode::InvalidRequest, message).hint(hint),
+            CustodyError::Refused { message, hint: None } => Self::new(ErrorCode::InvalidRequest, message),
+            CustodyError::Conflict(message) => Self::new(ErrorCode::Conflict, message).hint("ask with dry_run whose backup it is"),
+            CustodyError::Failed(message) => {
+                // Published clients know this code for files and keys that fail.
+                Self::new(ErrorCode::InvalidRequest, message).with_status(StatusCode::INTERNAL_SERVER_ERROR).hint("see `toq doctor`")
+            }
+        }
+    }
+}
+
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, CustodyError> + Send + 'static) -> Result<T, ApiError> {
+    match web::block(work).await {
+        Ok(done) => done.map_err(ApiError::from),
+        Err(_) => Err(ApiError::new(ErrorCode::InternalError, "the work on the backup was cut short").hint("see `toq logs`")),
+    }
+}
+
+/// Makes a backup of this agent, closed by a passphrase.
+#[utoipa::path(post, path = "/v1/backup/export", request_body = ExportRequest, responses((status = 200, body = ExportResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn export(facade: web::Data<Facade>, body: Body<ExportRequest>) -> Result<HttpResponse, ApiError> {
+    let data = aside(move || facade.custody.export(body.0)).await?;
+    Ok(HttpResponse::Ok().json(ExportResponse { data: Secret(data) }))
+}
+
+/// Takes a backup for the next start; the answer is empty. With `dry_run`, tells what it would change instead.
+#[utoipa::path(post, path = "/v1/backup/import", request_body = ImportRequest, responses((status = 200, body = ImportPlan, description = "empty unless dry_run is true"), (status = "default", body = ErrorBody)))]
+pub(crate) async fn import(facade: web::Data<Facade>, body: Body<ImportRequest, MAX_IMPORT>) -> Result<HttpResponse, ApiError> {
+    let is_dry_run = body.0.dry_run;
+    let plan = aside(move || facade.custody.import(body.0)).await?;
+    if is_dry_run { Ok(HttpResponse::Ok().json(plan)) } else { Ok(HttpResponse::Ok().finish()) }
+}

@@ -1,0 +1,183 @@
+//! Carries out what was committed to.
+//!
+//! Runs before the configuration is read or a key is opened, with the log locked, so that no daemon of the
+//! workspace runs. Every step can be done twice: the old files are kept first, each new file replaces its old one by a
+//! rename, the log's part is one transaction that changes nothing the second time, and only then the
+//! commitment is taken away. Where a step fails, the old files are put back.
+
+use std::fs;
+use std::path::Path;
+
+use toq_kit::fault;
+use toq_protocol::key::PeerKey;
+use toq_protocol::policy::{Pattern, Ruling, Subject};
+use toq_protocol::time::Timestamp;
+use toq_store::batch::Change;
+use toq_store::record::PeerRow;
+use toq_store::{Batch, Options, Seq, Store, StoreError};
+use toq_vault::{make_private_dir, write_private};
+
+use super::stage::{StagedLog, StagedRule, committed, flush, remove};
+use super::{BackupFailure, LOG, PLACES, plan};
+
+/// The log's file in a workspace.
+pub const STATE: &str = "state.redb";
+
+/// What became of a backup that may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// There was none.
+    Nothing,
+    /// It was carried out.
+    Done,
+    /// A daemon runs; its end has to come first.
+    Waits,
+}
+
+/// Carries out the backup that waits in the workspace in `dir`, if one does.
+pub fn pending(dir: &Path, now: Timestamp) -> Result<Applied, BackupFailure> {
+    let committed = committed(dir);
+    if !committed.is_dir() {
+        return Ok(Applied::Nothing);
+    }
+    let path = dir.join(STATE);
+    let store = match Store::open(&path, Options::default()) {
+        Ok(store) => store,
+        Err(StoreError::AlreadyOpen(_)) => return Ok(Applied::Waits),
+        Err(error) => return Err(error.into()),
+    };
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(BackupFailure::file("protect", &path))?;
+    let carried_out = carry_out(dir, &committed, &store, now);
+    store.close();
+    carried_out.map(|()| Applied::Done)
+}
+
+fn carry_out(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Result<(), BackupFailure> {
+    let log = staged_log(committed)?;
+    keep(dir)?;
+    fault::crash_point("restore-kept");
+    if let Err(first) = place(dir).and_then(|()| record(store, &log, now)) {
+        put_back(dir).map_err(|second| BackupFailure::Stuck {
+            first: first.to_string(),
+            second: second.to_string(),
+            kept: dir.join("replaced"),
+        })?;
+        return Err(first);
+    }
+    fault::crash_point("restore-before-end");
+    let done = dir.join("restore.done");
+    remove(&done)?;
+    fs::rename(committed, &done).map_err(BackupFailure::file("finish", committed))?;
+    flush(dir)?;
+    fault::crash_point("restore-after-end");
+    remove(&done)
+}
+
+fn staged_log(committed: &Path) -> Result<StagedLog, BackupFailure> {
+    let path = committed.join(LOG);
+    let bytes = fs::read(&path).map_err(BackupFailure::file("read", &path))?;
+    serde_json::from_slice(&bytes).map_err(|error| BackupFailure::file("read", &path)(error.into()))
+}
+
+/// Keeps the files that are about to be replaced, once for each commitment.
+fn keep(dir: &Path) -> Result<(), BackupFailure> {
+    let mark = committed(dir).join("kept");
+    if mark.exists() {
+        return Ok(());
+    }
+    let (fresh, kept) = (dir.join("replaced.new"), dir.join("replaced"));
+    remove(&fresh)?;
+    make_private_dir(&fresh)?;
+    for (name, place) in PLACES {
+        let old = dir.join(place);
+        match fs::read(&old) {
+            Ok(content) => write_private(&fresh.join(name), &content)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(BackupFailure::file("read", &old)(error)),
+        }
+        fault::crash_point("restore-keeping");
+    }
+    remove(&kept)?;
+    fs::rename(&fresh, &kept).map_err(BackupFailure::file("keep the old files in", &kept))?;
+    flush(dir)?;
+    Ok(write_private(&mark, b"")?)
+}
+
+/// Moves each new file over the old one.
+fn place(dir: &Path) -> Result<(), BackupFailure> {
+    let (staged, keys) = (committed(dir), dir.join("keys"));
+    make_private_dir(&keys)?;
+    for (name, place) in PLACES {
+        let (new, old) = (staged.join(name), dir.join(place));
+        match fs::rename(&new, &old) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(BackupFailure::file("replace", &old)(error)),
+            // It is not part of this backup, or was moved before a crash.
+            Ok(()) | Err(_) => {}
+        }
+        fault::crash_point("restore-placing");
+    }
+    flush(&keys)?;
+    flush(dir)
+}
+
+/// Puts the old files back and gives the commitment up.
+fn put_back(dir: &Path) -> Result<(), BackupFailure> {
+    let kept = dir.join("replaced");
+    for (name, place) in PLACES {
+        let (old, place) = (kept.join(name), dir.join(place));
+        match fs::read(&old) {
+            Ok(content) => write_private(&place, &content)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => remove(&place)?,
+            Err(error) => return Err(BackupFailure::file("read", &old)(error)),
+        }
+    }
+    remove(&committed(dir))?;
+    flush(dir)
+}
+
+/// Writes the log's part as one transaction.
+fn record(store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), BackupFailure> {
+    let reader = store.reader();
+    let mut changes = Vec::new();
+    if let Some(rules) = &staged.rules {
+        changes.extend(reader.rules()?.into_iter().map(|(subject, ruling)| Change::RemoveRule(subject, ruling)));
+        changes.extend(rules.iter().filter_map(rule).map(|(subject, ruling)| Change::AddRule(subject, ruling, now)));
+    }
+    for peer in &staged.peers {
+        if let Ok(key) = PeerKey::parse(&peer.0) {
+            changes.push(Change::Peer(key, PeerRow { address: peer.1.clone(), first_seen: peer.2, last_seen: peer.3 }));
+        }
+    }
+    // Old messages behind new ones would be news to everybody who follows the log.
+    if reader.messages_after(Seq(0), 1)?.is_empty() {
+        for record in &staged.log {
+            let (message, state) = plan::message(record)?;
+            changes.push(Change::Restore { message: Box::new(message), state });
+        }
+    }
+    fault::crash_point("restore-before-log");
+    commit(store, Batch::new(changes))?;
+    fault::crash_point("restore-after-log");
+    Ok(())
+}
+
+/// Waits for a commit on a thread that has nothing else to do.
+fn commit(store: &Store, batch: Batch) -> Result<(), BackupFailure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(BackupFailure::file("start", Path::new("a runtime")))?;
+    runtime.block_on(store.journal().commit(batch))?;
+    Ok(())
+}
+
+fn rule(staged: &StagedRule) -> Option<(Subject, Ruling)> {
+    let ruling = match staged.0.as_str() {
+        "approve" => Ruling::Approve,
+        "block" => Ruling::Block,
+        _ => return None,
+    };
+    let subject = match staged.1.as_str() {
+        "key" => Subject::Key(PeerKey::parse(&staged.2).ok()?),
+        "address" => Subject::Address(Pattern::new(&staged.2)),
+        _ => return None,
+    };
+    Some((subject, ruling))
+}

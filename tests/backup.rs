@@ -1,0 +1,276 @@
+//! Backups from outside: an agent is taken out of one workspace and put into another, whole, or not at all.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+
+mod world;
+
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use world::{Agent, TOQ, World};
+
+const WORDS: &str = "canary horse battery staple";
+const KEY: &str = "ed25519:A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+const HANDLERS: &str = "[[handlers]]\nname = \"answer\"\ncommand = \"true\"\nenabled = true\n";
+
+/// Runs a command with the passphrase in the environment.
+fn toq(world: &World, place: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(TOQ);
+    command.args(arguments).current_dir(place).env_clear().env("HOME", world.home()).env("PATH", "/usr/bin:/bin");
+    command.env("TOQ_PASSPHRASE", WORDS).stdin(Stdio::null()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn key(world: &World, place: &Path) -> Value {
+    let output = toq(world, place, &["whoami", "--json"]);
+    serde_json::from_slice::<Value>(&output.stdout).unwrap()["public_key"].clone()
+}
+
+/// A backup of an agent with a rule, a block, a handler and a message.
+fn backup(world: &World) -> (Agent, PathBuf) {
+    let alice = world.agent("alice", &[("log_level", "debug"), ("connection_mode", "open")]);
+    let bob = world.agent("bob", &[("connection_mode", "open")]);
+    assert_eq!(alice.post("/v1/approve", &json!({"key": KEY}).to_string()).status, 200);
+    assert_eq!(alice.post("/v1/block", r#"{"from":"toq://bad.example/*"}"#).status, 200);
+    let sent = alice.post("/v1/messages?wait=true", &json!({"to": bob.address(), "body": {"text": "hello"}, "thread_id": "t"}).to_string());
+    assert_eq!(sent.status, 200, "{sent:?}");
+    let back = bob.post("/v1/messages?wait=true", &json!({"to": alice.address(), "body": {"text": "hello to you"}}).to_string());
+    assert_eq!(back.status, 200, "{back:?}");
+    std::fs::write(alice.place.join(".toq/handlers.toml"), HANDLERS).unwrap();
+    let path = world.path().join("alice.backup");
+    let output = toq(world, &alice.place, &["export", path.to_str().unwrap(), "--messages"]);
+    assert!(output.status.success(), "{output:?}");
+    (alice, path)
+}
+
+#[test]
+fn an_agent_moves_to_another_workspace_with_its_rules_and_messages_and_its_handlers_asleep() {
+    let world = World::new();
+    let (alice, path) = backup(&world);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    for secret in ["bad.example", "BEGIN", "answer", "hello", WORDS] {
+        assert!(!text.contains(secret), "{secret} is in the backup");
+    }
+    let whole = key(&world, &alice.place);
+    assert!(alice.toq(&["down"]).status.success());
+    let place = world.path().join("elsewhere");
+    std::fs::create_dir_all(place.join(".toq")).unwrap();
+    std::fs::set_permissions(place.join(".toq"), std::fs::Permissions::from_mode(0o700)).unwrap();
+
+    let output = toq(&world, &place, &["import", path.to_str().unwrap(), "--yes"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(key(&world, &place), whole);
+    let output = world.up(&place);
+    assert!(output.status.success(), "{output:?}");
+
+    let port = std::fs::read_to_string(place.join(".toq/last_port")).unwrap().parse().unwrap();
+    let moved = Agent::elsewhere("alice", port, &world);
+    let permissions = moved.get("/v1/permissions").json();
+    assert_eq!(permissions["approved"], json!([{"type": "key", "value": KEY}]));
+    assert_eq!(permissions["blocked"], json!([{"type": "address", "value": "toq://bad.example/*"}]));
+    let history = moved.get("/v1/threads/t").json();
+    assert_eq!(
+        (history["messages"][0]["body"]["text"].clone(), history["messages"][0]["state"].clone()),
+        (json!("hello"), json!("delivered"))
+    );
+    assert_eq!(moved.get("/v1/peers").json()["peers"].as_array().map(Vec::len), Some(1));
+    let handlers = std::fs::read_to_string(place.join(".toq/handlers.toml")).unwrap();
+    assert!(handlers.contains("enabled = false") && !handlers.contains("enabled = true"), "{handlers}");
+    assert!(toq(&world, &place, &["down"]).status.success());
+}
+
+#[test]
+fn the_published_request_takes_effect_with_the_next_start_and_not_before() {
+    let world = World::new();
+    let (alice, path) = backup(&world);
+    let wanted = key(&world, &alice.place);
+    let carol = world.agent("carol", &[]);
+    let own = key(&world, &carol.place);
+    let request = json!({"passphrase": WORDS, "data": std::fs::read_to_string(path).unwrap()});
+
+    let imported = carol.post("/v1/backup/import", &request.to_string());
+
+    assert_eq!((imported.status, imported.body.as_str()), (200, ""));
+    assert_eq!(carol.get("/v1/status").json()["public_key"], own);
+    assert!(alice.toq(&["down"]).status.success() && carol.toq(&["down"]).status.success());
+    // The old files are kept, and the start carries the import out.
+    assert!(world.up(&carol.place).status.success());
+    assert_eq!(key(&world, &carol.place), wanted);
+    assert!(carol.place.join(".toq/replaced/identity.key").exists() && !carol.place.join(".toq/restore").exists());
+    assert_eq!(std::fs::metadata(carol.place.join(".toq/replaced")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_dry_run_shows_what_would_change_and_changes_nothing() {
+    let world = World::new();
+    let (alice, path) = backup(&world);
+    let carol = world.agent("carol", &[]);
+    let own = key(&world, &carol.place);
+    let data = std::fs::read_to_string(&path).unwrap();
+
+    let plan = carol.post("/v1/backup/import", &json!({"passphrase": WORDS, "data": data, "dry_run": true}).to_string());
+    let told = toq(&world, &carol.place, &["import", path.to_str().unwrap(), "--dry-run"]);
+
+    let plan = plan.json();
+    assert_eq!((&plan["old_public_key"], &plan["new_public_key"]), (&own, &key(&world, &alice.place)));
+    assert_eq!(plan["rules_added"]["approved"], json!([{"type": "key", "value": KEY}]));
+    assert_eq!((&plan["handlers"], &plan["messages"]), (&json!(["answer"]), &json!(2)));
+    let mode = json!({"key": "connection_mode", "from": "approval", "to": "open"});
+    assert!(plan["config"].as_array().unwrap().contains(&mode), "{plan}");
+    let told = said(&told);
+    for line in ["becomes", "connection_mode: \"approval\" → \"open\"", "+ block toq://bad.example/*", "handler:   answer (switched off)"]
+    {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    assert!(!carol.place.join(".toq/restore").exists());
+
+    let wrong = json!({"passphrase": WORDS, "data": data, "confirm": own});
+    let refused = carol.post("/v1/backup/import", &wrong.to_string());
+    assert_eq!((refused.status, refused.code()), (409, "conflict".to_owned()));
+    assert!(!carol.place.join(".toq/restore").exists());
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_its_reason_before_anything_changes() {
+    let world = World::new();
+    let carol = world.agent("carol", &[]);
+    let keys = carol.place.join(".toq/keys");
+    let read = |name: &str| std::fs::read_to_string(keys.join(name)).unwrap();
+    let dave = world.agent("dave", &[]);
+    let foreign = std::fs::read_to_string(dave.place.join(".toq/keys/tls_key.pem")).unwrap();
+    let plain = json!({"version": "0.1", "identity_key": read("identity.key"), "tls_cert": read("tls_cert.pem"), "tls_key": read("tls_key.pem"),
+        "config": "agent_name = \"eve\"\n", "../../evil": "x", "/etc/passwd": "x"});
+    let mut cases = vec![(plain.to_string(), false, "invalid_request", "not encrypted")];
+    for (name, value, why) in [
+        ("identity_key", json!("c2hvcnQ="), "identity_key"),
+        ("tls_cert", json!("PLACEHOLDER"), "not PEM"),
+        ("tls_key", json!(foreign), "does not fit"),
+        ("config", json!("no_such_key = 1\n"), "no_such_key"),
+        ("peers", json!("nonsense"), "peers"),
+    ] {
+        let mut bad = plain.clone();
+        bad[name] = value;
+        cases.push((bad.to_string(), true, "invalid_request", why));
+    }
+    cases.push(("nonsense".to_owned(), true, "invalid_request", "Invalid backup data"));
+    cases.push((
+        json!({"encrypted": true, "kdf": "argon2id", "salt": "AAAAAAAAAAAAAAAAAAAAAA==", "nonce": "AAAAAAAAAAAAAAAA", "data": "AAAA"})
+            .to_string(),
+        true,
+        "invalid_passphrase",
+        "Wrong passphrase",
+    ));
+
+    for (data, allow_weak, code, why) in cases {
+        let request = json!({"passphrase": WORDS, "data": data, "allow_weak": allow_weak});
+        let answer = carol.post("/v1/backup/import", &request.to_string());
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{why}: {answer:?}");
+        assert!(answer.body.contains(why), "{why}: {answer:?}");
+        assert!(!carol.place.join(".toq/restore").exists(), "{why}");
+    }
+    for route in ["export", "import"] {
+        let empty = carol.post(&format!("/v1/backup/{route}"), r#"{"passphrase":"","data":""}"#);
+        assert_eq!((empty.status, empty.code()), (400, "invalid_request".to_owned()));
+    }
+    // The same, but sound, and the owner knows: taken, and members with other names are no files.
+    let request = json!({"passphrase": WORDS, "data": plain.to_string(), "allow_weak": true});
+    assert_eq!(carol.post("/v1/backup/import", &request.to_string()).status, 200);
+    assert!(!world.path().join("evil").exists() && !carol.place.join("evil").exists());
+}
+
+#[test]
+fn a_passphrase_comes_from_a_file_a_pipe_or_the_environment_and_never_from_the_arguments() {
+    let world = World::new();
+    let place = world.workspace("alice", &[]);
+    assert!(world.up(&place).status.success() && toq(&world, &place, &["down"]).status.success());
+    let file = world.path().join("words");
+    std::fs::write(&file, format!("{WORDS}\n")).unwrap();
+    let bare = |arguments: &[&str], stdin: &str| {
+        let mut command = Command::new(TOQ);
+        command.args(arguments).current_dir(&place).env_clear().env("HOME", world.home());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _closed_early = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        child.wait_with_output().unwrap()
+    };
+
+    assert_eq!(bare(&["export", "a.backup", "--passphrase", WORDS], "").status.code(), Some(2));
+    let nobody = bare(&["export", "a.backup"], "");
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(said(&nobody).contains("--passphrase-file") && !place.join("a.backup").exists());
+
+    assert!(bare(&["export", "a.backup", "--passphrase-file", file.to_str().unwrap()], "").status.success());
+    assert!(bare(&["import", "a.backup", "--passphrase-stdin", "--yes"], &format!("{WORDS}\n")).status.success());
+    assert!(toq(&world, &place, &["import", "a.backup", "--yes"]).status.success());
+    let unasked = toq(&world, &place, &["import", "a.backup"]);
+    assert_eq!(unasked.status.code(), Some(1));
+    assert!(said(&unasked).contains("--yes"), "{unasked:?}");
+    let wrong = bare(&["import", "a.backup", "--passphrase-stdin", "--yes"], "other words");
+    assert!(said(&wrong).contains("Wrong passphrase"), "{wrong:?}");
+}
+
+#[test]
+fn a_planted_link_is_neither_followed_nor_in_the_way() {
+    let world = World::new();
+    let (alice, path) = backup(&world);
+    let wanted = key(&world, &alice.place);
+    let place = world.workspace("carol", &[]);
+    let victim = world.path().join("victim");
+    std::fs::create_dir(&victim).unwrap();
+    for name in ["restore.new", "replaced", "replaced.new", "restore.done"] {
+        symlink(&victim, place.join(".toq").join(name)).unwrap();
+    }
+
+    let output = toq(&world, &place, &["import", path.to_str().unwrap(), "--yes"]);
+
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(key(&world, &place), wanted);
+    assert_eq!(std::fs::read_dir(&victim).unwrap().count(), 0);
+}
+
+#[test]
+fn secrets_appear_in_no_log() {
+    let world = World::new();
+    let (alice, path) = backup(&world);
+    let data = std::fs::read_to_string(path).unwrap();
+    for passphrase in [WORDS, "canary-wrong"] {
+        alice.post("/v1/backup/import", &json!({"passphrase": passphrase, "data": data, "dry_run": true}).to_string());
+    }
+    alice.post("/v1/backup/import", r#"{"passphrase": 7, "data": "canary-data"}"#);
+    let seed = std::fs::read_to_string(alice.place.join(".toq/keys/identity.key")).unwrap();
+    assert!(alice.toq(&["down"]).status.success());
+
+    let mut seen = 0;
+    for entry in std::fs::read_dir(alice.place.join(".toq/logs")).unwrap() {
+        let Ok(log) = std::fs::read_to_string(entry.unwrap().path()) else { continue };
+        seen += log.len();
+        assert!(!log.contains("canary") && !log.contains(seed.trim()), "{log}");
+    }
+    assert!(seen > 0, "something was logged");
+}
+
+#[test]
+fn an_import_that_fails_half_way_puts_everything_back() {
+    let world = World::new();
+    let (_alice, path) = backup(&world);
+    let carol = world.agent("carol", &[]);
+    let old = key(&world, &carol.place);
+    let request = json!({"passphrase": WORDS, "data": std::fs::read_to_string(path).unwrap()});
+    assert_eq!(carol.post("/v1/backup/import", &request.to_string()).status, 200);
+    assert!(carol.toq(&["down"]).status.success());
+    // The log is written last, so by then every file has been replaced.
+    let log = json!({"rules": null, "peers": [], "log": [{"table": "of another release", "parts": []}]});
+    std::fs::write(carol.place.join(".toq/restore/log.json"), log.to_string()).unwrap();
+
+    let refused = world.up(&carol.place);
+
+    assert!(!refused.status.success() && said(&refused).contains("log"), "{refused:?}");
+    assert!(world.up(&carol.place).status.success());
+    assert_eq!(key(&world, &carol.place), old);
+    assert_eq!(carol.get("/v1/status").json()["address"].as_str().unwrap().rsplit('/').next(), Some("carol"));
+}

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix_rt::{Arbiter, System};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use toq_actors::handler::FileWorkshop;
 use toq_actors::registry::{Open, OpenDoor};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
 use toq_config::{Access, Loaded};
@@ -97,7 +98,7 @@ struct Workspace {
 impl Workspace {
     /// Opens the log first: its lock is what makes this the only daemon of the workspace.
     fn open(loaded: &Loaded) -> Result<Self, DaemonError> {
-        let options = Options { cache: loaded.config.store.cache_mib << 20 };
+        let options = Options { cache: loaded.config.store.cache_mib << 20, quota: loaded.config.store.max_mib << 20 };
         let path = loaded.dir.join("state.redb");
         let store = Store::open(&path, options).map_err(|error| match error {
             StoreError::AlreadyOpen(_) => DaemonError::Running,
@@ -122,6 +123,7 @@ impl Workspace {
             store: self.store,
             port: self.port,
             dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
+            workshop: Arc::new(FileWorkshop { dir: loaded.dir.clone() }),
             clock,
         });
         let registry = Registry::new(clock).start();

@@ -186,6 +186,40 @@ fn a_replayed_session_is_refused_even_after_a_restart() {
 }
 
 #[test]
+fn one_key_has_so_many_sessions_and_no_more() {
+    let world = World::new();
+    let bob = world.agent("bob", &[("connection_mode", "open"), ("limits.connections_per_key", "2")]);
+    let stranger = Stranger::new(11);
+    let open = |challenge: u8| {
+        let (bob, stranger) = (&bob, &stranger);
+        async move {
+            let mut io = connect(bob).await;
+            stranger.greet(&mut io, challenge).await;
+            let request = stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, negotiate::request());
+            let card = json!({"name": "stranger", "public_key": stranger.identity.public().to_string(), "protocol_version": "0.1"});
+            let card = stranger.envelope(Kind::CardExchange, &bob.address(), 1, Json::from_value(&card));
+            for envelope in [request, card] {
+                io.write_all(&encode(&envelope.sign(&stranger.identity)).expect("small")).await.expect("writes");
+            }
+            io.flush().await.expect("writes");
+            io
+        }
+    };
+    let connections = || bob.get("/v1/connections").json()["connections"].as_array().map(Vec::len);
+
+    block_on(async {
+        let mut first = open(1).await;
+        world::eventually("the first session opens", || (connections() == Some(1)).then_some(()));
+        let _second = open(2).await;
+        world::eventually("the second session opens", || (connections() == Some(2)).then_some(()));
+        let _third = open(3).await;
+
+        closed(&mut first).await;
+        world::eventually("two are left", || (connections() == Some(2)).then_some(()));
+    });
+}
+
+#[test]
 fn a_crowd_that_stays_silent_delays_nobody() {
     let world = World::new();
     let (alice, bob) = (world.agent("alice", &[]), bob(&world));

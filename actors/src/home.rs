@@ -16,6 +16,7 @@ use toq_protocol::session::{Deadlines, Entropy, Local, Locality};
 use toq_protocol::time::{Now, Timestamp};
 use toq_store::Store;
 
+use crate::handler::Workshop;
 use crate::live::{BEHIND, LiveChunk};
 
 /// What a workspace is made of.
@@ -32,6 +33,8 @@ pub struct Seed {
     pub port: u16,
     /// How it dials.
     pub dialer: Arc<dyn Dialer>,
+    /// Its handlers.
+    pub workshop: Arc<dyn Workshop>,
     /// Its clock.
     pub clock: Clock,
 }
@@ -78,6 +81,8 @@ pub struct Home {
     pub store: Store,
     /// How it dials.
     pub dialer: Arc<dyn Dialer>,
+    /// Its handlers.
+    pub workshop: Arc<dyn Workshop>,
     /// Its clock.
     pub clock: Clock,
     /// Chunks as they come.
@@ -123,6 +128,7 @@ impl Home {
             local,
             store: seed.store,
             dialer: seed.dialer,
+            workshop: seed.workshop,
             clock: seed.clock,
             live,
             counters: Counters::default(),

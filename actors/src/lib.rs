@@ -8,7 +8,8 @@
 //!     ├── Outbox     × lane        the messages to one address
 //!     ├── Thread     × conversation
 //!     ├── Stream     × open stream
-//!     └── Approval   × open question
+//!     ├── Approval   × open question
+//!     └── Handler    × configured handler
 //! ```
 //!
 //! Every protocol decision is a step of a core in `toq-protocol`; what is here feeds the cores and performs
@@ -26,6 +27,7 @@ pub mod describe;
 pub mod door;
 #[cfg(feature = "faults")]
 pub mod drill;
+pub mod handler;
 pub mod home;
 pub mod live;
 pub mod outbox;

@@ -48,7 +48,7 @@ pub struct EventView {
     /// What happened.
     #[serde(rename = "type")]
     pub kind: EventKind,
-    /// What it happened to: a message id, or a key for approvals.
+    /// What it happened to: a message id, a key for approvals, a thread id for conversations.
     pub id: String,
     /// The other side of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +70,9 @@ pub enum EventKind {
     /// An open question was answered.
     #[serde(rename = "approval.resolved")]
     ApprovalResolved,
+    /// A handler failed too often on a message; the message is kept where its owner finds it.
+    #[serde(rename = "handler.set_aside")]
+    HandlerSetAside,
     /// Delivery was given up.
     #[serde(rename = "message.dead_letter")]
     MessageDeadLetter,
@@ -91,6 +94,9 @@ pub enum EventKind {
     /// A stream broke before its end.
     #[serde(rename = "stream.aborted")]
     StreamAborted,
+    /// Handlers leave a conversation alone, for the reason given.
+    #[serde(rename = "thread.paused")]
+    ThreadPaused,
 }
 
 impl EventKind {
@@ -99,6 +105,7 @@ impl EventKind {
         match self {
             Self::ApprovalRequested => "approval.requested",
             Self::ApprovalResolved => "approval.resolved",
+            Self::HandlerSetAside => "handler.set_aside",
             Self::MessageDeadLetter => "message.dead_letter",
             Self::MessageDelivered => "message.delivered",
             Self::MessageExpired => "message.expired",
@@ -106,6 +113,7 @@ impl EventKind {
             Self::MessageWithdrawn => "message.withdrawn",
             Self::PolicyChanged => "policy.changed",
             Self::StreamAborted => "stream.aborted",
+            Self::ThreadPaused => "thread.paused",
         }
     }
 }

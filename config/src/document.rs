@@ -91,7 +91,6 @@ impl Scan<'_> {
         self.faults.push(Fault { place, key: path.to_owned(), message, nearest: None });
     }
 
-    /// The published daemon writes these tables even when there is nothing in them.
     fn adapter(&mut self, name: &str, item: &Item) {
         let Some(table) = item.as_table_like() else {
             let place = self.place(item.span());
@@ -100,6 +99,10 @@ impl Scan<'_> {
         };
         for (leaf, item) in table.iter() {
             let span = table.key(leaf).and_then(toml_edit::Key::span).or_else(|| item.span());
+            if find(&format!("{name}.{leaf}")).is_some() {
+                self.setting(&format!("{name}.{leaf}"), item, span);
+                continue;
+            }
             let place = self.place(span);
             let message = format!("`{leaf}` of \"{name}\" is not implemented in this release");
             self.faults.push(Fault { place, key: format!("{name}.{leaf}"), message, nearest: None });
@@ -107,14 +110,19 @@ impl Scan<'_> {
     }
 
     fn place(&self, span: Option<Range<usize>>) -> Place {
-        let end = span.map_or(0, |span| span.start).min(self.text.len());
-        let before = self.text.get(..end).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Place::File { path: self.path.to_owned(), line, column }
+        place(self.text, self.path, span)
     }
 }
 
-fn first_line(message: &str) -> &str {
+/// Says where in a file a span begins.
+pub fn place(text: &str, path: &Path, span: Option<Range<usize>>) -> Place {
+    let end = span.map_or(0, |span| span.start).min(text.len());
+    let before = text.get(..end).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Place::File { path: path.to_owned(), line, column }
+}
+
+pub fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or("unreadable")
 }

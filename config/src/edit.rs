@@ -91,7 +91,7 @@ fn write(dir: &Path, settings: Vec<(String, Value)>) -> Result<Change, ConfigErr
 /// Puts a value in the document, where the key stands already or at the end of its table.
 fn place(document: &mut DocumentMut, path: &str, value: Value) {
     let root = document.as_table_mut();
-    let (table, leaf) = match path.split_once('.') {
+    let (table, leaf) = match path.rsplit_once('.') {
         None => (root as &mut dyn toml_edit::TableLike, path),
         Some((name, leaf)) => {
             let item = root.entry(name).or_insert_with(|| Item::Table(Table::new()));
@@ -114,7 +114,10 @@ fn place(document: &mut DocumentMut, path: &str, value: Value) {
 }
 
 fn lookup<'a>(values: &'a Json, path: &str) -> Option<&'a Json> {
-    path.split('.').try_fold(values, |values, part| values.get(part))
+    match path.rsplit_once('.') {
+        Some((table, leaf)) => values.get(table)?.get(leaf),
+        None => values.get(path),
+    }
 }
 
 /// Reads a value that is given as text and returns it as the JSON that [`patch`] takes.

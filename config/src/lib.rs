@@ -5,7 +5,7 @@
 //! nobody else parses a setting.
 //!
 //! What it is not: it never reads the environment of the process (that is handed in), never prints, never opens a
-//! socket and never looks at a file other than `config.toml`. It does not know what a setting does.
+//! socket and never looks at a file other than `config.toml` and `handlers.toml`. It does not know what a setting does.
 //!
 //! The layers, later wins: `default.toml` (built in, and the reference documentation), the workspace's
 //! `config.toml`, `TOQ_…` variables, the command line. Unknown keys are errors in each of them, because a setting
@@ -19,6 +19,7 @@ mod document;
 mod edit;
 mod environment;
 mod error;
+pub mod handlers;
 mod init;
 mod load;
 mod locate;
@@ -31,12 +32,14 @@ mod workspace;
 pub use disarm::disarm;
 pub use edit::{Change, patch, set, typed};
 pub use error::{ConfigError, Fault, Place};
+pub use handlers::HandlerConfig;
 pub use init::init;
 pub use load::{Loaded, REDACTED, check, read_text};
 pub use locate::{Located, Mode, locate};
 pub use schema::{is_key, keys, needs_restart};
 pub use workspace::{
-    Access, ApiConfig, ConnectionMode, DeliveryConfig, LimitsConfig, LogLevel, RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
+    Access, Adapter, AdapterHttp, AdapterUnix, ApiConfig, ConnectionMode, DeliveryConfig, LimitsConfig, LogLevel, RuntimeConfig,
+    StoreConfig, Verbosity, WorkspaceConfig,
 };
 
 /// The built-in layer, which is also the documentation of every key.

@@ -10,7 +10,7 @@ use toml_edit::Value;
 use crate::document::{Setting, scan};
 use crate::environment;
 use crate::error::{ConfigError, Fault, Place};
-use crate::schema::{find, unknown};
+use crate::schema::{ADAPTER_TABLES, find, unknown};
 use crate::value::{from_text, layered};
 use crate::workspace::WorkspaceConfig;
 use crate::{DEFAULTS, FILE};
@@ -113,12 +113,13 @@ struct Layers {
 
 impl Layers {
     fn put(&mut self, path: &str, value: &Value, place: Place) {
-        self.values.push((path.to_owned(), layered(value)));
+        // The name of an adapter's table contains a dot, which means a table in a table to the layers.
+        self.values.push((path.replace("adapter.", "adapter_"), layered(value)));
         self.places.insert(path.to_owned(), place);
     }
 
     fn merge(&self) -> Result<(WorkspaceConfig, Json), Fault> {
-        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        let mut builder = Config::builder().add_source(File::from_str(&DEFAULTS.replace("[\"adapter.", "[\"adapter_"), FileFormat::Toml));
         for (path, value) in &self.values {
             builder = builder.set_override(path, value.clone()).map_err(|error| argument(path, &error.to_string()))?;
         }
@@ -126,6 +127,14 @@ impl Layers {
         let merged = builder.build().map_err(|error| argument("config", &error.to_string()))?;
         let config = merged.clone().try_deserialize().map_err(|error| argument("config", &error.to_string()))?;
         let mut json: Json = merged.try_deserialize().map_err(|error| argument("config", &error.to_string()))?;
+        if let Some(table) = json.as_object_mut() {
+            for name in ADAPTER_TABLES {
+                let values = table.remove(&name.replace('.', "_")).unwrap_or_default();
+                if values.as_object().is_some_and(|values| !values.is_empty()) {
+                    table.insert(name.to_owned(), values);
+                }
+            }
+        }
         if let Some(secret) = json.get_mut("a2a_api_key") {
             *secret = Json::from(REDACTED);
         }

@@ -38,6 +38,10 @@ pub enum Kind {
     Name,
     /// A text that is never shown.
     Secret,
+    /// One value only, because another could not be kept: and why.
+    Only { value: u64, why: &'static str },
+    /// The path of a file.
+    Path,
     /// The address and port of a listener.
     Socket,
     /// An `http` or `https` URL.
@@ -97,20 +101,22 @@ pub const KEYS: &[Key] = &[
     key("message_history_limit", whole(1, 1_000_000)),
     key("thread_cleanup_days", whole(1, 3_650)),
     key("max_connections", whole(1, 100_000)),
-    key("max_threads_per_connection", whole(1, 100_000)),
+    key("max_threads_per_connection", Kind::Only { value: 100, why: THREADS }),
     key("max_message_queue", whole(1, 100_000_000)),
     key("handshake_timeout", whole(1, 300)),
     key("negotiation_timeout", whole(1, 300)),
     key("ack_timeout", whole(1, 600)),
     key("heartbeat_interval", whole(1, HOUR)),
     key("heartbeat_timeout", whole(2, 2 * HOUR)),
-    key("session_resume_timeout", whole(0, DAY)),
+    key("session_resume_timeout", Kind::Only { value: 300, why: RESUME }),
     key("graceful_shutdown_timeout", whole(0, HOUR)),
     key("mdns_enabled", Kind::Later),
     key("a2a_enabled", Kind::Later),
     key("a2a_api_key", Kind::Secret),
     key("a2a_public_url", Kind::Url),
-    key("adapter", Kind::Choice { words: &["http"], later: &["stdin", "unix", "grpc"] }),
+    key("adapter", Kind::Choice { words: &["http", "unix", "stdin"], later: &["grpc"] }),
+    key("adapter.http.callback_url", Kind::Url),
+    key("adapter.unix.socket_path", Kind::Path),
     key("api.access", choice(&["same-user", "token"])),
     key("api.listen", Kind::Socket),
     key("api.allowed_hosts", Kind::Hosts),
@@ -122,16 +128,25 @@ pub const KEYS: &[Key] = &[
     key("delivery.max_attempts", whole(0, 1_000_000)),
     key("delivery.window", whole(1, 1_024)),
     key("store.cache_mib", whole(1, 65_536)),
+    key("store.max_mib", Kind::Whole { min: 0, max: 1 << 32 }),
     key("limits.handshake_seats", whole(1, 65_536)),
     key("limits.handshakes_per_source", whole(1, 65_536)),
     key("limits.connections_per_key", whole(1, 1_024)),
     key("limits.max_streams_per_peer", whole(1, 65_536)),
     key("limits.stream_idle_s", whole(1, DAY)),
     key("limits.stream_max_bytes", whole(1024, GIB)),
+    key("limits.max_runs", whole(1, 1_024)),
     key("runtime.arbiters", whole(0, 1_024)),
 ];
 
-/// The tables of the published daemon's adapters, whose names contain a dot; empty ones are accepted.
+/// Why conversations are not counted.
+const THREADS: &str = "every message without a thread id begins a conversation, so a limit would refuse ordinary messages; \
+    limits.connections_per_key and max_message_queue are what bounds a peer";
+
+/// Why sessions are not taken up again.
+const RESUME: &str = "a session that ends is over, and what was not acknowledged is sent again on the next one";
+
+/// The tables of the published daemon's adapters, whose names contain a dot.
 pub const ADAPTER_TABLES: [&str; 3] = ["adapter.http", "adapter.grpc", "adapter.unix"];
 
 /// Says whether a path names a configuration key.
@@ -156,7 +171,7 @@ pub fn find(path: &str) -> Option<&'static Key> {
 
 /// Says whether a name is that of a table of keys.
 pub fn is_table(name: &str) -> bool {
-    KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == name))
+    KEYS.iter().any(|key| key.path.rsplit_once('.').is_some_and(|(table, _)| table == name))
 }
 
 /// Makes the fault of a key that does not exist.

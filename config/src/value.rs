@@ -29,6 +29,11 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
             None => Err(format!("must be true or false, not {}", value.type_name())),
         },
         Kind::Name => name(text(value)?),
+        Kind::Only { value: only, why } => match value.as_integer() {
+            Some(number) if u64::try_from(number) == Ok(only) => Ok(()),
+            _ => Err(format!("can only be {only}: {why}")),
+        },
+        Kind::Path => path(text(value)?),
         Kind::Secret => match text(value)? {
             "" => Err("must not be empty".to_owned()),
             _ => Ok(()),
@@ -58,13 +63,23 @@ pub fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
             "false" => Value::from(false),
             _ => return Err("must be true or false".to_owned()),
         },
+        Kind::Only { value, why } => match text.parse::<i64>() {
+            Ok(number) => Value::from(number),
+            Err(_) => return Err(format!("can only be {value}: {why}")),
+        },
         Kind::Whole { min, max } => match text.parse::<i64>() {
             Ok(number) => Value::from(number),
             Err(_) => return Err(format!("must be a whole number from {min} to {max}, not \"{text}\"")),
         },
-        Kind::Authority | Kind::Choice { .. } | Kind::Host | Kind::Interface | Kind::Name | Kind::Secret | Kind::Socket | Kind::Url => {
-            Value::from(text)
-        }
+        Kind::Authority
+        | Kind::Choice { .. }
+        | Kind::Host
+        | Kind::Interface
+        | Kind::Name
+        | Kind::Path
+        | Kind::Secret
+        | Kind::Socket
+        | Kind::Url => Value::from(text),
     };
     check(kind, &value)?;
     Ok(value)
@@ -160,6 +175,14 @@ fn authority(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("must be a host name or an IPv4 address, with or without a port, not \"{}\"", text.escape_debug()))
+}
+
+/// The system's limit for the name of a Unix socket, which is the only kind of path there is.
+fn path(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.contains('\0') || text.len() > 107 {
+        return Err("must be a path of 1 to 107 bytes".to_owned());
+    }
+    Ok(())
 }
 
 fn is_url(text: &str) -> bool {

@@ -72,6 +72,14 @@ pub struct WorkspaceConfig {
     /// How long a drain lets work in progress finish.
     #[serde(deserialize_with = "seconds")]
     pub graceful_shutdown_timeout: Duration,
+    /// How messages reach local programs.
+    pub adapter: Adapter,
+    /// Messages for a program that is called.
+    #[serde(default)]
+    pub adapter_http: AdapterHttp,
+    /// The API at a place of the file system.
+    #[serde(default)]
+    pub adapter_unix: AdapterUnix,
     /// The API for local programs.
     pub api: ApiConfig,
     /// Delivery of outgoing messages.
@@ -153,6 +161,46 @@ impl LogLevel {
     }
 }
 
+/// How messages reach local programs, beside the API, which is always there.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Adapter {
+    /// By requests to a URL, if one is given.
+    Http,
+    /// By the standard input and output of a daemon in the foreground.
+    Stdin,
+    /// By the API at another Unix socket.
+    Unix,
+}
+
+impl Adapter {
+    /// Returns the adapter as it is written in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Stdin => "stdin",
+            Self::Unix => "unix",
+        }
+    }
+}
+
+/// Messages for a program that is called.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[non_exhaustive]
+pub struct AdapterHttp {
+    /// Where each message is posted to.
+    pub callback_url: Option<String>,
+}
+
+/// The API at a place of the file system.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[non_exhaustive]
+pub struct AdapterUnix {
+    /// The socket's path.
+    pub socket_path: Option<std::path::PathBuf>,
+}
+
 /// The API for local programs.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[non_exhaustive]
@@ -214,6 +262,8 @@ pub struct DeliveryConfig {
 pub struct StoreConfig {
     /// Memory for its pages, in MiB.
     pub cache_mib: usize,
+    /// What the log may take up, in MiB; 0 is whatever the disk has.
+    pub max_mib: u64,
 }
 
 /// What strangers and single peers may take up.
@@ -233,6 +283,8 @@ pub struct LimitsConfig {
     pub stream_idle: Duration,
     /// How long the text of a stream may become.
     pub stream_max_bytes: usize,
+    /// Runs of handlers at a time, altogether.
+    pub max_runs: usize,
 }
 
 /// The process.

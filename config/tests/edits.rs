@@ -124,3 +124,22 @@ fn a_patch_with_the_wrong_type_says_so() {
 
     assert_eq!(error, "`port` must be a whole number, not the text \"x\"");
 }
+
+#[test]
+fn a_key_whose_table_has_a_dot_is_written_where_it_belongs() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(dir.path().join("config.toml"), "port = 1\n").expect("the directory is ours");
+
+    let change = set(dir.path(), "adapter.http.callback_url", "http://127.0.0.1:8080/in").expect("a URL");
+    let nested = serde_json::json!({"adapter.unix": {"socket_path": "/run/a.sock"}});
+    patch(dir.path(), nested.as_object().expect("an object")).expect("a path");
+
+    assert_eq!(change.keys, ["adapter.http.callback_url"]);
+    let text = std::fs::read_to_string(dir.path().join("config.toml")).expect("it is there");
+    assert!(text.contains("[\"adapter.http\"]\ncallback_url = \"http://127.0.0.1:8080/in\""), "{text}");
+    let loaded = toq_config::WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("loads");
+    assert_eq!(loaded.config.adapter_http.callback_url.as_deref(), Some("http://127.0.0.1:8080/in"));
+    assert_eq!(loaded.config.adapter_unix.socket_path.as_deref(), Some(std::path::Path::new("/run/a.sock")));
+    assert_eq!(loaded.to_json()["adapter.http"]["callback_url"], "http://127.0.0.1:8080/in");
+    assert_eq!(loaded.to_json()["adapter"], "http");
+}

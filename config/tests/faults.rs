@@ -30,12 +30,19 @@ fn bad_files_are_explained() {
             19,
             "`connection_mode` \"dns-verified\" is not implemented in this release, use \"open\", \"allowlist\" or \"approval\"",
         ),
-        ("adapter = \"unix\"", 1, 11, "`adapter` \"unix\" is not implemented in this release, use \"http\""),
+        ("adapter = \"grpc\"", 1, 11, "`adapter` \"grpc\" is not implemented in this release, use \"http\", \"unix\" or \"stdin\""),
+        ("[\"adapter.grpc\"]\naddress = \"localhost:1\"", 2, 1, "`address` of \"adapter.grpc\" is not implemented in this release"),
         (
-            "[\"adapter.http\"]\ncallback_url = \"http://localhost/\"",
+            "[\"adapter.http\"]\ncallback_url = \"nowhere\"",
             2,
+            16,
+            "`adapter.http.callback_url` must begin with http:// or https:// and name a host",
+        ),
+        (
+            "session_resume_timeout = 5",
             1,
-            "`callback_url` of \"adapter.http\" is not implemented in this release",
+            26,
+            "`session_resume_timeout` can only be 300: a session that ends is over, and what was not acknowledged is sent again on the next one",
         ),
         ("mdns_enabled = true", 1, 16, "`mdns_enabled` cannot be true: this arrives with a later release"),
         ("a2a_enabled = true", 1, 15, "`a2a_enabled` cannot be true: this arrives with a later release"),
@@ -96,7 +103,8 @@ fn every_number_is_bounded_on_both_sides() {
         for number in ["-1", "99999999999999999"] {
             let result = WorkspaceConfig::load(&workspace(), std::iter::empty(), &[(key.to_owned(), number.to_owned())]);
 
-            let text_or_list = ["agent_name", "host", "a2a_api_key", "advertise"].contains(&key) || key == "api.allowed_hosts";
+            let text_or_list =
+                ["agent_name", "host", "a2a_api_key", "advertise", "adapter.unix.socket_path"].contains(&key) || key == "api.allowed_hosts";
             assert!(text_or_list || result.is_err(), "{key} = {number}");
         }
     }

@@ -34,6 +34,7 @@ async fn describe(facade: &Facade) -> Result<Description, ApiError> {
 
 fn store_health(facade: &Facade) -> StoreHealth {
     match facade.home().store.journal().health() {
+        Health::Writing if facade.home().store.room().is_full() => StoreHealth::ReadOnly,
         Health::Writing => StoreHealth::Ok,
         Health::Failed(StoreError::Full | StoreError::ReadOnly) => StoreHealth::ReadOnly,
         Health::Failed(_) => StoreHealth::Failed,

@@ -74,6 +74,7 @@ impl From<WorkspaceError> for ApiError {
         match error {
             WorkspaceError::Store(error) => error.into(),
             WorkspaceError::Draining => Self::new(ErrorCode::Unavailable, error.to_string()),
+            WorkspaceError::Handlers(why) => Self::new(ErrorCode::InvalidConfig, why).hint("mend handlers.toml and reload"),
             WorkspaceError::IdempotencyConflict => {
                 Self::new(ErrorCode::IdempotencyConflict, error.to_string()).hint("use a new Idempotency-Key for a new message")
             }

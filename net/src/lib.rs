@@ -4,6 +4,7 @@
 //! - [`tls`]: TLS 1.3 only, on ring. Certificates carry a key exchange and nothing else; who a peer is, is
 //!   proven inside by its Ed25519 key.
 //! - [`listen`], [`dial`]: sockets, each step with a deadline of its own.
+//! - [`llm`]: asking language models: OpenAI and what speaks as it does, Anthropic, Ollama, Bedrock.
 //! - [`resolve`]: which agents a domain announces, and which addresses a host has.
 //! - [`local_user`]: which user owns the other end of a loopback connection.
 //!
@@ -12,6 +13,7 @@
 
 pub mod dial;
 pub mod listen;
+pub mod llm;
 pub mod local_user;
 pub mod resolve;
 pub mod tls;

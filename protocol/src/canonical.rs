@@ -49,6 +49,12 @@ impl Json {
         Self(value.to_string().into_boxed_str())
     }
 
+    /// The body of a plain text: `{"text": …}`.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self::from_value(&serde_json::json!({ "text": text }))
+    }
+
     /// Takes text that is already canonical, such as a row of our own store.
     #[must_use]
     pub fn from_canonical(text: impl Into<Box<str>>) -> Self {

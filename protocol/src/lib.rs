@@ -8,19 +8,24 @@
 //! Start reading at [`session`], the state machine of one connection; [`envelope`] is what travels on
 //! it, [`canonical`] what is signed, [`address`] how agents are named. [`policy`] decides who gets in,
 //! [`delivery`] when an outgoing message is tried again, [`conversation`] and [`flow`] follow threads
-//! and streams. [`dns`] reads what a domain says of its agents.
+//! and streams. [`dns`] reads what a domain says of its agents. [`dialogue`] is what a language model is
+//! shown of a thread, [`budget`] what it may cost.
 //!
 //! What this room is not: a place for records on disk (`store`), for sockets (`net`) or for the local
 //! HTTP API (`api`).
 
 pub mod address;
+pub mod auto_reply;
+pub mod budget;
 pub mod canonical;
 pub mod card;
 pub mod compression;
 pub mod conversation;
 pub mod delivery;
+pub mod dialogue;
 pub mod dns;
 pub mod envelope;
+pub mod filter;
 pub mod flow;
 pub mod frame;
 pub mod handshake;
@@ -37,6 +42,7 @@ pub use address::{Address, AddressError, AgentName};
 pub use canonical::Json;
 pub use card::Card;
 pub use envelope::{Envelope, Kind};
+pub use filter::Filter;
 pub use key::{Identity, PeerKey, Signature};
 pub use message::{Message, MessageId};
 pub use reason::Reason;

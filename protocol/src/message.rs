@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::address::Address;
@@ -114,6 +115,29 @@ impl Message {
             e2e_nonce: None,
             body: self.body.clone(),
         }
+    }
+
+    /// The message as local programs read it: one JSON object in the shape of the event stream.
+    #[must_use]
+    pub fn to_event(&self) -> Json {
+        let mut event = json!({
+            "id": self.id.to_string(),
+            "type": self.kind.as_str(),
+            "from": self.from.wire(),
+            "timestamp": self.timestamp.to_string(),
+        });
+        let optional = [
+            ("body", self.body.as_ref().map(Json::to_value)),
+            ("thread_id", self.thread_id.clone().map(Value::from)),
+            ("reply_to", self.reply_to.clone().map(Value::from)),
+            ("content_type", self.content_type.clone().map(Value::from)),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                event[name] = value;
+            }
+        }
+        Json::from_value(&event)
     }
 
     /// The message in an envelope that was addressed to `to`.

@@ -90,7 +90,7 @@ async fn set(desk: &Desk, key: &str, text: &str) -> Result<(), Failure> {
 
 /// Lets the running daemon make the change, so that it knows; false if it leaves that to us.
 async fn tell(desk: &Desk, port: u16, key: &str, value: &Value) -> Result<bool, Failure> {
-    let change = match key.split_once('.') {
+    let change = match key.rsplit_once('.') {
         Some((table, leaf)) => json!({ table: { leaf: value } }),
         None => json!({ key: value }),
     };

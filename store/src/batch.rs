@@ -22,6 +22,8 @@ pub enum Guard {
     FreshChallenge([u8; 32]),
     /// No request with this idempotency key was made.
     FreshKey(String),
+    /// This consumer has not confirmed this message.
+    Unconfirmed(String, Seq),
 }
 
 /// One change.
@@ -108,10 +110,38 @@ pub enum Change {
     RemoveConsumer(String),
     /// Counts an offer of each of these to a consumer.
     Offer(String, Vec<Seq>),
+    /// Takes back an offer of each of these, which was cut short by no fault of theirs.
+    TakeBack(String, Vec<Seq>),
+    /// Gives a message up for a consumer: confirms it, keeps it where its owner finds it, and tells of it.
+    SetAside {
+        /// The consumer.
+        consumer: String,
+        /// The message.
+        message: Seq,
+        /// Why.
+        reason: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Forgets what was set aside for a consumer.
+    ForgetSetAside(String),
     /// Confirms these for a consumer.
     Confirm(String, Vec<Seq>),
     /// Confirms everything up to this place for a consumer.
     ConfirmUpTo(String, Seq),
+    /// Deletes messages that nobody needs; those that somebody does, stay.
+    Forget {
+        /// The messages.
+        messages: Vec<Seq>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Forgets by what repetitions of messages are recognised that were deleted before this time; some of them.
+    ForgetSeen(Timestamp),
+    /// Deletes events from before this time; some of them.
+    ForgetEvents(Timestamp),
+    /// Forgets idempotency keys from before this time; some of them.
+    ForgetKeys(Timestamp),
     /// Forgets challenges accepted before this time.
     TrimChallenges(Timestamp),
 }

@@ -18,6 +18,7 @@ mod journal;
 pub mod open;
 mod reader;
 pub mod record;
+mod room;
 pub mod tables;
 mod writer;
 
@@ -25,7 +26,8 @@ pub use batch::{Batch, Outcome};
 pub use error::StoreError;
 pub use journal::{Health, Journal};
 pub use open::{Options, Store};
-pub use reader::{Entry, HistoryPage, HistoryQuery, Reader, ThreadSummary};
+pub use reader::{Entry, Expendable, HistoryPage, HistoryQuery, Reader, ThreadSummary};
+pub use room::Room;
 
 /// A row's place in the log. Messages and events share one sequence, so that one cursor orders both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

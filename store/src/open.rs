@@ -11,6 +11,7 @@ use redb::{Builder, Database, DatabaseError, StorageError, backends::InMemoryBac
 use crate::error::StoreError;
 use crate::journal::Journal;
 use crate::reader::Reader;
+use crate::room::Room;
 use crate::writer::Writer;
 use crate::{Seq, tables};
 
@@ -19,11 +20,13 @@ use crate::{Seq, tables};
 pub struct Options {
     /// The page cache, in bytes.
     pub cache: usize,
+    /// What the file may take up, in bytes; 0 is whatever the disk has. At nine tenths new messages are refused.
+    pub quota: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: 32 << 20 }
+        Self { cache: 32 << 20, quota: 0 }
     }
 }
 
@@ -32,6 +35,7 @@ impl Default for Options {
 pub struct Store {
     journal: Journal,
     reader: Reader,
+    room: Arc<Room>,
 }
 
 impl Store {
@@ -44,7 +48,8 @@ impl Store {
         let (shared, writer) = Shared::open(source)?;
         let reader = Reader::new(shared.clone(), writer.last());
         let journal = Journal::threaded(shared, writer, reader.tail())?;
-        Ok(Self { journal, reader })
+        let room = Arc::new(Room::new(path, options.quota, || reader.used_bytes())?);
+        Ok(Self { journal, reader, room })
     }
 
     /// Makes a database in memory whose journal commits on the caller. For tests under a paused clock,
@@ -56,7 +61,7 @@ impl Store {
         let (shared, writer) = Shared::open(Source::Memory)?;
         let reader = Reader::new(shared.clone(), writer.last());
         let journal = Journal::inline(shared, writer, reader.tail());
-        Ok(Self { journal, reader })
+        Ok(Self { journal, reader, room: Arc::new(Room::unlimited()) })
     }
 
     /// Closes the database. Where this was the last handle to it, the file can be opened again when this returns.
@@ -69,6 +74,12 @@ impl Store {
     #[must_use]
     pub const fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    /// Whether there is room for more messages.
+    #[must_use]
+    pub fn room(&self) -> &Room {
+        &self.room
     }
 
     /// A reader.

@@ -4,6 +4,8 @@
 //! across an await. Waiting for more is done on [`Reader::watch`], which carries nothing but the place of
 //! the newest row.
 
+mod expendable;
+
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
@@ -17,9 +19,11 @@ use toq_protocol::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::open::{Shared, Tail};
-use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, StateRow};
+use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, SetAsideRow, StateRow};
 use crate::writer::seen_key;
 use crate::{Seq, tables};
+
+pub use expendable::Expendable;
 
 /// How many rows one history call looks at before it answers with what it has and a cursor.
 pub const MAX_SCAN: usize = 20_000;
@@ -421,6 +425,25 @@ impl Reader {
         let snapshot = self.snapshot()?;
         let offers = snapshot.open(tables::OFFERS)?;
         Ok(offers.get((consumer, seq.0))?.map_or(0, |count| count.value()))
+    }
+
+    /// What was set aside for a consumer, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn set_aside(&self, consumer: &str, limit: usize) -> Result<Vec<(Entry, SetAsideRow)>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let rows = snapshot.open(tables::SET_ASIDE)?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let mut found = Vec::new();
+        for entry in rows.range((consumer, 0)..=(consumer, u64::MAX))?.take(limit) {
+            let (key, bytes) = entry?;
+            let seq = Seq(key.value().1);
+            let Some(message) = messages.get(seq.0)? else { continue };
+            let row = MessageRow::from_bytes(message.value())?;
+            found.push((Entry { seq, state: snapshot.state(seq, &row)?, row }, SetAsideRow::from_bytes(bytes.value())?));
+        }
+        Ok(found)
     }
 
     fn by_key<R: Record>(&self, table: TableDefinition<&'static [u8; 32], &'static [u8]>) -> Result<Vec<(PeerKey, R)>, StoreError> {

@@ -50,6 +50,7 @@ macro_rules! records {
 records! {
     MessageRow = "messages", StateRow = "states", EventRow = "events", PeerRow = "peers",
     ApprovalRow = "approvals", ConsumerRow = "consumers", IdempotencyRow = "idempotency",
+    SetAsideRow = "set_aside",
 }
 
 /// Which way a message went.
@@ -337,6 +338,21 @@ pub struct ConsumerRow {
     /// What is confirmed above that, ascending.
     #[n(1)]
     pub confirmed: Vec<u64>,
+}
+
+/// A message that a consumer was offered too often.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct SetAsideRow {
+    /// Why it was given up.
+    #[n(0)]
+    pub reason: String,
+    /// How often it was offered.
+    #[n(1)]
+    pub attempts: u32,
+    /// When, in nanoseconds of Unix time.
+    #[n(2)]
+    pub at: i64,
 }
 
 /// The answer to a request that named an idempotency key.

@@ -50,12 +50,20 @@ pub const CONSUMERS: TableDefinition<&str, &[u8]> = TableDefinition::new("consum
 /// removed by `Confirm`.
 pub const OFFERS: TableDefinition<(&str, u64), u32> = TableDefinition::new("offers");
 
+/// (consumer, seq) → [`crate::record::SetAsideRow`]: messages that were offered too often and given up, for
+/// their owner to look at. Written by `SetAside`, removed by `ForgetSetAside`.
+pub const SET_ASIDE: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("set_aside");
+
 /// idempotency key → [`crate::record::IdempotencyRow`]. Written by `Send`, which it guards.
 pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("idempotency");
 
 /// digest of a handshake challenge → when it was accepted, in nanoseconds of Unix time. Written by
 /// `Challenge`, which it guards; trimmed after a day.
 pub const CHALLENGES: TableDefinition<&[u8; 32], i64> = TableDefinition::new("challenges");
+
+/// (when a message was deleted, its seq) → its key in `seen`, which is removed when no repetition can come any more. Written
+/// by `Forget`, removed by `ForgetSeen`.
+pub const FORGOTTEN: TableDefinition<(i64, u64), &[u8; 48]> = TableDefinition::new("forgotten");
 
 /// name → number: `schema` (the version of this layout). The next place in the log is not here: it is one
 /// more than the last key of `messages` and `events`.

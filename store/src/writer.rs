@@ -1,15 +1,18 @@
 //! The one place that changes the database.
 
+mod trim;
+
 use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy::{Ruling, Subject};
+use toq_protocol::time::Timestamp;
 
 use crate::batch::{Batch, Change, Guard, Outcome};
 use crate::error::StoreError;
-use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, State, StateRow};
+use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, SetAsideRow, State, StateRow};
 use crate::{Seq, tables};
 
 /// Applies batches.
@@ -23,6 +26,7 @@ impl Writer {
     /// Makes the tables where they are missing and finds the end of the log.
     pub(crate) fn new(database: Arc<Database>) -> Result<Self, StoreError> {
         let transaction = begin(&database)?;
+        let known = transaction.list_tables()?.count();
         let last = {
             let tables = Tables::open(&transaction)?;
             let message = tables.messages.last()?.map_or(0, |(seq, _)| seq.value());
@@ -37,7 +41,8 @@ impl Writer {
             }
             is_new
         };
-        if is_new {
+        // A file of an earlier version lacks the tables that came since; readers expect all of them.
+        if is_new || transaction.list_tables()?.count() > known {
             transaction.commit()?;
         } else {
             transaction.abort()?;
@@ -95,8 +100,10 @@ struct Tables<'t> {
     approvals: Table<'t, &'static [u8; 32], &'static [u8]>,
     consumers: Table<'t, &'static str, &'static [u8]>,
     offers: Table<'t, (&'static str, u64), u32>,
+    set_aside: Table<'t, (&'static str, u64), &'static [u8]>,
     idempotency: Table<'t, &'static str, &'static [u8]>,
     challenges: Table<'t, &'static [u8; 32], i64>,
+    forgotten: Table<'t, (i64, u64), &'static [u8; 48]>,
     next_seq: u64,
 }
 
@@ -115,8 +122,10 @@ impl<'t> Tables<'t> {
             approvals: transaction.open_table(tables::APPROVALS)?,
             consumers: transaction.open_table(tables::CONSUMERS)?,
             offers: transaction.open_table(tables::OFFERS)?,
+            set_aside: transaction.open_table(tables::SET_ASIDE)?,
             idempotency: transaction.open_table(tables::IDEMPOTENCY)?,
             challenges: transaction.open_table(tables::CHALLENGES)?,
+            forgotten: transaction.open_table(tables::FORGOTTEN)?,
             next_seq: 0,
         })
     }
@@ -141,6 +150,11 @@ impl<'t> Tables<'t> {
             }
             Guard::FreshChallenge(digest) => {
                 self.challenges.get(digest)?.map(|_| Outcome::Duplicate { messages: Vec::new(), fingerprint: None })
+            }
+            Guard::Unconfirmed(name, seq) => {
+                let row = self.consumer(name)?;
+                let is_open = row.is_some_and(|row| seq.0 > row.low_water && row.confirmed.binary_search(&seq.0).is_err());
+                (!is_open).then(|| Outcome::Duplicate { messages: Vec::new(), fingerprint: None })
             }
             Guard::FreshKey(key) => match self.idempotency.get(key.as_str())? {
                 None => None,
@@ -229,8 +243,15 @@ impl<'t> Tables<'t> {
                     self.offers.insert((name.as_str(), seq.0), offered.saturating_add(1))?;
                 }
             }
+            Change::TakeBack(name, messages) => self.take_back(name, messages)?,
+            Change::SetAside { consumer, message, reason, at } => self.set_aside(consumer, *message, reason, *at)?,
+            Change::ForgetSetAside(name) => self.set_aside.retain_in((name.as_str(), 0)..=(name.as_str(), u64::MAX), |_, _| false)?,
             Change::Confirm(name, messages) => self.confirm(name, messages)?,
             Change::ConfirmUpTo(name, place) => self.confirm_up_to(name, *place)?,
+            Change::Forget { messages, at } => self.forget(messages, *at)?,
+            Change::ForgetSeen(before) => self.forget_seen(*before)?,
+            Change::ForgetEvents(before) => self.forget_events(*before)?,
+            Change::ForgetKeys(before) => self.forget_keys(*before)?,
             Change::TrimChallenges(before) => {
                 let before = before.as_nanos();
                 self.challenges.retain(|_, at| at >= before)?;
@@ -335,6 +356,35 @@ impl<'t> Tables<'t> {
         self.advance(&mut row)?;
         self.consumers.insert(name, row.to_bytes().as_slice())?;
         Ok(())
+    }
+
+    fn take_back(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {
+        for seq in messages {
+            let offered = self.offers.get((name, seq.0))?.map_or(0, |count| count.value());
+            match offered {
+                0 | 1 => drop(self.offers.remove((name, seq.0))?),
+                more => drop(self.offers.insert((name, seq.0), more - 1)?),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_aside(&mut self, name: &str, seq: Seq, reason: &str, at: Timestamp) -> Result<(), StoreError> {
+        let attempts = self.offers.get((name, seq.0))?.map_or(0, |count| count.value());
+        let row = SetAsideRow { reason: reason.to_owned(), attempts, at: at.as_nanos() };
+        self.set_aside.insert((name, seq.0), row.to_bytes().as_slice())?;
+        let message = match self.messages.get(seq.0)? {
+            Some(bytes) => MessageRow::from_bytes(bytes.value())?.message()?,
+            None => return Err(StoreError::Record { table: "messages" }),
+        };
+        self.event(&EventRow {
+            kind: "handler.set_aside".to_owned(),
+            subject: message.id.to_string(),
+            address: Some(message.from.wire()),
+            reason: Some(reason.to_owned()),
+            timestamp: at.as_nanos(),
+        })?;
+        self.confirm(name, &[seq])
     }
 
     fn confirm_up_to(&mut self, name: &str, place: Seq) -> Result<(), StoreError> {

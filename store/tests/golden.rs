@@ -11,7 +11,9 @@ use toq_protocol::envelope::Kind;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::time::Timestamp;
-use toq_store::record::{ApprovalRow, ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, PeerRow, Record, State, StateRow};
+use toq_store::record::{
+    ApprovalRow, ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, PeerRow, Record, SetAsideRow, State, StateRow,
+};
 
 fn message() -> Message {
     Message {
@@ -46,6 +48,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("approval", hex(&ApprovalRow { address: text("toq://h/a"), requested_at: 1, requests: 2 }.to_bytes())),
         ("consumer", hex(&ConsumerRow { low_water: 4, confirmed: vec![6, 9] }.to_bytes())),
         ("idempotency", hex(&IdempotencyRow { fingerprint: [3; 32], messages: vec![1, 2], at: 8 }.to_bytes())),
+        ("set-aside", hex(&SetAsideRow { reason: text("exit status 1"), attempts: 3, at: 8 }.to_bytes())),
     ]
 }
 

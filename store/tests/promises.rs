@@ -300,3 +300,126 @@ fn a_second_open_is_refused_and_damage_is_named() {
     let error = Store::open(&damaged, Options::default()).expect_err("damaged");
     assert!(error.to_string().contains("damaged.redb"), "{error}");
 }
+
+#[test]
+fn forgetting_leaves_what_waits_what_is_unconfirmed_and_the_newest_row() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        let read = commit(&store, receive(1)).await[0];
+        let unread = commit(&store, receive(2)).await[0];
+        let waiting = commit(&store, send(3)).await[0];
+        let delivered = commit(&store, send(4)).await[0];
+        commit(&store, settle(delivered, State::Delivered)).await;
+        let newest = commit(&store, receive(5)).await[0];
+        commit(&store, Batch::new(vec![Change::AddConsumer("c".to_owned(), read)])).await;
+
+        let found = store.reader().expendable(Seq(0), at(100), 1, 100).expect("reads");
+        assert_eq!(found.messages, [read, delivered]);
+
+        // A list made on an older snapshot, or by mistake, deletes no more than that.
+        let all = vec![read, unread, waiting, delivered, newest];
+        commit(&store, Batch::new(vec![Change::Forget { messages: all, at: at(100) }])).await;
+
+        let left: Vec<Seq> = store.reader().messages_after(Seq(0), 10).expect("reads").into_iter().map(|(seq, _)| seq).collect();
+        assert_eq!(left, [unread, waiting, newest]);
+        assert_eq!(store.reader().thread("t1", 10).expect("reads").len(), 3);
+        assert_eq!(store.reader().lane(LANE, Seq(0), 10).expect("reads").len(), 1);
+        assert!(store.reader().find(&message(1).id).expect("reads").is_none());
+        assert!(store.reader().find(&message(4).id).expect("reads").is_none());
+    });
+}
+
+#[test]
+fn messages_that_are_young_or_among_the_newest_are_not_expendable() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        for number in 1..=6 {
+            commit(&store, receive(number)).await;
+        }
+
+        let seqs = |before, keep, limit| store.reader().expendable(Seq(0), at(before), keep, limit).expect("reads").messages;
+
+        assert_eq!(seqs(4, 1, 100), [Seq(1), Seq(2), Seq(3)]);
+        assert_eq!(seqs(100, 4, 100), [Seq(1), Seq(2)]);
+        assert_eq!(seqs(100, 100, 100), []);
+        let first = store.reader().expendable(Seq(0), at(100), 1, 2).expect("reads");
+        assert_eq!((first.messages, first.next), (vec![Seq(1), Seq(2)], Some(Seq(2))));
+    });
+}
+
+#[test]
+fn a_repetition_of_a_deleted_message_is_recognised_until_it_is_forgotten_too() {
+    block_on(async {
+        let store = Store::in_memory().expect("memory");
+        let old = commit(&store, receive(1)).await;
+        commit(&store, receive(2)).await;
+        commit(&store, Batch::new(vec![Change::Forget { messages: old, at: at(100) }])).await;
+
+        let again = store.journal().commit(receive(1)).await.expect("the disk is well");
+        assert!(matches!(again, Outcome::Duplicate { .. }));
+
+        commit(&store, Batch::new(vec![Change::ForgetSeen(at(100))])).await;
+        assert!(matches!(store.journal().commit(receive(1)).await, Ok(Outcome::Duplicate { .. })), "it was deleted at 100, not before");
+        commit(&store, Batch::new(vec![Change::ForgetSeen(at(101))])).await;
+        assert_eq!(commit(&store, receive(1)).await.len(), 1);
+    });
+}
+
+#[test]
+fn places_go_on_after_everything_old_is_deleted_and_the_file_is_opened_again() {
+    let (dir, store) = on_disk();
+    let last = block_on(async {
+        for number in 1..=5 {
+            commit(&store, receive(number)).await;
+        }
+        let last = store.reader().last();
+        let all = (1..=last.0).map(Seq).collect();
+        commit(
+            &store,
+            Batch::new(vec![Change::Forget { messages: all, at: at(9) }, Change::ForgetEvents(at(9)), Change::ForgetKeys(at(9))]),
+        )
+        .await;
+        last
+    });
+    drop(store);
+    let store = reopen(&dir);
+
+    assert_eq!(store.reader().last(), last);
+    assert_eq!(block_on(commit(&store, receive(9))), [Seq(last.0 + 1)]);
+}
+
+#[test]
+fn at_nine_tenths_of_the_quota_there_is_no_room_and_deleting_makes_some() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("state.redb");
+    let quota = 8 << 20;
+    let store = Store::open(&path, Options { quota, ..Options::default() }).expect("opens");
+    let mut now = Duration::ZERO;
+    let mut sent = Vec::new();
+    block_on(async {
+        for number in 0..u8::MAX {
+            now += Duration::from_secs(1);
+            if store.room().take(100_000, now).is_err() {
+                break;
+            }
+            let mut large = message(number);
+            large.body = Json::parse(&format!("\"{}\"", "x".repeat(100_000))).ok();
+            let batch = Batch::new(vec![Change::Receive { sender: key(1), message: Box::new(large) }]);
+            sent.extend(commit(&store, batch).await);
+        }
+        assert!(store.room().is_full());
+        assert!(sent.len() > 20 && sent.len() < 80, "{} messages of 100 kB in 8 MiB", sent.len());
+
+        // What is no new message goes on.
+        commit(&store, Batch::new(vec![Change::AddRule(Subject::Key(key(7)), Ruling::Block, at(1))])).await;
+        let found = store.reader().expendable(Seq(0), at(1_000), 1, 1_000).expect("reads");
+        commit(&store, Batch::new(vec![Change::Forget { messages: found.messages, at: at(1_000) }])).await;
+        store.room().give(found.bytes);
+    });
+    now += Duration::from_secs(1);
+
+    assert!(store.room().take(100_000, now).is_ok());
+    drop(store);
+    let store = Store::open(&path, Options { quota, ..Options::default() }).expect("opens");
+    assert!(store.room().take(100_000, now).is_ok(), "what is free inside the file is found again");
+}

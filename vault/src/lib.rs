@@ -13,6 +13,7 @@ pub mod backup;
 mod error;
 mod identity;
 mod private_file;
+mod secret;
 mod tls;
 
 use std::path::Path;
@@ -22,6 +23,7 @@ use toq_protocol::key::Identity;
 pub use error::VaultError;
 pub use identity::{Seed, read as read_seed, text as seed_text};
 pub use private_file::{make_private_dir, read_private, write_private};
+pub use secret::{Reference, ReferenceError, Secret};
 pub use tls::Certificate;
 
 /// The secrets of one workspace.

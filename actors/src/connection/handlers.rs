@@ -13,7 +13,7 @@ use super::socket::{ReadHalf, read};
 use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
-use crate::workspace::{Authenticated, Deliver, Stored};
+use crate::workspace::{Admitted, Authenticated, Deliver, Stored};
 
 type Ctx = Context<Connection>;
 
@@ -153,6 +153,11 @@ impl Connection {
         ctx.spawn(asked.into_actor(self).map(|admission, act, ctx| {
             act.is_judging = false;
             let admission = admission.unwrap_or(Admission::Refuse);
+            if let (Admission::Accept, None) = (&admission, &act.events)
+                && let Some(key) = act.session.as_ref().and_then(Session::peer).map(|peer| peer.key)
+            {
+                act.workspace.do_send(Admitted { key, connection: *act.lifeline.key() });
+            }
             let now = act.home.now();
             let effects = act.session.as_mut().map(|session| session.admit(admission, now)).unwrap_or_default();
             act.perform(effects, &mut Vec::new(), ctx);

@@ -10,7 +10,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::time::Timestamp;
 use toq_store::Seq;
 
-use super::{Arrived, Connections, Dial, MAX_OUTBOXES, MAX_THREADS, OutboxIdle, Ping, ThreadIdle, Workspace};
+use super::{Admitted, Arrived, Connections, Dial, MAX_OUTBOXES, MAX_THREADS, OutboxIdle, Ping, ThreadIdle, Workspace};
 use crate::approval::Approval;
 use crate::connection::{Connection, ConnectionId, ConnectionView, Goodbye, LinkEvent, LinkNews, Pinged, Role, View, ping};
 use crate::describe::{Describe, Description};
@@ -86,7 +86,11 @@ impl Workspace {
         let incoming = self.incoming.iter().map(|(_, child)| child.clone().recipient());
         let outgoing = self.outgoing.iter().map(|(_, child)| child.clone().recipient());
         let approvals = self.approvals.iter().map(|(_, child)| child.clone().recipient());
-        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).collect()
+        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).chain(self.handler_drains()).collect()
+    }
+
+    fn handler_drains(&self) -> impl Iterator<Item = Recipient<Drain>> {
+        self.handlers.iter().map(|(_, child)| child.clone().recipient())
     }
 
     fn describers(&self) -> Vec<Recipient<Describe>> {
@@ -96,10 +100,11 @@ impl Workspace {
         let incoming = self.incoming.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
         let outgoing = self.outgoing.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
         let approvals = self.approvals.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
-        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).collect()
+        let handlers = self.handlers.iter().take(DESCRIBED).map(|(_, child)| child.clone().recipient());
+        connections.chain(outboxes).chain(threads).chain(incoming).chain(outgoing).chain(approvals).chain(handlers).collect()
     }
 
-    fn note_end(&self, kind: &'static str, name: &dyn std::fmt::Display, how: How, fate: Fate) {
+    pub(super) fn note_end(&self, kind: &'static str, name: &dyn std::fmt::Display, how: How, fate: Fate) {
         if how != How::Panicked {
             return;
         }
@@ -130,6 +135,24 @@ impl Handler<Arrived> for Workspace {
         }
         self.unproven.push_back(ConnectionId(self.next_connection));
         self.start_connection(Role::Incoming(arrived.0), ctx);
+    }
+}
+
+impl Handler<Admitted> for Workspace {
+    type Result = ();
+
+    /// One more than a key may have ends its oldest: a peer that lost its connections without a word must get in again.
+    fn handle(&mut self, admitted: Admitted, _: &mut Ctx) {
+        let connections = self.admitted.entry(admitted.key).or_default();
+        connections.push_back(admitted.connection);
+        if connections.len() > self.home.config.limits.connections_per_key
+            && let Some(oldest) = connections.pop_front()
+            && let Some(connection) = self.connections.find(&oldest)
+        {
+            Counters::count(&self.home.counters.refused);
+            tracing::warn!(peer = %admitted.key.short(), "a peer has too many connections; its oldest is ended");
+            connection.do_send(Goodbye("this key has too many connections"));
+        }
     }
 }
 
@@ -170,6 +193,10 @@ impl Handler<Exited<ConnectionId>> for Workspace {
 
     fn handle(&mut self, exited: Exited<ConnectionId>, _: &mut Ctx) {
         self.unproven.retain(|id| *id != exited.key);
+        self.admitted.retain(|_, connections| {
+            connections.retain(|id| *id != exited.key);
+            !connections.is_empty()
+        });
         // A connection that panicked has told nobody; one that has is not listened to twice.
         if let Some((attempt, events)) = self.dialed.remove(&exited.key) {
             events.do_send(LinkEvent { attempt, news: LinkNews::Closed("the connection ended".to_owned()) });
@@ -220,6 +247,7 @@ impl Handler<Exited<OutKey>> for Workspace {
     type Result = ();
 
     fn handle(&mut self, exited: Exited<OutKey>, _: &mut Ctx) {
+        self.sending.remove(&exited.key);
         let fate = self.outgoing.exited(&exited, self.home.clock.monotonic());
         self.note_end("stream", &exited.key.0, exited.how, fate);
     }
@@ -257,7 +285,9 @@ impl Handler<Drain> for Workspace {
     fn handle(&mut self, order: Drain, _: &mut Ctx) -> Self::Result {
         self.is_draining = true;
         // Lanes first, so that none dials again when its connection says goodbye.
-        let lanes: Vec<_> = self.outboxes.iter().map(|(_, child)| child.clone().recipient()).collect();
+        // Runs may finish meanwhile; what they answer is committed and sent at the next start.
+        let outboxes = self.outboxes.iter().map(|(_, child)| child.clone().recipient());
+        let lanes: Vec<_> = outboxes.chain(self.handler_drains()).collect();
         let others = self.children();
         Box::pin(async move {
             drain(lanes, order.grace).await;
@@ -279,6 +309,7 @@ impl Handler<Describe> for Workspace {
             ("threads", self.threads.len().to_string()),
             ("streams", (self.incoming.len() + self.outgoing.len()).to_string()),
             ("approvals", self.approvals.len().to_string()),
+            ("handlers", self.handlers.len().to_string()),
         ];
         let asked: Vec<_> = self.describers().into_iter().map(|child| child.send(Describe)).collect();
         Box::pin(async move {

@@ -22,6 +22,9 @@ use crate::thread::{Answer, ThreadKey};
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkspaceError {
+    /// The definitions of the handlers cannot be used, for this reason in words.
+    #[error("{0}")]
+    Handlers(String),
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyConflict,
@@ -60,6 +63,16 @@ pub struct Authenticated {
     /// What it showed.
     pub credentials: Credentials,
     /// On which connection.
+    pub connection: ConnectionId,
+}
+
+/// A connection was let in.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Admitted {
+    /// Whose it is.
+    pub key: PeerKey,
+    /// Which one.
     pub connection: ConnectionId,
 }
 

@@ -7,9 +7,11 @@
 
 mod children;
 mod consume;
+mod handlers;
 mod messages;
 mod policy;
 mod receive;
+mod retention;
 mod send;
 mod streams;
 
@@ -22,13 +24,16 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::policy::Policy;
 use toq_store::Seq;
 
+pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
-    Accepted, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire, Idempotency,
-    OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
+    Accepted, Admitted, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
+    Idempotency, OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle,
+    WorkspaceError,
 };
 
 use crate::approval::Approval;
 use crate::connection::{Connection, ConnectionId, LinkEvent};
+use crate::handler::{HandlerActor, HandlerName};
 use crate::home::Home;
 use crate::outbox::{Lane, Outbox};
 use crate::registry::WorkspaceId;
@@ -51,13 +56,19 @@ pub struct Workspace {
     next_connection: u64,
     /// Who is to hear of the end of a connection that was dialled, however it ends.
     dialed: HashMap<ConnectionId, (u64, Recipient<LinkEvent>)>,
+    /// Connections of each key that came in and were let in, oldest first.
+    admitted: HashMap<PeerKey, VecDeque<ConnectionId>>,
     /// Connections whose peer has not proven itself, oldest first.
     unproven: VecDeque<ConnectionId>,
     pub(crate) outboxes: Roster<Lane, Outbox>,
     pub(crate) threads: Roster<ThreadKey, Thread>,
     incoming: Roster<InKey, IncomingStream>,
     outgoing: Roster<OutKey, OutgoingStream>,
+    /// How many streams each address has that we send or are about to.
+    sending: HashMap<OutKey, Lane>,
     approvals: Roster<PeerKey, Approval>,
+    pub(crate) handlers: Roster<HandlerName, HandlerActor>,
+    arranged: handlers::Handlers,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
 }
@@ -67,6 +78,7 @@ impl Workspace {
     #[must_use]
     pub fn new(home: Arc<Home>, seat: Seat, lifeline: Lifeline<WorkspaceId>) -> Self {
         let policy = Policy::new(home.mode());
+        let arranged = handlers::Handlers::new(&home);
         Self {
             home,
             seat,
@@ -74,12 +86,16 @@ impl Workspace {
             connections: Roster::new(),
             next_connection: 1,
             dialed: HashMap::new(),
+            admitted: HashMap::new(),
             unproven: VecDeque::new(),
             outboxes: Roster::new(),
             threads: Roster::new(),
             incoming: Roster::new(),
             outgoing: Roster::new(),
+            sending: HashMap::new(),
             approvals: Roster::new(),
+            handlers: Roster::new(),
+            arranged,
             is_draining: false,
             _lifeline: lifeline,
         }
@@ -111,7 +127,9 @@ impl Actor for Workspace {
         if let Err(error) = self.begin_from_rows(ctx) {
             tracing::error!(workspace = %self.home.id, %error, "the workspace cannot be read");
         }
+        self.begin_handlers(ctx);
         self.trim(ctx);
+        self.retain(ctx);
     }
 }
 

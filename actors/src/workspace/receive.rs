@@ -155,6 +155,11 @@ impl Handler<Deliver> for Workspace {
         if self.is_draining {
             return Box::pin(async move { vec![Stored::Refused(Reason::AgentUnavailable); count] });
         }
+        let bytes = deliver.envelopes.iter().map(|envelope| envelope.body.as_ref().map_or(0, |body| body.as_str().len())).sum();
+        if let Err(error) = self.home.store.room().take(bytes, self.home.clock.monotonic()) {
+            let reason = refusal(&error);
+            return Box::pin(async move { vec![Stored::Refused(reason); count] });
+        }
         let storing: Vec<_> =
             deliver.envelopes.into_iter().map(|envelope| self.store_one(deliver.peer, &deliver.address, envelope, ctx)).collect();
         Box::pin(join_all(storing))

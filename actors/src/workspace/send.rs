@@ -18,7 +18,7 @@ use crate::thread::{Answer, AwaitAnswer, Recorded};
 type Ctx = Context<Workspace>;
 
 impl Workspace {
-    fn message(&self, send: &Send, to: &Address) -> Message {
+    pub(super) fn message(&self, send: &Send, to: &Address) -> Message {
         let thread_id = send.thread_id.clone().unwrap_or_else(|| self.home.new_id().to_string());
         Message {
             id: self.home.new_id(),
@@ -38,10 +38,17 @@ impl Workspace {
         if self.is_draining {
             return Err(WorkspaceError::Draining);
         }
+        self.check_lane(send)
+    }
+
+    /// True enough to be put on a lane, whether the workspace goes on or not.
+    pub(super) fn check_lane(&self, send: &Send) -> Result<(), WorkspaceError> {
         // Own address or an alias of it: a message to oneself would go round in circles.
         if send.to.iter().any(|to| self.home.local.locality.includes(to)) {
             return Err(WorkspaceError::SelfMessage);
         }
+        let bytes = send.body.as_ref().map_or(0, |body| body.as_str().len()).saturating_mul(send.to.len());
+        self.home.store.room().take(bytes, self.home.clock.monotonic())?;
         let waiting = self.home.store.reader().waiting()?;
         if waiting >= self.home.config.max_message_queue as u64 {
             return Err(WorkspaceError::OutboxFull(waiting));
@@ -52,7 +59,7 @@ impl Workspace {
 
 impl Workspace {
     /// A message is committed: tells its lane and its thread.
-    fn launch(&mut self, message: &mut Accepted, patience: Patience, ctx: &mut Ctx) {
+    pub(super) fn launch(&mut self, message: &mut Accepted, patience: Patience, ctx: &mut Ctx) {
         let outbox = self.outbox(&message.to, Seq(message.seq.0 - 1), ctx);
         if patience == Patience::Settled {
             let (tell, settled) = oneshot::channel::<Settled>();
@@ -113,7 +120,7 @@ impl Handler<Send> for Workspace {
     }
 }
 
-fn accept(seq: Seq, message: Message) -> Accepted {
+pub(super) fn accept(seq: Seq, message: Message) -> Accepted {
     Accepted {
         seq,
         id: message.id,

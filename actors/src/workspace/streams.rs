@@ -8,7 +8,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 
 use super::{EndStream, OpenStream, StreamChunk, StreamOpened, Workspace, WorkspaceError};
-use crate::outbox::{Express, Urgent};
+use crate::outbox::{Express, Lane, Urgent};
 use crate::stream::{EndOut, InKey, IncomingStream, OutKey, OutgoingStream, Piece, Start};
 
 type Ctx = Context<Workspace>;
@@ -41,6 +41,19 @@ impl Workspace {
     }
 }
 
+/// The peer is not reachable: its stream takes no place any more.
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Unreached(OutKey);
+
+impl Handler<Unreached> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, unreached: Unreached, _: &mut Ctx) {
+        self.sending.remove(&unreached.0);
+    }
+}
+
 /// The peer is reachable: start the stream's actor.
 #[derive(actix::Message)]
 #[rtype(result = "StreamOpened")]
@@ -59,19 +72,27 @@ impl Handler<OpenStream> for Workspace {
             return Box::pin(async { Err(WorkspaceError::SelfMessage) });
         }
         let limit = self.home.config.limits.max_streams_per_peer;
-        if self.outgoing.len() >= limit {
+        let lane = Lane::of(&open.to);
+        if self.sending.values().filter(|sending| **sending == lane).count() >= limit {
             return Box::pin(async move { Err(WorkspaceError::TooManyStreams(limit)) });
         }
         let last = self.home.store.reader().last();
         let outbox = self.outbox(&open.to, last, ctx);
         let random = || self.home.new_id().to_string();
         let start = Start { stream_id: random(), thread_id: open.thread_id.unwrap_or_else(random), to: open.to, outbox: outbox.clone() };
+        // Counted before the peer is reached, so that many calls at once do not get round the limit.
+        let place = OutKey(start.stream_id.clone());
+        self.sending.insert(place.clone(), lane);
         let workspace = ctx.address();
         Box::pin(async move {
             let (tell, connected) = oneshot::channel();
             outbox.do_send(Express { urgent: Urgent::Connect, tell });
             let gone = || WorkspaceError::Unreachable("the connection was given up".to_owned());
-            connected.await.map_err(|_| gone())?.map_err(WorkspaceError::Unreachable)?;
+            let connected = connected.await.map_err(|_| gone()).and_then(|connected| connected.map_err(WorkspaceError::Unreachable));
+            if let Err(error) = connected {
+                workspace.do_send(Unreached(place));
+                return Err(error);
+            }
             workspace.send(Launch { start }).await.map_err(|_| WorkspaceError::Draining)
         })
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use toq_actors::actix::{Actor as _, Addr};
 use toq_actors::connection::Link;
+use toq_actors::handler::{NoHandlers, Workshop};
 use toq_actors::registry::Open;
 use toq_actors::workspace::{Accepted, Arrived, Patience, Send, WorkspaceError};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef};
@@ -76,6 +77,9 @@ async fn greet(mut io: tokio::io::DuplexStream, end: WorkspaceRef) {
     }
 }
 
+/// How many messages an agent keeps however old they are.
+pub const NEWEST: usize = 20;
+
 /// One agent.
 pub struct Agent {
     pub workspace: WorkspaceRef,
@@ -98,20 +102,34 @@ impl House {
 
     /// Opens two agents, of which bob is in this mode.
     pub async fn with_bob_in(mode: ConnectionMode) -> Self {
+        Self::with_workshops(mode, Arc::new(NoHandlers), Arc::new(NoHandlers)).await
+    }
+
+    /// Opens two agents with these handlers, of which bob is in this mode.
+    pub async fn with_workshops(mode: ConnectionMode, alices: Arc<dyn Workshop>, bobs: Arc<dyn Workshop>) -> Self {
         let clock = Clock::paused(1_800_000_000_000_000_000);
         let registry = Registry::new(clock).start();
         let wire = Arc::new(Wire::default());
-        let alice = open(&registry, &wire, clock, "alice", 9101, ConnectionMode::Open).await;
-        let bob = open(&registry, &wire, clock, "bob", 9102, mode).await;
+        let alice = open(&registry, &wire, clock, "alice", 9101, ConnectionMode::Open, alices).await;
+        let bob = open(&registry, &wire, clock, "bob", 9102, mode, bobs).await;
         Self { wire, registry, alice, bob }
     }
 }
 
-async fn open(registry: &Addr<Registry>, wire: &Arc<Wire>, clock: Clock, name: &str, port: u16, mode: ConnectionMode) -> Agent {
+async fn open(
+    registry: &Addr<Registry>,
+    wire: &Arc<Wire>,
+    clock: Clock,
+    name: &str,
+    port: u16,
+    mode: ConnectionMode,
+    workshop: Arc<dyn Workshop>,
+) -> Agent {
     let dir = tempfile::TempDir::new().expect("a directory");
     toq_config::init(dir.path(), name, "127.0.0.1", Some(port)).expect("a workspace");
     let mut config = WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("valid").config;
     config.connection_mode = mode;
+    config.message_history_limit = NEWEST;
     let home = Home::new(Seed {
         id: name.to_owned(),
         config: Arc::new(config),
@@ -119,12 +137,18 @@ async fn open(registry: &Addr<Registry>, wire: &Arc<Wire>, clock: Clock, name: &
         store: Store::in_memory().expect("memory"),
         port,
         dialer: wire.clone(),
+        workshop,
         clock,
     });
     let address = home.local.address.clone();
     let workspace = registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
     wire.ends.lock().expect("not poisoned").insert(address.key(), workspace.clone());
     Agent { workspace, address }
+}
+
+/// Moves the paused clock on while nothing else can happen.
+pub async fn later(by: Duration) {
+    tokio::time::sleep(by).await;
 }
 
 impl Agent {
@@ -144,9 +168,41 @@ impl Agent {
         Ok(accepted.into_iter().next().expect("one recipient"))
     }
 
+    /// Sends a text in a conversation of its own.
+    pub async fn send_in(&self, to: &Address, thread: &str, text: &str) -> Accepted {
+        let command = Send {
+            to: vec![to.clone()],
+            kind: Kind::MessageSend,
+            body: Some(Json::from_text(text)),
+            thread_id: Some(thread.to_owned()),
+            reply_to: None,
+            content_type: None,
+            idempotency: None,
+            patience: Patience::Settled,
+        };
+        let accepted = self.workspace.address().send(command).await.expect("the workspace lives").expect("accepted");
+        accepted.into_iter().next().expect("one recipient")
+    }
+
+    /// The events that were noted, in order: type, subject, reason.
+    pub fn events(&self) -> Vec<(String, String, String)> {
+        let rows = self.workspace.home.store.reader().events_after(toq_store::Seq(0), 1000).expect("reads");
+        rows.into_iter().map(|(_, row)| (row.kind, row.subject, row.reason.unwrap_or_default())).collect()
+    }
+
     /// The texts that came in, in order.
     pub fn inbox(&self) -> Vec<String> {
-        let rows = self.workspace.home.store.reader().messages_after(toq_store::Seq(0), 1000).expect("reads");
+        self.inbox_from(toq_store::Seq(0))
+    }
+
+    /// How many messages came in and are still there.
+    pub fn inbox_len(&self) -> usize {
+        self.inbox().len()
+    }
+
+    /// The texts that came in after a place, in order.
+    pub fn inbox_from(&self, after: toq_store::Seq) -> Vec<String> {
+        let rows = self.workspace.home.store.reader().messages_after(after, 10_000).expect("reads");
         let text = |row: MessageRow| row.message().expect("a message").body.and_then(|body| body.text()).unwrap_or_default();
         rows.into_iter().filter(|(_, row)| row.direction() == Direction::In).map(|(_, row)| text(row)).collect()
     }

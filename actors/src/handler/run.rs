@@ -1,0 +1,212 @@
+//! One run, from the commit of its attempt to the commit of its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::watch;
+use toq_config::HandlerConfig;
+use toq_kit::{Credit, fault};
+use toq_protocol::auto_reply::{hops, mark};
+use toq_protocol::canonical::Json;
+use toq_protocol::envelope::Kind;
+use toq_protocol::message::Message;
+use toq_store::batch::Change;
+use toq_store::record::EventRow;
+use toq_store::{Batch, Seq, StoreError};
+
+use super::pass::Held;
+use super::work::{Order, Reaction, RunError, Work};
+use super::{HandlerName, Pass};
+use crate::home::Home;
+use crate::workspace::{Patience, Respond, Send, Workspace, WorkspaceError};
+
+/// How long a commit that failed is left alone before it is tried again.
+const COMMIT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a message that failed for the first time rests; the pause doubles with each attempt.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest rest between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What a run needs.
+pub(super) struct Run {
+    pub(super) home: Arc<Home>,
+    pub(super) workspace: Addr<Workspace>,
+    pub(super) handler: HandlerName,
+    pub(super) definition: Arc<HandlerConfig>,
+    pub(super) work: Arc<dyn Work>,
+    pub(super) seats: Credit,
+    pub(super) seq: Seq,
+    /// What the handler does not want, to be confirmed on the way.
+    pub(super) skipped: Vec<Seq>,
+    pub(super) process: watch::Sender<Option<u32>>,
+}
+
+/// What follows from a run.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The message is confirmed or set aside.
+    Done,
+    /// It is tried again after this pause.
+    Again(Duration),
+    /// The handler cannot go on.
+    Broken(String),
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Ended {
+        let entry = match self.home.store.reader().entry(self.seq) {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return self.confirm().await,
+            Err(error) => return self.unreadable(&error),
+        };
+        let message = match entry.row.message() {
+            Ok(message) => message,
+            Err(error) => return self.set_aside(&format!("the message cannot be read: {error}")).await,
+        };
+        let hops = hops(message.body.as_ref());
+        if hops >= self.definition.max_auto_replies {
+            return self.suspect_loop(&message).await;
+        }
+        // A seat of all handlers before the attempt counts: waiting is not trying.
+        let _seat = self.seats.take().await;
+        let attempt = match self.offer().await {
+            Ok(attempt) => attempt,
+            Err(error) => return self.unreadable(&error),
+        };
+        let max = self.definition.max_attempts;
+        if attempt > max {
+            return self.set_aside(&format!("{max} attempts were cut short by an end of the daemon")).await;
+        }
+        fault::crash_point("before-run");
+        let result = self.attempt(&message, entry.row.peer(), attempt, hops + 1).await;
+        fault::crash_point("after-run");
+        match result {
+            Ok(Reaction::Nothing) => self.confirm().await,
+            Ok(Reaction::Answer { text, close_thread }) => self.respond(&message, &text, close_thread, hops + 1).await,
+            Err(RunError::Broken(reason)) => {
+                self.commit(Batch::new(vec![Change::TakeBack(self.handler.consumer(), vec![self.seq])])).await;
+                Ended::Broken(reason)
+            }
+            Err(RunError::Failed(reason)) if attempt >= max => self.set_aside(&reason).await,
+            Err(RunError::Failed(reason)) => {
+                tracing::warn!(handler = %self.handler.0, message = %message.id, attempt, reason = %reason.escape_debug(), "a run failed; it is tried again");
+                let pause = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16));
+                Ended::Again(pause.min(LONGEST_PAUSE))
+            }
+        }
+    }
+
+    async fn attempt(&self, message: &Message, peer: Option<toq_protocol::PeerKey>, attempt: u32, hops: u32) -> Result<Reaction, RunError> {
+        let token: String = self.home.random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let pass = Pass {
+            handler: self.handler.clone(),
+            to: message.from.clone(),
+            thread_id: message.thread_id.clone(),
+            message: message.id,
+            hops,
+            streams: Vec::new(),
+        };
+        let _pass = Held::new(&self.workspace, token.clone(), pass);
+        let order = Order {
+            definition: self.definition.clone(),
+            message: message.clone(),
+            peer,
+            attempt,
+            hops,
+            token,
+            process: self.process.clone(),
+            home: self.home.clone(),
+            workspace: self.workspace.clone(),
+        };
+        self.work.run(order).await
+    }
+
+    /// Counts the attempt on disk, before it is made.
+    async fn offer(&self) -> Result<u32, StoreError> {
+        let consumer = self.handler.consumer();
+        let mut changes = vec![Change::Offer(consumer.clone(), vec![self.seq])];
+        if !self.skipped.is_empty() {
+            changes.push(Change::Confirm(consumer.clone(), self.skipped.clone()));
+        }
+        self.home.store.journal().commit(Batch::new(changes)).await?;
+        self.home.store.reader().offers(&consumer, self.seq)
+    }
+
+    async fn confirm(&self) -> Ended {
+        self.commit(Batch::new(vec![Change::Confirm(self.handler.consumer(), vec![self.seq])])).await;
+        Ended::Done
+    }
+
+    async fn respond(&self, message: &Message, text: &str, close_thread: bool, hops: u32) -> Ended {
+        let text = Json::from_text(text);
+        loop {
+            let send = Send {
+                to: vec![message.from.clone()],
+                kind: if close_thread { Kind::ThreadClose } else { Kind::MessageSend },
+                body: Some(mark(Some(&text), hops)),
+                thread_id: message.thread_id.clone(),
+                reply_to: Some(message.id.to_string()),
+                content_type: Some("application/json".to_owned()),
+                idempotency: None,
+                patience: Patience::Accepted,
+            };
+            let respond = Respond { send, consumer: self.handler.consumer(), seq: self.seq };
+            match self.workspace.send(respond).await {
+                Ok(Ok(())) => return Ended::Done,
+                Ok(Err(error @ (WorkspaceError::Store(_) | WorkspaceError::OutboxFull(_)))) => {
+                    tracing::warn!(handler = %self.handler.0, %error, "an answer waits");
+                    tokio::time::sleep(COMMIT_PAUSE).await;
+                }
+                Ok(Err(error)) => return self.set_aside(&format!("the answer cannot be sent: {error}")).await,
+                // The workspace is gone, and this actor with it.
+                Err(_) => return Ended::Again(COMMIT_PAUSE),
+            }
+        }
+    }
+
+    async fn set_aside(&self, reason: &str) -> Ended {
+        let reason = format!("handler {}: {reason}", self.handler.0);
+        tracing::warn!(reason = %reason.escape_debug(), "a message was set aside");
+        let change = Change::SetAside { consumer: self.handler.consumer(), message: self.seq, reason, at: self.home.wall() };
+        self.commit(Batch::new(vec![change])).await;
+        Ended::Done
+    }
+
+    /// The conversation looks like two programs that answer each other. It is left alone until somebody writes who
+    /// is none.
+    async fn suspect_loop(&self, message: &Message) -> Ended {
+        let thread = message.thread_id.clone().unwrap_or_else(|| message.id.to_string());
+        tracing::warn!(handler = %self.handler.0, thread = %thread.escape_debug(), "two programs answer each other; the conversation is paused");
+        let event = EventRow {
+            kind: "thread.paused".to_owned(),
+            subject: thread,
+            address: Some(message.from.wire()),
+            reason: Some("loop_suspected".to_owned()),
+            timestamp: self.home.wall().as_nanos(),
+        };
+        let confirm = Change::Confirm(self.handler.consumer(), vec![self.seq]);
+        self.commit(Batch::new(vec![confirm, Change::Event(event)])).await;
+        Ended::Done
+    }
+
+    fn unreadable(&self, error: &StoreError) -> Ended {
+        tracing::error!(handler = %self.handler.0, %error, "a handler waits for the disk");
+        Ended::Again(COMMIT_PAUSE)
+    }
+
+    /// Commits, however long the disk takes: what a run has done must not be done again.
+    async fn commit(&self, batch: Batch) {
+        commit(&self.home, batch).await;
+    }
+}
+
+/// Commits, however long the disk takes.
+pub(super) async fn commit(home: &Home, batch: Batch) {
+    while let Err(error) = home.store.journal().commit(batch.clone()).await {
+        tracing::error!(%error, "a handler's progress waits for the disk");
+        tokio::time::sleep(COMMIT_PAUSE).await;
+    }
+}

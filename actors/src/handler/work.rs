@@ -1,0 +1,103 @@
+//! What a handler does with one message, whatever its kind.
+//!
+//! The actor owns everything that must be the same for all kinds: which message comes next, how often it was tried,
+//! when it is given up, who may answer. A kind is a [`Work`]: it is given an [`Order`] and says how the run ended.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix::Addr;
+use tokio::sync::watch;
+use toq_config::HandlerConfig;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::Message;
+
+use crate::home::Home;
+use crate::workspace::Workspace;
+
+/// One message to react to.
+pub struct Order {
+    /// The handler, as it was defined when the run began.
+    pub definition: Arc<HandlerConfig>,
+    /// The message.
+    pub message: Message,
+    /// The key that sent it.
+    pub peer: Option<PeerKey>,
+    /// Which attempt this is, from one.
+    pub attempt: u32,
+    /// How many automatic answers lead to an answer of this run.
+    pub hops: u32,
+    /// What lets the run, and nobody else, answer in the message's conversation: the last part of its URL. It is
+    /// a secret and ends with the run.
+    pub token: String,
+    /// Where the run says which process it is.
+    pub process: watch::Sender<Option<u32>>,
+    /// What the workspace's actors share: its log, its clock.
+    pub home: Arc<Home>,
+    /// Where a run that answers by itself sends its commands.
+    pub workspace: Addr<Workspace>,
+}
+
+/// How a run ended that did what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// There is nothing to send, or the run has sent it.
+    Nothing,
+    /// This is the answer. It is committed together with the message's confirmation, so it is sent exactly once.
+    Answer {
+        /// What it says.
+        text: String,
+        /// Whether the conversation ends with it.
+        close_thread: bool,
+    },
+}
+
+/// Why a run did not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// This message was not handled. It is tried again, and set aside after too many attempts.
+    #[error("{0}")]
+    Failed(String),
+    /// No message can be handled until somebody mends something, for instance a missing key. The attempt does not
+    /// count, and the handler rests until its owner says that it may go on.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// A run. Dropping it ends whatever it had started.
+pub type Running = Pin<Box<dyn Future<Output = Result<Reaction, RunError>>>>;
+
+/// One kind of handler.
+pub trait Work: Send + Sync {
+    /// Reacts to one message.
+    fn run(&self, order: Order) -> Running;
+}
+
+/// Knows the handlers of a workspace and how to make what they do.
+pub trait Workshop: Send + Sync {
+    /// The handlers as they are configured now.
+    ///
+    /// # Errors
+    /// In words, where the configuration cannot be used.
+    fn definitions(&self) -> Result<Vec<HandlerConfig>, String>;
+
+    /// Makes what a handler does.
+    ///
+    /// # Errors
+    /// In words, where it cannot do anything; the handler is then shown as broken.
+    fn work(&self, definition: &HandlerConfig) -> Result<Arc<dyn Work>, String>;
+}
+
+/// The workshop of a workspace without handlers.
+#[derive(Clone, Copy, Debug)]
+pub struct NoHandlers;
+
+impl Workshop for NoHandlers {
+    fn definitions(&self) -> Result<Vec<HandlerConfig>, String> {
+        Ok(Vec::new())
+    }
+
+    fn work(&self, _: &HandlerConfig) -> Result<Arc<dyn Work>, String> {
+        Err("there are no handlers here".to_owned())
+    }
+}

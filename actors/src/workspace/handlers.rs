@@ -1,0 +1,326 @@
+//! Handlers: which there are, whose end means what, and how they answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture, ResponseFuture, WrapFuture as _};
+use futures_util::future::join_all;
+use toq_config::HandlerConfig;
+use toq_kit::{Backoff, Credit, Drain, Exited, Fate, How, Lifeline};
+use toq_store::batch::{Change, Guard};
+use toq_store::{Batch, Outcome};
+
+use super::{Send, Workspace, WorkspaceError};
+use crate::handler::pass::{FindPass, Grant, Opened, Withdraw};
+use crate::handler::{Beginning, CONSUMER, Condition, HandlerActor, HandlerName, Pass, Pause, Redefine, Resume, Show, Stop, View};
+use crate::home::{Counters, Home};
+use crate::outbox::Lane;
+
+/// The first and the longest pause before a handler that panicked is started again.
+const RESTART: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+type Ctx = Context<Workspace>;
+
+/// What a workspace knows of its handlers besides the living ones.
+pub(super) struct Handlers {
+    /// In the order of the file.
+    definitions: Vec<Arc<HandlerConfig>>,
+    /// Those that panicked too often, until they are resumed.
+    given_up: HashMap<HandlerName, String>,
+    pauses: HashMap<HandlerName, Backoff>,
+    passes: HashMap<String, Pass>,
+    seats: Credit,
+}
+
+impl Handlers {
+    pub(super) fn new(home: &Home) -> Self {
+        Self {
+            definitions: Vec::new(),
+            given_up: HashMap::new(),
+            pauses: HashMap::new(),
+            passes: HashMap::new(),
+            seats: Credit::new(home.config.limits.max_runs),
+        }
+    }
+}
+
+/// Read the handlers' definitions again and live by them; answers when new handlers have their place.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<(), WorkspaceError>")]
+pub struct Reload;
+
+/// Show every handler, in the order of their definitions.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Vec<View>")]
+pub struct ShowHandlers;
+
+/// Tell one handler something. Answers how many runs ended, or nothing where no handler has this name.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Option<usize>")]
+pub struct Tell {
+    /// Which handler.
+    pub handler: HandlerName,
+    /// What.
+    pub what: Told,
+}
+
+/// What a handler can be told.
+#[derive(Clone, Copy, Debug)]
+pub enum Told {
+    /// Begin no run.
+    Pause,
+    /// Go on.
+    Resume,
+    /// End runs at once.
+    Stop(Stop),
+}
+
+/// Send an answer and confirm what it answers, in one commit. Where that was confirmed already, nothing is sent.
+#[derive(Message)]
+#[rtype(result = "Result<(), WorkspaceError>")]
+pub struct Respond {
+    /// The answer.
+    pub send: Send,
+    /// Whose.
+    pub consumer: String,
+    /// To which message.
+    pub seq: toq_store::Seq,
+}
+
+impl Workspace {
+    /// Starts, changes and ends handlers so that they are as their definitions say. The changes to be committed
+    /// come back.
+    pub(super) fn arrange_handlers(&mut self, ctx: &mut Ctx) -> Result<Vec<Change>, String> {
+        let definitions: Vec<_> = self.home.workshop.definitions()?.into_iter().map(Arc::new).collect();
+        let mut changes = Vec::new();
+        let gone: Vec<HandlerName> = {
+            let is_active = |name: &HandlerName| definitions.iter().any(|new| new.enabled && new.name == name.0);
+            self.handlers.iter().map(|(name, _)| name.clone()).filter(|name| !is_active(name)).collect()
+        };
+        for name in gone {
+            if let Some(handler) = self.handlers.remove(&name) {
+                handler.do_send(Drain { grace: Duration::ZERO });
+            }
+        }
+        for (consumer, _) in self.home.store.reader().consumers().map_err(|error| error.to_string())? {
+            let is_gone = |name: &str| !definitions.iter().any(|new| new.name == name);
+            if consumer.strip_prefix(CONSUMER).is_some_and(is_gone) {
+                changes.extend([Change::RemoveConsumer(consumer.clone()), Change::ForgetSetAside(consumer)]);
+            }
+        }
+        let before = std::mem::replace(&mut self.arranged.definitions, definitions.clone());
+        for definition in definitions {
+            let name = HandlerName(definition.name.clone());
+            if !definition.enabled {
+                // Its place is given up: once enabled, it reacts to what comes from then on.
+                changes.push(Change::RemoveConsumer(name.consumer()));
+                continue;
+            }
+            let is_same = before.iter().any(|old| **old == *definition);
+            let work = || self.home.workshop.work(&definition);
+            match self.handlers.find(&name) {
+                Some(handler) if !is_same => handler.do_send(Redefine { work: work(), definition }),
+                Some(_) => {}
+                None => {
+                    self.arranged.given_up.remove(&name);
+                    let end = self.home.store.reader().last();
+                    changes.push(Change::AddConsumer(name.consumer(), end));
+                    self.start_handler(&definition, ctx);
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Starts the handlers of a workspace that begins.
+    pub(super) fn begin_handlers(&mut self, ctx: &mut Ctx) {
+        match self.arrange_handlers(ctx) {
+            Ok(changes) if changes.is_empty() => {}
+            Ok(changes) => {
+                let journal = self.home.store.journal().clone();
+                let committing = async move { journal.commit(Batch::new(changes)).await };
+                ctx.spawn(committing.into_actor(self).map(|result, _, _| {
+                    if let Err(error) = result {
+                        tracing::error!(%error, "the places of new handlers are not on disk");
+                    }
+                }));
+            }
+            Err(reason) => tracing::error!(reason = %reason.escape_debug(), "no handler runs"),
+        }
+    }
+
+    fn start_handler(&mut self, definition: &Arc<HandlerConfig>, ctx: &mut Ctx) {
+        let name = HandlerName(definition.name.clone());
+        let (home, seat, parent) = (self.home.clone(), self.seat.clone(), ctx.address());
+        let work = home.workshop.work(definition);
+        let beginning = Beginning { definition: definition.clone(), work, seats: self.arranged.seats.clone() };
+        self.handlers.find_or_start(&name, |generation| {
+            let lifeline = Lifeline::new(name.clone(), generation, parent.clone().recipient());
+            seat.start(move |_| HandlerActor::new(home, parent, beginning, lifeline))
+        });
+    }
+
+    fn definition(&self, name: &HandlerName) -> Option<Arc<HandlerConfig>> {
+        self.arranged.definitions.iter().find(|definition| definition.name == name.0).cloned()
+    }
+}
+
+impl Handler<Reload> for Workspace {
+    type Result = ResponseFuture<Result<(), WorkspaceError>>;
+
+    fn handle(&mut self, _: Reload, ctx: &mut Ctx) -> Self::Result {
+        if self.is_draining {
+            return Box::pin(async { Err(WorkspaceError::Draining) });
+        }
+        match self.arrange_handlers(ctx) {
+            Ok(changes) if changes.is_empty() => Box::pin(async { Ok(()) }),
+            Ok(changes) => {
+                let journal = self.home.store.journal().clone();
+                Box::pin(async move { Ok(journal.commit(Batch::new(changes)).await.map(drop)?) })
+            }
+            Err(reason) => Box::pin(async { Err(WorkspaceError::Handlers(reason)) }),
+        }
+    }
+}
+
+impl Handler<ShowHandlers> for Workspace {
+    type Result = ResponseFuture<Vec<View>>;
+
+    fn handle(&mut self, _: ShowHandlers, _: &mut Ctx) -> Self::Result {
+        let asked: Vec<_> = self
+            .arranged
+            .definitions
+            .iter()
+            .map(|definition| {
+                let name = HandlerName(definition.name.clone());
+                let condition = match (definition.enabled, self.arranged.given_up.get(&name)) {
+                    (false, _) => Condition::Disabled,
+                    (true, Some(reason)) => Condition::Broken(reason.clone()),
+                    (true, None) => Condition::Working,
+                };
+                let resting = View::resting(definition.clone(), condition);
+                let shown = self.handlers.find(&name).map(|handler| handler.send(Show));
+                async move {
+                    match shown {
+                        Some(shown) => shown.await.unwrap_or(resting),
+                        None => resting,
+                    }
+                }
+            })
+            .collect();
+        Box::pin(join_all(asked))
+    }
+}
+
+impl Handler<Tell> for Workspace {
+    type Result = ResponseFuture<Option<usize>>;
+
+    fn handle(&mut self, tell: Tell, ctx: &mut Ctx) -> Self::Result {
+        let Some(definition) = self.definition(&tell.handler) else { return Box::pin(async { None }) };
+        if matches!(tell.what, Told::Resume) && definition.enabled && self.arranged.given_up.remove(&tell.handler).is_some() {
+            self.start_handler(&definition, ctx);
+        }
+        let Some(handler) = self.handlers.find(&tell.handler).cloned() else { return Box::pin(async { Some(0) }) };
+        Box::pin(async move {
+            match tell.what {
+                Told::Pause => handler.send(Pause).await.map(|()| 0).ok().or(Some(0)),
+                Told::Resume => handler.send(Resume).await.map(|()| 0).ok().or(Some(0)),
+                Told::Stop(stop) => handler.send(stop).await.ok().or(Some(0)),
+            }
+        })
+    }
+}
+
+impl Handler<Exited<HandlerName>> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, exited: Exited<HandlerName>, ctx: &mut Ctx) {
+        let fate = self.handlers.exited(&exited, self.home.clock.monotonic());
+        self.note_end("handler", &exited.key.0, exited.how, fate);
+        if fate != Fate::Ignore {
+            self.arranged.passes.retain(|_, pass| pass.handler != exited.key);
+        }
+        if exited.how == How::Finished || fate == Fate::Ignore || self.is_draining {
+            return;
+        }
+        let name = exited.key;
+        if fate == Fate::GiveUp {
+            self.arranged.given_up.insert(name, "it panicked again and again".to_owned());
+            return;
+        }
+        let pause = self.arranged.pauses.entry(name.clone()).or_insert_with(|| Backoff::new(RESTART.0, RESTART.1));
+        let pause = pause.next(self.home.jitter());
+        ctx.run_later(pause, move |act, ctx| {
+            if let Some(definition) = act.definition(&name).filter(|definition| definition.enabled && !act.is_draining) {
+                act.start_handler(&definition, ctx);
+            }
+        });
+    }
+}
+
+impl Handler<Respond> for Workspace {
+    type Result = ResponseActFuture<Self, Result<(), WorkspaceError>>;
+
+    fn handle(&mut self, respond: Respond, _: &mut Ctx) -> Self::Result {
+        let Respond { send, consumer, seq } = respond;
+        let ready = match send.to.first() {
+            // The end of the daemon is no reason to lose an answer: it is committed, and sent at the next start.
+            Some(to) => self.check_lane(&send).map(|()| self.message(&send, to)),
+            None => Err(WorkspaceError::SelfMessage),
+        };
+        let message = match ready {
+            Ok(message) => message,
+            Err(error) => return Box::pin(async move { Err(error) }.into_actor(self)),
+        };
+        let lane = Lane::of(&message.to).0;
+        let changes = vec![Change::Send { lane, message: Box::new(message.clone()) }, Change::Confirm(consumer.clone(), vec![seq])];
+        let batch = Batch::guarded(Guard::Unconfirmed(consumer, seq), changes);
+        let home = self.home.clone();
+        let committing = async move { home.store.journal().commit(batch).await };
+        let patience = send.patience;
+        Box::pin(committing.into_actor(self).map(move |outcome, act, ctx| {
+            if let Outcome::Committed(seqs) = outcome? {
+                Counters::count(&act.home.counters.messages_out);
+                if let (Some(seq), false) = (seqs.first(), act.is_draining) {
+                    act.launch(&mut super::send::accept(*seq, message), patience, ctx);
+                }
+            }
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<Grant> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, grant: Grant, _: &mut Ctx) {
+        self.arranged.passes.insert(grant.token, grant.pass);
+    }
+}
+
+impl Handler<Withdraw> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, withdraw: Withdraw, _: &mut Ctx) {
+        self.arranged.passes.remove(&withdraw.0);
+    }
+}
+
+impl Handler<FindPass> for Workspace {
+    type Result = actix::MessageResult<FindPass>;
+
+    fn handle(&mut self, find: FindPass, _: &mut Ctx) -> Self::Result {
+        actix::MessageResult(self.arranged.passes.get(&find.0).cloned())
+    }
+}
+
+impl Handler<Opened> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, opened: Opened, _: &mut Ctx) {
+        if let Some(pass) = self.arranged.passes.get_mut(&opened.token) {
+            pass.streams.push(opened.stream_id);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `handlers.toml`: what reacts to messages.
+//!
+//! What is here: the keys of a `[[handlers]]` table with their types and ranges, reading the file, and changing it
+//! without losing what a person wrote into it. The published file is read and written as it is; keys that are ours
+//! only are optional.
+//!
+//! What an attacker would try: a file that somebody else can write runs their code as us, so such a file is
+//! refused; a handler's name becomes part of a file name, so it is short and plain.
+
+mod edit;
+mod file;
+mod schema;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use toq_protocol::filter::Filter;
+use toq_protocol::key::PeerKey;
+use toq_protocol::policy::Pattern;
+
+pub use edit::{HandlersError, add, remove, update};
+pub use file::load;
+
+/// The name of the file in a workspace directory.
+pub const FILE: &str = "handlers.toml";
+
+/// The providers of LLM handlers.
+pub const PROVIDERS: [&str; 4] = ["openai", "anthropic", "bedrock", "ollama"];
+
+/// One handler.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct HandlerConfig {
+    /// What it is called: `[a-z0-9][a-z0-9_-]{0,62}`.
+    pub name: String,
+    /// A command for `sh -c`, as the operator wrote it; nothing of a message is ever put into it.
+    pub command: String,
+    /// A program and its arguments, without a shell.
+    pub argv: Vec<String>,
+    /// The provider of an LLM handler; it wins over a command.
+    pub provider: String,
+    /// The provider's model.
+    pub model: String,
+    /// The system prompt.
+    pub prompt: Option<String>,
+    /// A file with the system prompt.
+    pub prompt_file: Option<String>,
+    /// How many messages of a conversation are answered.
+    pub max_turns: Option<u32>,
+    /// Whether the model may end a conversation.
+    pub auto_close: bool,
+    /// Whether it reacts at all.
+    pub enabled: bool,
+    /// Address patterns, one of which must match the sender; none is any.
+    pub filter_from: Vec<String>,
+    /// Keys, one of which must be the sender's; none is any.
+    pub filter_key: Vec<String>,
+    /// Types, one of which must be the message's; none is messages and streams.
+    pub filter_type: Vec<String>,
+    /// What becomes of a command's standard output.
+    pub reply: Reply,
+    /// How long one run may take, in seconds.
+    pub timeout_s: u64,
+    /// How many runs there may be at a time.
+    pub concurrency: usize,
+    /// How often a message is tried before it is set aside.
+    pub max_attempts: u32,
+    /// How many automatic answers in a row may have led to a message that it still answers.
+    pub max_auto_replies: u32,
+    /// Names of environment variables that a command gets from the daemon's environment beside the usual ones.
+    pub env: Vec<String>,
+    /// Where a command runs; relative to the directory that holds the workspace, which is the default.
+    pub cwd: Option<PathBuf>,
+}
+
+/// What becomes of a command's standard output.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reply {
+    /// It goes to the handler's log; the command answers by itself, if it wants to.
+    #[default]
+    None,
+    /// It goes to the log, and to the sender as the answer.
+    Stdout,
+}
+
+impl Default for HandlerConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            command: String::new(),
+            argv: Vec::new(),
+            provider: String::new(),
+            model: String::new(),
+            prompt: None,
+            prompt_file: None,
+            max_turns: None,
+            auto_close: false,
+            enabled: true,
+            filter_from: Vec::new(),
+            filter_key: Vec::new(),
+            filter_type: Vec::new(),
+            reply: Reply::None,
+            timeout_s: 60,
+            concurrency: 4,
+            max_attempts: 3,
+            max_auto_replies: toq_protocol::auto_reply::MAX_HOPS,
+            env: Vec::new(),
+            cwd: None,
+        }
+    }
+}
+
+impl HandlerConfig {
+    /// Says whether a language model answers, and not a command.
+    #[must_use]
+    pub const fn is_llm(&self) -> bool {
+        !self.provider.is_empty()
+    }
+
+    /// Returns what the command is without its shell: the program and its arguments.
+    #[must_use]
+    pub fn program(&self) -> Vec<String> {
+        if self.argv.is_empty() { vec!["sh".to_owned(), "-c".to_owned(), self.command.clone()] } else { self.argv.clone() }
+    }
+
+    /// Returns which messages it wants. What does not parse was refused when the handler was read.
+    #[must_use]
+    pub fn filter(&self) -> Filter {
+        Filter {
+            from: self.filter_from.iter().map(|text| Pattern::new(text)).collect(),
+            keys: self.filter_key.iter().filter_map(|text| PeerKey::parse(text).ok()).collect(),
+            kinds: self.filter_type.iter().filter_map(|text| Filter::kind(text)).collect(),
+        }
+    }
+
+    /// Returns how long one run may take.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_s)
+    }
+}
+
+/// Says whether a text can name a handler: `[a-z0-9][a-z0-9_-]{0,62}`.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let Some((first, rest)) = text.as_bytes().split_first() else { return false };
+    text.len() <= 63 && plain(*first) && rest.iter().all(|&byte| plain(byte) || matches!(byte, b'_' | b'-'))
+}

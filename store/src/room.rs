@@ -1,0 +1,96 @@
+//! Whether there is room for more messages.
+//!
+//! A full disk would also stop what must go on: acknowledgements of what was sent, rules, the orderly end. So new messages are
+//! refused a little earlier, at nine tenths of the workspace's quota or when the file system has little left, and the rest is
+//! a reserve for the others.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::error::StoreError;
+
+/// How long a look at the disk counts.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// What the file system must have left, in bytes.
+const RESERVE: u64 = 4 << 20;
+
+/// The room of a workspace.
+#[derive(Debug)]
+pub struct Room {
+    /// The file; `None` in memory.
+    path: Option<PathBuf>,
+    /// What the file may take up, in bytes; 0 is whatever the disk has.
+    quota: u64,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    looked: Option<Duration>,
+    /// What is free inside the file, in bytes. A file does not shrink when rows are deleted; new ones take their place.
+    slack: u64,
+    is_full: bool,
+}
+
+impl Room {
+    pub(crate) const fn unlimited() -> Self {
+        Self { path: None, quota: 0, seen: Mutex::new(Seen { looked: None, slack: 0, is_full: false }) }
+    }
+
+    /// The room of a file; `used` counts the bytes of its rows and is asked only where the file is large.
+    pub(crate) fn new(path: &Path, quota: u64, used: impl FnOnce() -> Result<u64, StoreError>) -> Result<Self, StoreError> {
+        let size = size(path);
+        let slack = if quota > 0 && size >= mark(quota) { size.saturating_sub(used()?) } else { 0 };
+        Ok(Self { path: Some(path.to_owned()), quota, seen: Mutex::new(Seen { slack, ..Seen::default() }) })
+    }
+
+    /// Asks for room for new messages of so many bytes; `now` is the time since a fixed start.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where they must be refused.
+    pub fn take(&self, bytes: usize, now: Duration) -> Result<(), StoreError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.looked.is_none_or(|looked| now.saturating_sub(looked) >= FRESH) {
+            seen.looked = Some(now);
+            let is_over = self.quota > 0 && size(path).saturating_sub(seen.slack) >= mark(self.quota);
+            let is_full = is_over || has_little_left(path);
+            if is_full != seen.is_full {
+                tracing::warn!(is_full, "whether new messages are refused for lack of room has changed");
+            }
+            seen.is_full = is_full;
+        }
+        if seen.is_full {
+            return Err(StoreError::Full);
+        }
+        seen.slack = seen.slack.saturating_sub(bytes as u64);
+        Ok(())
+    }
+
+    /// Notes that rows of so many bytes were deleted.
+    pub fn give(&self, bytes: usize) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.slack = seen.slack.saturating_add(bytes as u64);
+    }
+
+    /// Whether new messages were refused at the last look.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_full
+    }
+}
+
+const fn mark(quota: u64) -> u64 {
+    quota / 10 * 9
+}
+
+/// What a file takes up on the disk, which may be less than its length.
+fn size(path: &Path) -> u64 {
+    rustix::fs::stat(path).map_or(0, |file| u64::try_from(file.st_blocks).unwrap_or(0).saturating_mul(512))
+}
+
+fn has_little_left(path: &Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < RESERVE)
+}

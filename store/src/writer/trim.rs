@@ -1,0 +1,104 @@
+//! Forgetting what is old.
+//!
+//! What is deleted was chosen on an earlier snapshot, so everything that protects a row is looked at again here, inside the
+//! write transaction. The key by which a repetition of a message is recognised stays when the message goes: a peer may
+//! send it again for as long as a message can live.
+
+use redb::ReadableTable as _;
+use toq_protocol::time::Timestamp;
+
+use super::{Direction, MessageRow, State, StateRow, StoreError, Tables, seen_key};
+use crate::Seq;
+use crate::record::{ConsumerRow, EventRow, IdempotencyRow, Record as _};
+
+/// How many rows of one table a single change looks at, so that it does not hold up the others in its transaction.
+const STRIDE: usize = 1024;
+
+impl Tables<'_> {
+    /// Deletes messages, except those that wait, are being delivered, are not confirmed, or are the newest row.
+    pub(super) fn forget(&mut self, messages: &[Seq], now: Timestamp) -> Result<(), StoreError> {
+        let consumers = self.consumers.iter()?.map(|entry| ConsumerRow::from_bytes(entry?.1.value())).collect::<Result<Vec<_>, _>>()?;
+        for seq in messages {
+            // The next place is found from the last row, so one stays.
+            if seq.0 + 1 >= self.next_seq {
+                continue;
+            }
+            let Some(row) = self.messages.get(seq.0)?.map(|row| MessageRow::from_bytes(row.value())).transpose()? else { continue };
+            if self.is_needed(*seq, &row, &consumers)? {
+                continue;
+            }
+            self.messages.remove(seq.0)?;
+            self.states.remove(seq.0)?;
+            if let Some(thread) = row.thread_id() {
+                self.thread_log.remove((thread, seq.0))?;
+            }
+            match row.peer() {
+                Some(peer) if row.direction() == Direction::In => {
+                    self.forgotten.insert((now.as_nanos(), seq.0), &seen_key(&peer, &row.id()))?;
+                }
+                _ => drop(self.sent.remove(row.id().as_bytes())?),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_needed(&self, seq: Seq, row: &MessageRow, consumers: &[ConsumerRow]) -> Result<bool, StoreError> {
+        if row.direction() == Direction::In {
+            let has_confirmed = |consumer: &ConsumerRow| seq.0 <= consumer.low_water || consumer.confirmed.binary_search(&seq.0).is_ok();
+            return Ok(!consumers.iter().all(has_confirmed));
+        }
+        let lane = row.message()?.to.key();
+        let state = self.states.get(seq.0)?.map(|row| StateRow::from_bytes(row.value())).transpose()?;
+        let is_open = state.is_some_and(|row| row.state == State::Accepted);
+        Ok(is_open || self.outbox.get((lane.as_str(), seq.0))?.is_some())
+    }
+
+    /// Forgets how to recognise repetitions of messages that were deleted before a time.
+    pub(super) fn forget_seen(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        let old: Vec<((i64, u64), [u8; 48])> = self
+            .forgotten
+            .range(..(before.as_nanos(), 0))?
+            .take(STRIDE)
+            .map(|entry| entry.map(|(place, key)| (place.value(), *key.value())))
+            .collect::<Result<_, _>>()?;
+        for (place, key) in old {
+            self.forgotten.remove(place)?;
+            self.seen.remove(&key)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes events from before a time, except the newest row.
+    pub(super) fn forget_events(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        let mut old = Vec::new();
+        for entry in self.events.range(..self.next_seq.saturating_sub(1))?.take(STRIDE) {
+            let (seq, row) = entry?;
+            if EventRow::from_bytes(row.value())?.timestamp >= before.as_nanos() {
+                break;
+            }
+            old.push(seq.value());
+        }
+        for seq in old {
+            self.events.remove(seq)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets idempotency keys from before a time.
+    pub(super) fn forget_keys(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        let mut old = Vec::new();
+        for entry in self.idempotency.iter()? {
+            let (key, row) = entry?;
+            if IdempotencyRow::from_bytes(row.value())?.at < before.as_nanos() {
+                old.push(key.value().to_owned());
+            }
+            if old.len() == STRIDE {
+                break;
+            }
+        }
+        for key in old {
+            self.idempotency.remove(key.as_str())?;
+        }
+        Ok(())
+    }
+}

@@ -16,11 +16,16 @@ use toq_protocol::frame::{Decoder, MAX_HANDSHAKE, encode};
 use toq_protocol::handshake::{MAGIC, hello, parse_reply};
 use toq_protocol::key::Identity;
 use toq_protocol::message::MessageId;
-use toq_protocol::negotiate;
 use world::{Agent, World};
 
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// What a published peer asks for: no extension, no binding.
+fn published_request() -> Json {
+    let body = r#"{"supported_versions":["0.1"],"features":{"streaming":true,"compression":[],"e2e_encryption":false}}"#;
+    Json::parse(body).expect("valid")
 }
 
 async fn connect(agent: &Agent) -> BoxedIo {
@@ -135,7 +140,7 @@ fn an_oversized_frame_and_a_wrong_signature_end_a_session() {
 
         let mut io = connect(&bob).await;
         stranger.greet(&mut io, 2).await;
-        let request = stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, negotiate::request());
+        let request = stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, published_request());
         let forged = request.sign(&Identity::from_seed(&[99; 32]));
         io.write_all(&encode(&forged).expect("small")).await.expect("writes");
         io.flush().await.expect("writes");
@@ -155,7 +160,7 @@ fn a_replayed_session_is_refused_even_after_a_restart() {
     let recorded: Vec<Vec<u8>> = {
         let card = json!({"name": "stranger", "public_key": stranger.identity.public().to_string(), "protocol_version": "0.1"});
         let envelopes = [
-            stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, negotiate::request()),
+            stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, published_request()),
             stranger.envelope(Kind::CardExchange, &bob.address(), 1, Json::from_value(&card)),
             stranger.envelope(Kind::MessageSend, &bob.address(), 2, message),
         ];

@@ -120,7 +120,7 @@ impl Home {
             heartbeat: config.heartbeat_interval,
             silence: config.heartbeat_timeout,
         };
-        let local = Arc::new(Local { identity: seed.identity, address, locality, card, deadlines });
+        let local = Arc::new(Local { identity: seed.identity, address, locality, card, deadlines, requires_binding: false });
         let (live, _) = broadcast::channel(BEHIND);
         Arc::new(Self {
             id: seed.id,

@@ -11,7 +11,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use toq_fuzz::{ALICE, BOB, entropy, local, now};
 use toq_protocol::envelope::VERSION;
-use toq_protocol::session::{Admission, Effect, Greeting, Local, Outgoing, Session};
+use toq_protocol::binding::Exporter;
+use toq_protocol::session::{Admission, Effect, Expected, Greeting, Local, LocalEnd, Outgoing, Session};
 use toq_protocol::time::Now;
 use toq_protocol::{Envelope, Json, Kind, Message, MessageId, frame};
 
@@ -81,7 +82,7 @@ impl Side {
                 Err(_) => self.is_over = true,
                 Ok(Err(more)) => self.greeting = Some(more),
                 Ok(Ok(greeted)) => {
-                    let (session, first) = Session::accept(self.local.clone(), greeted, "127.0.0.1", entropy(2), at);
+                    let (session, first) = Session::accept(self.local.clone(), greeted, LocalEnd { host: "127.0.0.1", exporter: Exporter::new([7; 32]) }, entropy(2), at);
                     self.session = Some(session);
                     said.extend(first);
                 }
@@ -163,7 +164,7 @@ fuzz_target!(|data: &[u8]| {
     let mut input = Unstructured::new(data);
     let (alice, bob) = (local(ALICE), local(BOB));
     let mut sides = [Side::new(alice.clone(), bob.clone()), Side::new(bob.clone(), alice.clone())];
-    let (session, first) = Session::dial(alice, &bob.address, entropy(1), now(0));
+    let (session, first) = Session::dial(alice, &bob.address, Expected::default(), Exporter::new([7; 32]), entropy(1), now(0));
     sides[0].session = Some(session);
     sides[1].greeting = Some(Greeting::new());
     sides[1].incoming = first;

@@ -9,9 +9,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use toq_protocol::address::Address;
 
-use crate::BoxedIo;
+use crate::SecureIo;
 use crate::listen::{limit_stall, tune};
-use crate::tls::server_name;
+use crate::tls::{exporter, server_name};
 
 /// How long each step may take.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ pub enum DialError {
 /// workspaces of one process.
 pub trait Dialer: Send + Sync {
     /// Opens a connection to the agent at `target`.
-    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<BoxedIo, DialError>> + Send + 'a>>;
+    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + Send + 'a>>;
 }
 
 /// Dials over TCP and TLS.
@@ -76,10 +76,12 @@ impl TlsDialer {
 }
 
 impl Dialer for TlsDialer {
-    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<BoxedIo, DialError>> + Send + 'a>> {
+    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + Send + 'a>> {
         Box::pin(async {
             let stream = dial(&self.connector, target.host(), target.port(), self.patience).await?;
-            Ok(Box::new(stream) as BoxedIo)
+            let tls = |error| DialError::Tls { host: target.host().to_owned(), port: target.port(), source: io::Error::other(error) };
+            let exporter = exporter(stream.get_ref().1).map_err(tls)?;
+            Ok(SecureIo { io: Box::new(stream), exporter })
         })
     }
 }

@@ -20,6 +20,7 @@ pub mod tls;
 
 pub use rustls::Error as TlsError;
 use tokio::io::{AsyncRead, AsyncWrite};
+use toq_protocol::binding::Exporter;
 
 /// A byte stream between two agents: TLS over TCP, or memory between two workspaces of one process.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -28,3 +29,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// Any byte stream.
 pub type BoxedIo = Box<dyn Io>;
+
+/// A byte stream and the value that only its two ends know.
+pub struct SecureIo {
+    /// The bytes.
+    pub io: BoxedIo,
+    /// What its channel is recognised by. Over memory, whoever makes the pair gives both ends the same.
+    pub exporter: Exporter,
+}

@@ -10,8 +10,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
+use rustls::{ClientConfig, ConnectionCommon, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use toq_protocol::binding::{Exporter, LABEL};
 use toq_vault::Certificate;
 
 fn provider() -> CryptoProvider {
@@ -55,6 +56,14 @@ pub fn connector() -> Result<TlsConnector, Error> {
         .with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The value by which the two ends of a finished TLS connection recognise it (RFC 9266).
+///
+/// # Errors
+/// Where the TLS handshake is not complete.
+pub fn exporter<Role>(connection: &ConnectionCommon<Role>) -> Result<Exporter, Error> {
+    connection.export_keying_material([0; 32], LABEL, None).map(Exporter::new)
 }
 
 /// The name that every toq client asks for.

@@ -16,6 +16,7 @@
 
 pub mod address;
 pub mod auto_reply;
+pub mod binding;
 pub mod budget;
 pub mod canonical;
 pub mod card;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::canonical::Json;
 use crate::envelope::VERSION;
+use crate::reason::Reason;
 
 /// What two of our own daemons can do beyond the published protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,11 +31,21 @@ impl Extensions {
     }
 }
 
+/// What a negotiation body of the peer says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// The extensions that both sides know.
+    pub extensions: Extensions,
+    /// The peer's digest of the channel (see [`crate::binding`]), where it sent one.
+    pub channel_binding: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Request {
     supported_versions: Vec<String>,
     #[serde(default)]
     extensions: Extensions,
+    channel_binding: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -42,47 +53,95 @@ struct Response {
     selected_version: String,
     #[serde(default)]
     extensions: Extensions,
+    channel_binding: Option<String>,
 }
 
 /// The body of our `negotiate.request`.
 #[must_use]
-pub fn request() -> Json {
+pub fn request(channel_binding: &str) -> Json {
     Json::from_value(&json!({
         "supported_versions": [VERSION],
         "features": {"streaming": true, "compression": [], "e2e_encryption": false},
         "extensions": Extensions::OURS,
+        "channel_binding": channel_binding,
     }))
 }
 
 /// The body of our `negotiate.response`.
 #[must_use]
-pub fn response(extensions: Extensions) -> Json {
+pub fn response(extensions: Extensions, channel_binding: &str) -> Json {
     Json::from_value(&json!({
         "selected_version": VERSION,
         "features": {"streaming": true, "compression": null, "e2e_encryption": false},
         "extensions": extensions,
+        "channel_binding": channel_binding,
     }))
+}
+
+/// Why a `negotiate.request` is answered with `negotiate.reject`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// There is no common version.
+    Version,
+    /// The digests of the channel differ.
+    BindingMismatch,
+    /// There is no digest of the channel where there must be one.
+    BindingMissing,
+}
+
+impl Rejection {
+    const fn word(self) -> &'static str {
+        match self {
+            Rejection::Version => "no_compatible_version",
+            Rejection::BindingMismatch => Reason::ChannelBindingMismatch.as_str(),
+            Rejection::BindingMissing => Reason::ChannelBindingMissing.as_str(),
+        }
+    }
+
+    /// The reason of the session's end.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Rejection::Version => Reason::VersionNotSupported,
+            Rejection::BindingMismatch => Reason::ChannelBindingMismatch,
+            Rejection::BindingMissing => Reason::ChannelBindingMissing,
+        }
+    }
 }
 
 /// The body of our `negotiate.reject`.
 #[must_use]
-pub fn reject() -> Json {
-    Json::from_value(&json!({"reason": "no_compatible_version", "supported_versions": [VERSION]}))
+pub fn reject(rejection: Rejection) -> Json {
+    Json::from_value(&json!({"reason": rejection.word(), "supported_versions": [VERSION]}))
 }
 
-/// Reads a `negotiate.request`: the extensions both sides know, or `None` without a common version.
+/// Reads a `negotiate.reject`.
 #[must_use]
-pub fn read_request(body: Option<&Json>) -> Option<Extensions> {
+pub fn read_reject(body: Option<&Json>) -> Reason {
+    #[derive(Deserialize)]
+    struct Reject {
+        reason: String,
+    }
+    let word = body.and_then(|body| serde_json::from_str::<Reject>(body.as_str()).ok()).map(|reject| reject.reason);
+    let all = [Rejection::BindingMismatch, Rejection::BindingMissing];
+    all.into_iter().find(|rejection| word.as_deref() == Some(rejection.word())).unwrap_or(Rejection::Version).reason()
+}
+
+/// Reads a `negotiate.request`; `None` without a common version.
+#[must_use]
+pub fn read_request(body: Option<&Json>) -> Option<Offer> {
     let request: Request = serde_json::from_str(body?.as_str()).ok()?;
-    request.supported_versions.iter().any(|version| version == VERSION).then(|| Extensions::OURS.common(request.extensions))
+    let extensions = Extensions::OURS.common(request.extensions);
+    let is_common = request.supported_versions.iter().any(|version| version == VERSION);
+    is_common.then_some(Offer { extensions, channel_binding: request.channel_binding })
 }
 
-/// Reads a `negotiate.response`: the extensions both sides know, or `None` where it chose a version that
-/// we did not offer.
+/// Reads a `negotiate.response`; `None` where it chose a version that we did not offer.
 #[must_use]
-pub fn read_response(body: Option<&Json>) -> Option<Extensions> {
+pub fn read_response(body: Option<&Json>) -> Option<Offer> {
     let response: Response = serde_json::from_str(body?.as_str()).ok()?;
-    (response.selected_version == VERSION).then(|| Extensions::OURS.common(response.extensions))
+    let extensions = Extensions::OURS.common(response.extensions);
+    (response.selected_version == VERSION).then_some(Offer { extensions, channel_binding: response.channel_binding })
 }
 
 #[cfg(test)]
@@ -94,8 +153,10 @@ mod tests {
         let published =
             Json::parse(r#"{"supported_versions":["0.1"],"features":{"streaming":true,"compression":[],"e2e_encryption":false}}"#);
 
-        assert_eq!(read_request(published.ok().as_ref()), Some(Extensions::default()));
-        assert_eq!(read_request(Some(&request())), Some(Extensions::OURS));
+        assert_eq!(read_request(published.ok().as_ref()), Some(Offer::default()));
+        let ours = Offer { extensions: Extensions::OURS, channel_binding: Some("digest".to_owned()) };
+        assert_eq!(read_request(Some(&request("digest"))), Some(ours.clone()));
+        assert_eq!(read_response(Some(&response(Extensions::OURS, "digest"))), Some(ours));
     }
 
     #[test]
@@ -104,6 +165,14 @@ mod tests {
             let body = format!(r#"{{"selected_version":"0.1","features":{{"compression":{compression}}}}}"#);
             assert!(read_response(Json::parse(&body).ok().as_ref()).is_some(), "{compression}");
         }
+    }
+
+    #[test]
+    fn a_rejection_keeps_its_reason() {
+        for rejection in [Rejection::Version, Rejection::BindingMismatch, Rejection::BindingMissing] {
+            assert_eq!(read_reject(Some(&reject(rejection))), rejection.reason());
+        }
+        assert_eq!(read_reject(None), Reason::VersionNotSupported);
     }
 
     #[test]

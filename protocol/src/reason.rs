@@ -35,12 +35,18 @@ reasons! {
     AgentUnavailable = "agent_unavailable",
     /// The sender is blocked.
     Blocked = "blocked",
+    /// The two ends see different TLS channels: somebody is between them.
+    ChannelBindingMismatch = "channel_binding_mismatch",
+    /// The peer did not bind the session to its TLS channel, though it must.
+    ChannelBindingMissing = "channel_binding_missing",
     /// The sender's clock and ours disagree, or the message is past its lifetime.
     ClockSkew = "clock_skew",
     /// The envelope lacks something or has something that cannot be.
     InvalidEnvelope = "invalid_envelope",
     /// A signature does not verify.
     InvalidSignature = "invalid_signature",
+    /// Another key was known for this address.
+    KeyChanged = "key_changed",
     /// The message is over the receiver's limit.
     MessageTooLarge = "message_too_large",
     /// The recipients do not include this agent.
@@ -71,7 +77,10 @@ impl Reason {
     pub const fn is_retryable(self) -> bool {
         match self {
             Reason::AgentUnavailable
+            | Reason::ChannelBindingMismatch
+            | Reason::ChannelBindingMissing
             | Reason::ClockSkew
+            | Reason::KeyChanged
             | Reason::PendingApproval
             | Reason::ResourceExhausted
             | Reason::SequenceViolation

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toq_protocol::address::{Address, AgentName};
+use toq_protocol::binding::Exporter;
 use toq_protocol::canonical::Json;
 use toq_protocol::card::Card;
 use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::key::Identity;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::reason::Reason;
-use toq_protocol::session::{Admission, Deadlines, Effect, End, Entropy, Greeting, Local, Locality, Outgoing, Session};
+use toq_protocol::session::{Admission, Deadlines, Effect, End, Entropy, Expected, Greeting, Local, LocalEnd, Locality, Outgoing, Session};
 use toq_protocol::time::{Now, Timestamp};
 
 fn now() -> Now {
@@ -39,7 +40,7 @@ fn local(name: &str, port: u16) -> Arc<Local> {
     };
     let address = Address::new("127.0.0.1", port, agent.clone());
     let locality = Locality::new(agent, [], [port]);
-    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default() })
+    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default(), requires_binding: false })
 }
 
 fn entropy(byte: u8) -> Entropy {
@@ -60,6 +61,10 @@ fn message(from: &Arc<Local>, to: &Address, byte: u8) -> Message {
         body: Json::parse(r#"{"text":"hi"}"#).ok(),
     }
 }
+
+/// What both ends of the one honest channel know.
+const TLS: Exporter = Exporter::new([7; 32]);
+const END: LocalEnd<'static> = LocalEnd { host: "127.0.0.1", exporter: TLS };
 
 /// Everything one side said during a step, and the events that are not bytes.
 #[derive(Default)]
@@ -101,9 +106,9 @@ struct Pair {
 
 fn open_pair() -> Pair {
     let (alice, bob) = (local("alice", 9101), local("bob", 9102));
-    let (mut dialer, first) = Session::dial(alice.clone(), &bob.address, entropy(1), now());
+    let (mut dialer, first) = Session::dial(alice.clone(), &bob.address, Expected::default(), TLS, entropy(1), now());
     let greeted = Greeting::new().read(&first).expect("a greeting").expect("complete");
-    let (mut acceptor, reply) = Session::accept(bob.clone(), greeted, "127.0.0.1", entropy(2), now());
+    let (mut acceptor, reply) = Session::accept(bob.clone(), greeted, END, entropy(2), now());
     let mut recorded = first;
     let mut to_dialer = reply;
     for _ in 0..4 {
@@ -193,7 +198,7 @@ fn a_recorded_greeting_proves_nothing_to_another_agent() {
     let mut greeted = Greeting::new().read(&pair.recorded).expect("a greeting").expect("complete");
     greeted.credentials.target_agent = None;
 
-    let (mut session, _) = Session::accept(carol, greeted, "127.0.0.1", entropy(5), now());
+    let (mut session, _) = Session::accept(carol, greeted, END, entropy(5), now());
     let said = hear(&mut session, &[], now());
 
     assert!(matches!(&said.events[..], [Effect::End(End::Refused(Reason::NotAddressedHere))]), "{:?}", said.events);
@@ -204,7 +209,7 @@ fn a_recorded_session_is_stale_ten_minutes_later() {
     let pair = open_pair();
     let greeted = Greeting::new().read(&pair.recorded).expect("a greeting").expect("complete");
 
-    let (mut session, _) = Session::accept(pair.bob.clone(), greeted, "127.0.0.1", entropy(5), later(601));
+    let (mut session, _) = Session::accept(pair.bob.clone(), greeted, END, entropy(5), later(601));
     let said = hear(&mut session, &[], later(601));
 
     assert!(matches!(&said.events[..], [Effect::End(End::Refused(Reason::ClockSkew))]), "{:?}", said.events);
@@ -237,12 +242,12 @@ fn a_sender_other_than_the_one_of_the_handshake_ends_the_session() {
 #[test]
 fn each_stage_has_its_deadline() {
     let (alice, bob) = (local("alice", 9101), local("bob", 9102));
-    let (mut dialer, first) = Session::dial(alice, &bob.address, entropy(1), now());
+    let (mut dialer, first) = Session::dial(alice, &bob.address, Expected::default(), TLS, entropy(1), now());
     assert!(dialer.tick(later(4)).is_empty());
     assert!(matches!(&dialer.tick(later(5))[..], [Effect::End(End::Late(_))]));
 
     let greeted = Greeting::new().read(&first).expect("a greeting").expect("complete");
-    let (mut acceptor, _) = Session::accept(bob, greeted, "127.0.0.1", entropy(2), now());
+    let (mut acceptor, _) = Session::accept(bob, greeted, END, entropy(2), now());
     assert!(matches!(&acceptor.tick(later(5))[..], [Effect::End(End::Late(_))]));
 }
 
@@ -259,9 +264,9 @@ fn silence_asks_first_and_then_ends_the_session() {
 #[test]
 fn a_held_peer_reads_that_its_approval_is_pending() {
     let (alice, bob) = (local("alice", 9101), local("bob", 9102));
-    let (mut dialer, first) = Session::dial(alice, &bob.address, entropy(1), now());
+    let (mut dialer, first) = Session::dial(alice, &bob.address, Expected::default(), TLS, entropy(1), now());
     let greeted = Greeting::new().read(&first).expect("a greeting").expect("complete");
-    let (mut acceptor, reply) = Session::accept(bob, greeted, "127.0.0.1", entropy(2), now());
+    let (mut acceptor, reply) = Session::accept(bob, greeted, END, entropy(2), now());
     let request = hear(&mut dialer, &reply, now()).bytes;
     acceptor.push(&request);
     assert!(matches!(&acceptor.next(now()).expect("a frame")[..], [Effect::Authenticated]));

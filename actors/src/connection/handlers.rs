@@ -7,7 +7,7 @@ use toq_protocol::address::Address;
 use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
-use toq_protocol::session::{Admission, Effect, End, Outgoing as Send, Session};
+use toq_protocol::session::{Admission, Effect, End, Expected, LocalEnd, Outgoing as Send, Session};
 
 use super::socket::{ReadHalf, read};
 use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
@@ -22,8 +22,9 @@ impl Connection {
         self.remote = link.remote;
         let now = self.home.now();
         let local = self.home.local.clone();
-        let (session, first) = Session::accept(local, link.greeted, &link.local_host, self.home.entropy(), now);
-        self.open(session, link.io, &first, ctx);
+        let end = LocalEnd { host: &link.local_host, exporter: link.io.exporter };
+        let (session, first) = Session::accept(local, link.greeted, end, self.home.entropy(), now);
+        self.open(session, link.io.io, &first, ctx);
     }
 
     pub(super) fn dial(&mut self, target: Address, ctx: &mut Ctx) {
@@ -35,8 +36,9 @@ impl Connection {
         };
         ctx.spawn(dialing.into_actor(self).map(|(target, dialed), act, ctx| match dialed {
             Ok(stream) => {
-                let (session, first) = Session::dial(act.home.local.clone(), &target, act.home.entropy(), act.home.now());
-                act.open(session, stream, &first, ctx);
+                let (home, expected) = (&act.home, Expected::default());
+                let (session, first) = Session::dial(home.local.clone(), &target, expected, stream.exporter, home.entropy(), home.now());
+                act.open(session, stream.io, &first, ctx);
             }
             Err(error) => {
                 tracing::debug!(%error, "dialling failed");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use toq_net::BoxedIo;
+use toq_net::SecureIo;
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
 use toq_protocol::key::PeerKey;
@@ -14,8 +14,8 @@ use toq_protocol::time::Timestamp;
 
 /// A greeted link that a door hands over.
 pub struct Link {
-    /// Its bytes.
-    pub io: BoxedIo,
+    /// Its bytes and its channel.
+    pub io: SecureIo,
     /// What its initiator showed.
     pub greeted: Greeted,
     /// The address of our end.

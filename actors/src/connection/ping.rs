@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use toq_net::SecureIo;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
-use toq_protocol::session::{Effect, Session};
+use toq_protocol::session::{Effect, Expected, Session};
 
 use crate::home::Home;
 
@@ -24,8 +25,8 @@ pub struct Pinged {
 /// The reason in words: nothing listens, TLS failed, the name is unknown there, no answer in time.
 pub async fn ping(home: Arc<Home>, target: Address) -> Result<Pinged, String> {
     let patience = home.config.handshake_timeout;
-    let mut stream = home.dialer.dial(&target).await.map_err(|error| error.to_string())?;
-    let (mut session, first) = Session::dial(home.local.clone(), &target, home.entropy(), home.now());
+    let SecureIo { io: mut stream, exporter } = home.dialer.dial(&target).await.map_err(|error| error.to_string())?;
+    let (mut session, first) = Session::dial(home.local.clone(), &target, Expected::default(), exporter, home.entropy(), home.now());
     let shaking = async {
         stream.write_all(&first).await.map_err(|error| error.to_string())?;
         stream.flush().await.map_err(|error| error.to_string())?;

@@ -10,7 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use toq_kit::{Drain, spawn};
+use toq_net::SecureIo;
 use toq_net::listen::{Language, is_passing, language, limit_stall, source, tune};
+use toq_net::tls::exporter;
 use toq_protocol::frame;
 use toq_protocol::handshake::no_such_agent;
 use toq_protocol::session::{Greeted, Greeting};
@@ -123,7 +125,9 @@ impl Newcomer {
         match found {
             Found::Workspace(workspace) => {
                 let local_host = source(local).to_string();
-                let link = Link { io: Box::new(stream), greeted, local_host, remote: self.from.to_string() };
+                let exporter = exporter(stream.get_ref().1).map_err(io::Error::other)?;
+                let io = SecureIo { io: Box::new(stream), exporter };
+                let link = Link { io, greeted, local_host, remote: self.from.to_string() };
                 workspace.do_send(Arrived(Box::new(link)));
                 Ok(())
             }

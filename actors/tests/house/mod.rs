@@ -15,9 +15,10 @@ use toq_actors::workspace::{Accepted, Arrived, Patience, Send, WorkspaceError};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef};
 use toq_config::{ConnectionMode, WorkspaceConfig};
 use toq_kit::{Clock, Seat};
-use toq_net::BoxedIo;
+use toq_net::SecureIo;
 use toq_net::dial::{DialError, Dialer};
 use toq_protocol::address::Address;
+use toq_protocol::binding::Exporter;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::key::Identity;
@@ -40,7 +41,7 @@ impl Wire {
 }
 
 impl Dialer for Wire {
-    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<BoxedIo, DialError>> + std::marker::Send + 'a>> {
+    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + std::marker::Send + 'a>> {
         let end = self.ends.lock().expect("not poisoned").get(&target.key()).cloned();
         let refused = || DialError::Connect {
             host: target.host().to_owned(),
@@ -51,8 +52,9 @@ impl Dialer for Wire {
             None => Err(refused()),
             Some(end) => {
                 let (ours, theirs) = tokio::io::duplex(64 * 1024);
-                toq_kit::spawn(greet(theirs, end));
-                Ok(Box::new(ours) as BoxedIo)
+                let exporter = Exporter::new([9; 32]);
+                toq_kit::spawn(greet(theirs, exporter, end));
+                Ok(SecureIo { io: Box::new(ours), exporter })
             }
         };
         Box::pin(async { result })
@@ -60,7 +62,7 @@ impl Dialer for Wire {
 }
 
 /// What a door does, over memory.
-async fn greet(mut io: tokio::io::DuplexStream, end: WorkspaceRef) {
+async fn greet(mut io: tokio::io::DuplexStream, exporter: Exporter, end: WorkspaceRef) {
     use tokio::io::AsyncReadExt as _;
     let mut greeting = Greeting::new();
     let mut buffer = [0; 2048];
@@ -69,7 +71,8 @@ async fn greet(mut io: tokio::io::DuplexStream, end: WorkspaceRef) {
         match greeting.read(&buffer[..read]).expect("a greeting") {
             Err(more) => greeting = more,
             Ok(greeted) => {
-                let link = Link { io: Box::new(io), greeted, local_host: "127.0.0.1".to_owned(), remote: "memory".to_owned() };
+                let io = SecureIo { io: Box::new(io), exporter };
+                let link = Link { io, greeted, local_host: "127.0.0.1".to_owned(), remote: "memory".to_owned() };
                 end.address().do_send(Arrived(Box::new(link)));
                 return;
             }

@@ -15,6 +15,8 @@
 //!   key, written within ten minutes, from the claimed address and addressed to *this* agent arrives; the
 //!   caller must also refuse a challenge that it has seen before, which ends replays to the same agent.
 //!   The address check ends replays to another.
+//! - The channel is compared where both sides can (see [`crate::binding`]). A peer that has bound a session
+//!   before must do so again; the caller knows and says so with [`Expected`] and [`Admission::Unbound`].
 //! - Every later envelope must be from the address of the handshake, addressed to this agent, timely and
 //!   with a larger sequence number than the one before.
 //! - Nothing unsolicited goes to a published peer on a connection that it opened: such a peer takes the
@@ -31,11 +33,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::{Address, AgentName, host_key};
+use crate::binding::{self, Exporter, Party, Side};
 use crate::card::{Card, CardError};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::frame::{Decoder, Oversized};
 use crate::handshake::{Credentials, HandshakeError};
-use crate::key::Identity;
+use crate::key::{Identity, PeerKey};
 use crate::message::MessageId;
 use crate::negotiate::Extensions;
 use crate::reason::Reason;
@@ -125,6 +128,17 @@ pub struct Local {
     pub card: Card,
     /// How long each stage may take.
     pub deadlines: Deadlines,
+    /// Whether only sessions that are bound to their TLS channel are accepted.
+    pub requires_binding: bool,
+}
+
+/// What is known of the peer before it is dialled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The key that is pinned to the address.
+    pub key: Option<PeerKey>,
+    /// True where that key has bound a session before.
+    pub binding: bool,
 }
 
 /// Random bytes of one session.
@@ -136,6 +150,15 @@ pub struct Entropy {
     pub ids: [u8; 16],
 }
 
+/// Our end of a connection that was accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalEnd<'a> {
+    /// Its address.
+    pub host: &'a str,
+    /// The exporter value of its TLS channel.
+    pub exporter: Exporter,
+}
+
 /// What the receiver's owner says to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -145,6 +168,8 @@ pub enum Admission {
     Ask,
     /// Go away, without a word.
     Refuse,
+    /// Come back with a session that is bound to its channel: this key has done so before.
+    Unbound,
 }
 
 /// How a session ended.
@@ -178,6 +203,14 @@ pub enum End {
     /// The peer or our policy refused.
     #[error("refused: {0}")]
     Refused(Reason),
+    /// The peer at the dialled address has another key than the one that is pinned to it.
+    #[error("the agent at this address has another key than before: expected {expected}, met {met}; nothing was sent")]
+    KeyChanged {
+        /// The pinned key.
+        expected: PeerKey,
+        /// The key that answered.
+        met: PeerKey,
+    },
     /// The peer broke the protocol.
     #[error("protocol violation: {0}")]
     Violation(&'static str),
@@ -244,6 +277,10 @@ pub struct Session {
     decoder: Decoder,
     phase: Phase,
     is_initiator: bool,
+    exporter: Exporter,
+    challenge: [u8; 32],
+    expected: Expected,
+    is_bound: bool,
     peer: Option<Credentials>,
     /// What both sides can do beyond the published protocol.
     extensions: Extensions,
@@ -260,11 +297,19 @@ pub struct Session {
 impl Session {
     /// Starts a session that we dialled. The bytes to write first are returned with it.
     #[must_use]
-    pub fn dial(local: Arc<Local>, target: &Address, entropy: Entropy, now: Now) -> (Self, Vec<u8>) {
+    pub fn dial(
+        local: Arc<Local>,
+        target: &Address,
+        expected: Expected,
+        exporter: Exporter,
+        entropy: Entropy,
+        now: Now,
+    ) -> (Self, Vec<u8>) {
         let hello = crate::handshake::hello(&local.identity, &entropy.challenge, &local.address, target.agent().as_str());
         let deadline = now.monotonic + local.deadlines.handshake;
-        let mut session = Self::new(local, entropy, deadline, now);
+        let mut session = Self::new(local, exporter, entropy, deadline, now);
         session.is_initiator = true;
+        session.expected = expected;
         session.phase = Phase::Greeting;
         let mut first = crate::handshake::MAGIC.to_vec();
         first.extend(crate::frame::encode(&hello).expect("a greeting is far below the limit"));
@@ -272,14 +317,14 @@ impl Session {
     }
 
     /// Starts a session that we accepted, for the agent that the greeting asked for. The bytes to write
-    /// first are returned with it. `local_host` is the address of our end of the connection.
+    /// first are returned with it.
     #[must_use]
-    pub fn accept(local: Arc<Local>, greeted: Greeted, local_host: &str, entropy: Entropy, now: Now) -> (Self, Vec<u8>) {
+    pub fn accept(local: Arc<Local>, greeted: Greeted, end: LocalEnd<'_>, entropy: Entropy, now: Now) -> (Self, Vec<u8>) {
         let session_id = format!("sess-{}", MessageId::from_random(entropy.ids));
         let reply = crate::handshake::reply(&local.identity, &entropy.challenge, &local.address, &session_id);
         let deadline = now.monotonic + local.deadlines.negotiation;
-        let mut session = Self::new(local, entropy, deadline, now);
-        session.locality = session.locality.with_host(local_host);
+        let mut session = Self::new(local, end.exporter, entropy, deadline, now);
+        session.locality = session.locality.with_host(end.host);
         session.decoder = greeted.rest;
         session.peer = Some(greeted.credentials);
         session.phase = Phase::Proving;
@@ -287,13 +332,17 @@ impl Session {
         (session, first)
     }
 
-    fn new(local: Arc<Local>, entropy: Entropy, deadline: Duration, now: Now) -> Self {
+    fn new(local: Arc<Local>, exporter: Exporter, entropy: Entropy, deadline: Duration, now: Now) -> Self {
         Self {
             locality: local.locality.clone(),
             local,
             decoder: Decoder::new(),
             phase: Phase::Proving,
             is_initiator: false,
+            exporter,
+            challenge: entropy.challenge,
+            expected: Expected::default(),
+            is_bound: false,
             peer: None,
             extensions: Extensions::default(),
             next_sequence: 0,
@@ -310,6 +359,22 @@ impl Session {
     #[must_use]
     pub const fn peer(&self) -> Option<&Credentials> {
         self.peer.as_ref()
+    }
+
+    /// True where the peer has proven that it sees the same TLS channel.
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.is_bound
+    }
+
+    /// The digest of the channel that `side` sends; `None` before the handshake.
+    fn binding(&self, side: Side) -> Option<String> {
+        let peer = self.peer.as_ref()?;
+        let key = self.local.identity.public();
+        let us = Party { key: &key, challenge: &self.challenge, address: &self.local.address };
+        let them = Party { key: &peer.key, challenge: &peer.challenge, address: &peer.address };
+        let (initiator, receiver) = if self.is_initiator { (us, them) } else { (them, us) };
+        Some(binding::digest(&self.exporter, side, initiator, receiver))
     }
 
     /// True once messages may be sent.

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Admission, Effect, End, Phase, Session};
+use crate::binding::Side;
 use crate::canonical::Json;
 use crate::card::Card;
 use crate::envelope::{Envelope, Kind, Unverified};
 use crate::frame::{MAX_FRAME, MAX_HANDSHAKE};
 use crate::message::is_timely;
-use crate::negotiate;
+use crate::negotiate::{self, Rejection};
 use crate::reason::Reason;
 use crate::time::{Now, Timestamp};
 
@@ -57,7 +58,8 @@ impl Session {
             Admission::Accept => {
                 self.phase = Phase::Carding;
                 self.deadline = now.monotonic + self.local.deadlines.negotiation;
-                let response = self.write(Kind::NegotiateResponse, Some(negotiate::response(self.extensions)), now);
+                let binding = self.binding(Side::Receiver).unwrap_or_default();
+                let response = self.write(Kind::NegotiateResponse, Some(negotiate::response(self.extensions, &binding)), now);
                 let card = self.write_card(now);
                 vec![Effect::Write(response), Effect::Write(card)]
             }
@@ -69,6 +71,7 @@ impl Session {
                 effects
             }
             Admission::Refuse => self.end(End::Refused(Reason::Blocked)),
+            Admission::Unbound => self.reject(Rejection::BindingMissing, now),
         }
     }
 
@@ -120,10 +123,15 @@ impl Session {
     }
 
     fn greeted(&mut self, frame: &Bytes, now: Now) -> Result<Vec<Effect>, End> {
-        self.peer = Some(crate::handshake::parse_reply(frame)?);
+        let met = crate::handshake::parse_reply(frame)?;
+        if let Some(expected) = self.expected.key.filter(|expected| *expected != met.key) {
+            return Err(End::KeyChanged { expected, met: met.key });
+        }
+        self.peer = Some(met);
         self.phase = Phase::Asking;
         self.deadline = now.monotonic + self.local.deadlines.negotiation;
-        let request = self.write(Kind::NegotiateRequest, Some(negotiate::request()), now);
+        let binding = self.binding(Side::Initiator).unwrap_or_default();
+        let request = self.write(Kind::NegotiateRequest, Some(negotiate::request(&binding)), now);
         Ok(vec![Effect::Write(request)])
     }
 
@@ -131,12 +139,16 @@ impl Session {
         let envelope = self.verified(frame)?;
         match envelope.kind {
             Kind::NegotiateResponse => {
-                let chosen = negotiate::read_response(envelope.body.as_ref());
-                self.extensions = chosen.ok_or(End::Refused(Reason::VersionNotSupported))?;
+                let chosen = negotiate::read_response(envelope.body.as_ref()).ok_or(End::Refused(Reason::VersionNotSupported))?;
+                self.is_bound = self.compare(chosen.channel_binding.as_deref(), Side::Receiver).map_err(|no| End::Refused(no.reason()))?;
+                if !self.is_bound && self.expected.binding {
+                    return Err(End::Refused(Reason::ChannelBindingMissing));
+                }
+                self.extensions = chosen.extensions;
                 self.phase = Phase::Carding;
                 Ok(vec![Effect::Write(self.write_card(now))])
             }
-            Kind::NegotiateReject => Err(End::Refused(Reason::VersionNotSupported)),
+            Kind::NegotiateReject => Err(End::Refused(negotiate::read_reject(envelope.body.as_ref()))),
             Kind::ApprovalRequest => Err(End::Pending(pending_text(envelope.body.as_ref()))),
             _ => Err(End::Violation("the answer to negotiate.request is something else")),
         }
@@ -154,15 +166,34 @@ impl Session {
         if !is_timely(written, None, now.wall) {
             return Err(End::Refused(Reason::ClockSkew));
         }
-        let Some(extensions) = negotiate::read_request(envelope.body.as_ref()) else {
-            let reject = self.write(Kind::NegotiateReject, Some(negotiate::reject()), now);
-            let mut effects = vec![Effect::Write(reject)];
-            effects.extend(self.end(End::Refused(Reason::VersionNotSupported)));
-            return Ok(effects);
+        let Some(offer) = negotiate::read_request(envelope.body.as_ref()) else {
+            return Ok(self.reject(Rejection::Version, now));
         };
-        self.extensions = extensions;
+        match self.compare(offer.channel_binding.as_deref(), Side::Initiator) {
+            Ok(is_bound) => self.is_bound = is_bound,
+            Err(rejection) => return Ok(self.reject(rejection, now)),
+        }
+        self.extensions = offer.extensions;
         self.phase = Phase::Judged;
         Ok(vec![Effect::Authenticated])
+    }
+
+    /// Compares the peer's digest of the channel with ours: true where they agree, false where it sent none
+    /// and need not.
+    fn compare(&self, theirs: Option<&str>, side: Side) -> Result<bool, Rejection> {
+        match theirs {
+            Some(theirs) if self.binding(side).as_deref() == Some(theirs) => Ok(true),
+            Some(_) => Err(Rejection::BindingMismatch),
+            None if self.local.requires_binding => Err(Rejection::BindingMissing),
+            None => Ok(false),
+        }
+    }
+
+    fn reject(&mut self, rejection: Rejection, now: Now) -> Vec<Effect> {
+        let reject = self.write(Kind::NegotiateReject, Some(negotiate::reject(rejection)), now);
+        let mut effects = vec![Effect::Write(reject)];
+        effects.extend(self.end(End::Refused(rejection.reason())));
+        effects
     }
 
     fn carded(&mut self, frame: &Bytes, now: Now) -> Result<Vec<Effect>, End> {

@@ -200,7 +200,7 @@ fn one_key_has_so_many_sessions_and_no_more() {
         async move {
             let mut io = connect(bob).await;
             stranger.greet(&mut io, challenge).await;
-            let request = stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, negotiate::request());
+            let request = stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, published_request());
             let card = json!({"name": "stranger", "public_key": stranger.identity.public().to_string(), "protocol_version": "0.1"});
             let card = stranger.envelope(Kind::CardExchange, &bob.address(), 1, Json::from_value(&card));
             for envelope in [request, card] {

@@ -1,10 +1,13 @@
 //! The composition root: opens what a daemon needs, wires the rooms together, waits for the end, drains.
 
 mod announce;
+mod callback;
 mod echo;
+mod lines;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -15,11 +18,11 @@ use tokio::sync::mpsc;
 use toq_actors::handler::FileWorkshop;
 use toq_actors::registry::{Open, OpenDoor};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
-use toq_config::{Access, Loaded};
+use toq_config::{Access, Adapter, Loaded};
 use toq_http::{Facade, Shutdown, guard};
 use toq_kit::{Clock, Credit, Drain, Seat};
 use toq_net::dial::{Patience, TlsDialer};
-use toq_net::{listen, tls};
+use toq_net::{listen, local_socket, tls};
 use toq_store::{Options, Store, StoreError};
 use toq_vault::{Keys, VaultError};
 
@@ -42,6 +45,8 @@ pub enum DaemonError {
     Listen(SocketAddr, io::Error),
     /// Another process has the workspace.
     Running,
+    /// A socket cannot be listened at.
+    Socket(PathBuf, io::Error),
     /// The log cannot be opened.
     Store(StoreError),
     /// TLS cannot be set up.
@@ -56,7 +61,7 @@ impl DaemonError {
         match self {
             Self::Running => RUNNING,
             Self::Vault(VaultError::Mode { .. } | VaultError::Owner { .. }) => CONFIGURATION,
-            Self::Files(_) | Self::Listen(..) | Self::Store(_) | Self::Tls(_) | Self::Vault(_) => ERROR,
+            Self::Files(_) | Self::Listen(..) | Self::Socket(..) | Self::Store(_) | Self::Tls(_) | Self::Vault(_) => ERROR,
         }
     }
 }
@@ -69,6 +74,7 @@ impl std::fmt::Display for DaemonError {
                 write!(f, "cannot listen at {address}: {error}; stop what uses it, or choose another port with `toq config set port`")
             }
             Self::Running => f.write_str("toq appears to be running in this workspace: its log is open in another process"),
+            Self::Socket(path, error) => write!(f, "cannot listen at {}: {error}; choose another adapter.unix.socket_path", path.display()),
             Self::Store(error) => write!(f, "cannot open the workspace's log: {error}"),
             Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
             Self::Vault(error) => error.fmt(f),
@@ -93,6 +99,7 @@ struct Workspace {
     keys: Keys,
     listener: TcpListener,
     port: u16,
+    sockets: Vec<(PathBuf, UnixListener)>,
 }
 
 impl Workspace {
@@ -107,7 +114,8 @@ impl Workspace {
         announce::protect(&path).map_err(DaemonError::Files)?;
         let keys = Keys::open(&loaded.dir.join("keys")).map_err(DaemonError::Vault)?;
         let (listener, port) = bind(loaded)?;
-        Ok(Self { store, keys, listener, port })
+        let sockets = sockets(loaded)?;
+        Ok(Self { store, keys, listener, port, sockets })
     }
 
     async fn serve(self, home_dir: Option<PathBuf>, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
@@ -137,8 +145,9 @@ impl Workspace {
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
         let facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), api_port, stop)?;
         // The HTTP service shares the workspace's thread: a request then costs no wake-up of another one.
+        let (paths, sockets): (Vec<_>, Vec<_>) = self.sockets.into_iter().unzip();
         workspace_arbiter.spawn_fn(move || {
-            toq_kit::spawn(toq_http::serve::serve(connections, facade));
+            toq_kit::spawn(toq_http::serve::serve(connections, sockets, facade));
         });
         // With a listener of its own, the API is never served on the peer port.
         let plain = if loaded.config.api.listen.is_some() { mpsc::channel(1).0 } else { http };
@@ -153,7 +162,15 @@ impl Workspace {
 
         let announcement = announce::Announcement { dir: loaded.dir.clone(), home: home_dir, api_port, peer_port: self.port };
         announcement.publish(&home).map_err(DaemonError::Files)?;
-        if echo {
+        if let Some(url) = config.adapter_http.callback_url.clone() {
+            toq_kit::spawn(callback::run(workspace.clone(), url));
+        }
+        if echo && config.adapter == Adapter::Stdin {
+            let token = matches!(config.api.access, Access::Token).then(|| announce::token(&loaded.dir)).transpose();
+            let client = toq_api::Client::local(api_port).map_err(|error| DaemonError::Files(io::Error::other(error)))?;
+            toq_kit::spawn(lines::read(client.with_token(token.map_err(DaemonError::Vault)?)));
+            toq_kit::spawn(lines::write(workspace.clone()));
+        } else if echo {
             echo::greet(&home, self.port);
             toq_kit::spawn(echo::messages(home.clone()));
         }
@@ -165,6 +182,10 @@ impl Workspace {
             tracing::warn!("the daemon stops with work in progress; it is on disk and goes on at the next start");
         }
         announcement.withdraw(&home);
+        for path in paths {
+            // Gone is gone, whoever removed it.
+            let _gone = std::fs::remove_file(path);
+        }
         Ok(())
     }
 }
@@ -191,6 +212,22 @@ fn bind(loaded: &Loaded) -> Result<(TcpListener, u16), DaemonError> {
     }
     let (address, error) = failure.unwrap_or_else(|| (SocketAddr::new(config.bind, 0), io::ErrorKind::AddrInUse.into()));
     Err(DaemonError::Listen(address, error))
+}
+
+/// Listens in the workspace directory, and where the configuration says so.
+fn sockets(loaded: &Loaded) -> Result<Vec<(PathBuf, UnixListener)>, DaemonError> {
+    let mut sockets = Vec::new();
+    let always = loaded.dir.join("toq.sock");
+    match local_socket::bind(&always) {
+        Ok(listener) => sockets.push((always, listener)),
+        // A path that is too long for a socket is no reason not to start.
+        Err(error) => tracing::warn!(path = %always.display(), %error, "the API has no socket in the workspace directory"),
+    }
+    if let Some(path) = &loaded.config.adapter_unix.socket_path {
+        let listener = local_socket::bind(path).map_err(|error| DaemonError::Socket(path.clone(), error))?;
+        sockets.push((path.clone(), listener));
+    }
+    Ok(sockets)
 }
 
 /// Opens the API's own listener, where the configuration asks for one.

@@ -15,6 +15,7 @@
 //! Where to begin: [`message`] (what most callers use), then [`code`] (how failure looks), then [`client`].
 
 pub mod backup;
+pub mod callback;
 pub mod client;
 pub mod code;
 pub mod consumer;

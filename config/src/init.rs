@@ -15,7 +15,7 @@ use crate::schema::find;
 use crate::value::check;
 
 /// What must not end up in somebody's repository: secrets, messages and what only this machine knows.
-const IGNORED: &str = "keys/\npeers.json\nmessages.jsonl\nstate.redb\nreplaced/\nrestore*/\nstate.json\ntoq.pid\nlogs/\n";
+const IGNORED: &str = "keys/\npeers.json\nmessages.jsonl\nstate.redb\nreplaced/\nrestore*/\nstate.json\ntoq.pid\ntoq.sock\nlogs/\n";
 
 /// Makes a workspace: the directory (open to its owner only), `config.toml` and `.gitignore`.
 ///

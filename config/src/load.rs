@@ -149,6 +149,11 @@ impl Layers {
         if config.delivery.retry_max < config.delivery.retry_initial {
             return Err(self.fault("delivery.retry_max_s", "must not be less than `delivery.retry_initial_ms`"));
         }
+        if config.adapter_http.callback_url.as_ref().is_some_and(|url| url.starts_with("https:")) {
+            return Err(
+                self.fault("adapter.http.callback_url", "must begin with http://: messages are posted to this machine, without TLS")
+            );
+        }
         if let Some(listen) = config.api.listen
             && !listen.ip().to_canonical().is_loopback()
         {

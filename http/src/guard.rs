@@ -58,6 +58,14 @@ pub struct Ends {
     pub owner: Option<Owner>,
 }
 
+/// A connection at a socket of the file system, which only its owner can open: neither a web page nor another user. No name
+/// leads there, and no token is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct AtSocket {
+    /// Who opened it, as the kernel says.
+    pub user: Option<u32>,
+}
+
 impl Ends {
     /// Looks at a new connection.
     #[must_use]
@@ -79,10 +87,16 @@ impl Rules {
     }
 
     fn check(&self, request: &ServiceRequest) -> Result<(), ApiError> {
-        self.check_host(request)?;
+        let at_socket = request.conn_data::<AtSocket>();
+        if at_socket.is_none() {
+            self.check_host(request)?;
+        }
         check_browser(request, &self.hosts)?;
         check_proxy(request.headers())?;
         check_content_type(request)?;
+        if let Some(socket) = at_socket {
+            return if socket.user == Some(own_user()) { Ok(()) } else { Err(stranger()) };
+        }
         match &self.access {
             Access::SameUser => check_user(request),
             Access::Token(token) => check_token(request.headers(), token),

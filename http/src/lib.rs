@@ -34,3 +34,4 @@ mod view;
 
 pub use error::ApiError;
 pub use facade::{Facade, Shutdown};
+pub use view::event;

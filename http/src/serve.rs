@@ -6,10 +6,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixListener;
+use std::rc::Rc;
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_http::{Error, HttpService, KeepAlive, Request, Response};
-use actix_rt::net::TcpStream;
+use actix_rt::net::{TcpStream, UnixStream};
 use actix_service::{IntoServiceFactory as _, Service, ServiceFactory as _, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
@@ -19,7 +22,7 @@ use toq_kit::spawn;
 use toq_net::listen::source;
 
 use crate::facade::Facade;
-use crate::guard::{self, Ends};
+use crate::guard::{self, AtSocket, Ends};
 use crate::routes;
 
 /// How long a connection may be idle between requests.
@@ -28,12 +31,20 @@ const IDLE: Duration = Duration::from_secs(60);
 /// How long a request's header may take.
 const HEADER: Duration = Duration::from_secs(10);
 
+/// How long to wait after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// How many HTTP connections may be open.
 pub const MAX_CONNECTIONS: usize = 8192;
 
-/// Serves connections until none come any more. Runs on the thread that awaits it.
-pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, facade: Facade) {
+/// Serves connections until none come any more, and those that come in at sockets of the file system. Runs on the thread that
+/// awaits it.
+pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, sockets: Vec<UnixListener>, facade: Facade) {
     let facade = web::Data::new(facade);
+    let app = || {
+        let app = App::new().app_data(facade.clone()).wrap(from_fn(guard::guard)).configure(routes::local);
+        map_config(app.into_factory(), |()| AppConfig::default())
+    };
     let local = HttpService::build()
         .keep_alive(KeepAlive::Timeout(IDLE))
         .client_request_timeout(HEADER)
@@ -42,20 +53,30 @@ pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, facade:
                 extensions.insert(Ends::new(client, server));
             }
         })
-        .h1(map_config(App::new().app_data(facade).wrap(from_fn(guard::guard)).configure(routes::local).into_factory(), |()| {
-            AppConfig::default()
-        }));
+        .h1(app());
+    let at_socket = HttpService::build()
+        .keep_alive(KeepAlive::Timeout(IDLE))
+        .client_request_timeout(HEADER)
+        .on_connect_ext(|stream: &UnixStream, extensions| {
+            extensions.insert(AtSocket { user: stream.peer_cred().ok().map(|credentials| credentials.uid()) });
+        })
+        .h1(app());
     let foreign = HttpService::build()
         .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(HEADER)
         .h1(|_: Request| async { Ok::<_, Error>(Response::not_found()) });
     let local: Result<_, ()> = local.new_service(()).await;
     let foreign: Result<_, ()> = foreign.new_service(()).await;
-    let (Ok(local), Ok(foreign)) = (local, foreign) else {
+    let at_socket: Result<_, ()> = at_socket.new_service(()).await;
+    let (Ok(local), Ok(foreign), Ok(at_socket)) = (local, foreign, at_socket) else {
         tracing::error!("the HTTP service cannot be made");
         return;
     };
     let open = toq_kit::Credit::new(MAX_CONNECTIONS);
+    let at_socket = Rc::new(at_socket);
+    for socket in sockets {
+        spawn(accept(socket, at_socket.clone(), open.clone()));
+    }
     while let Some(stream) = connections.recv().await {
         let Some(permit) = open.try_take() else {
             tracing::warn!(open = MAX_CONNECTIONS, "too many HTTP connections; one was closed");
@@ -81,6 +102,36 @@ pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, facade:
                 });
             }
             Err(error) => tracing::debug!(%error, "a connection could not be taken over"),
+        }
+    }
+}
+
+/// Serves the connections of one socket of the file system.
+async fn accept<S>(socket: UnixListener, service: Rc<S>, open: toq_kit::Credit)
+where
+    S: Service<(UnixStream, Option<SocketAddr>), Error = DispatchError> + 'static,
+    S::Future: 'static,
+{
+    let socket = match actix_rt::net::UnixListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%error, "a socket cannot be taken over"),
+    };
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => {
+                let Some(permit) = open.try_take() else { continue };
+                let serving = service.call((stream, None));
+                spawn(async move {
+                    if let Err(error) = serving.await {
+                        tracing::debug!(%error, "a connection at a socket ended");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accept failed at a socket; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }

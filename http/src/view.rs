@@ -33,7 +33,10 @@ fn wire(text: &Address) -> String {
 }
 
 /// A message as the live stream shows it.
-pub(crate) fn event(row: &MessageRow) -> Result<MessageEvent, StoreError> {
+///
+/// # Errors
+/// [`StoreError`] where the row is damaged.
+pub fn event(row: &MessageRow) -> Result<MessageEvent, StoreError> {
     let message = row.message()?;
     let is_own = row.direction() == record::Direction::Out;
     Ok(MessageEvent {

@@ -14,6 +14,7 @@
 pub mod dial;
 pub mod listen;
 pub mod llm;
+pub mod local_socket;
 pub mod local_user;
 pub mod resolve;
 pub mod tls;

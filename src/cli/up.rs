@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use toq_api::ClientError;
-use toq_config::{ConfigError, Loaded};
+use toq_config::{Adapter, ConfigError, Loaded};
 use toq_kit::Clock;
 use toq_protocol::time::Timestamp;
 
@@ -58,6 +58,11 @@ impl Up {
         {
             let text = format!("toq appears to be running (PID {})", state.pid);
             return Err(Failure::told(text).code(RUNNING).hint("Run `toq down` to stop it"));
+        }
+        if loaded.config.adapter == Adapter::Stdin && !self.foreground {
+            return Err(Failure::error("`adapter = \"stdin\"` needs a terminal or a parent that reads it")
+                .code(CONFIGURATION)
+                .hint("Run `toq up --foreground`, or `toq config set adapter http`"));
         }
         if self.foreground {
             let home = desk.world.home.clone();

@@ -133,6 +133,7 @@ async fn open(
     let mut config = WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("valid").config;
     config.connection_mode = mode;
     config.message_history_limit = NEWEST;
+    config.thread_cleanup_days = 1;
     let home = Home::new(Seed {
         id: name.to_owned(),
         config: Arc::new(config),

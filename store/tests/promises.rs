@@ -419,7 +419,7 @@ fn at_nine_tenths_of_the_quota_there_is_no_room_and_deleting_makes_some() {
     now += Duration::from_secs(1);
 
     assert!(store.room().take(100_000, now).is_ok());
-    drop(store);
+    store.close();
     let store = Store::open(&path, Options { quota, ..Options::default() }).expect("opens");
     assert!(store.room().take(100_000, now).is_ok(), "what is free inside the file is found again");
 }

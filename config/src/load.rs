@@ -1,6 +1,6 @@
 //! Puts the layers on top of each other and checks what no single value can show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use config::{Config, File, FileFormat};
@@ -12,7 +12,7 @@ use crate::environment;
 use crate::error::{ConfigError, Fault, Place};
 use crate::schema::{ADAPTER_TABLES, find, unknown};
 use crate::value::{from_text, layered};
-use crate::workspace::WorkspaceConfig;
+use crate::workspace::{DnsRequire, WorkspaceConfig};
 use crate::{DEFAULTS, FILE};
 
 /// What is shown instead of a secret.
@@ -153,6 +153,10 @@ impl Layers {
             return Err(
                 self.fault("adapter.http.callback_url", "must begin with http://: messages are posted to this machine, without TLS")
             );
+        }
+        let is_alone = config.dns.resolvers.iter().collect::<BTreeSet<_>>().len() < 2;
+        if config.dns.require == DnsRequire::Agreement && is_alone {
+            return Err(self.fault("dns.require", "can be \"agreement\" only with two different `dns.resolvers` or more"));
         }
         if let Some(listen) = config.api.listen
             && !listen.ip().to_canonical().is_loopback()

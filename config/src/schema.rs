@@ -26,6 +26,8 @@ pub enum Kind {
     Authority,
     /// One of some words; the later ones are known but not there yet.
     Choice { words: &'static [&'static str], later: &'static [&'static str] },
+    /// True or false.
+    Flag,
     /// A host name or an IPv4 address.
     Host,
     /// A list of hosts with or without a port.
@@ -42,6 +44,8 @@ pub enum Kind {
     Only { value: u64, why: &'static str },
     /// The path of a file.
     Path,
+    /// A list of IP addresses with or without a port.
+    Servers,
     /// The address and port of a listener.
     Socket,
     /// An `http` or `https` URL.
@@ -127,6 +131,9 @@ pub const KEYS: &[Key] = &[
     key("delivery.message_ttl_s", whole(1, 30 * DAY)),
     key("delivery.max_attempts", whole(0, 1_000_000)),
     key("delivery.window", whole(1, 1_024)),
+    key("dns.resolvers", Kind::Servers),
+    key("dns.require", choice(&["any", "agreement", "dnssec"])),
+    key("dns.allow_private", Kind::Flag),
     key("store.cache_mib", whole(1, 65_536)),
     key("store.max_mib", Kind::Whole { min: 0, max: 1 << 32 }),
     key("limits.handshake_seats", whole(1, 65_536)),

@@ -9,6 +9,9 @@ use toq_protocol::{Address, AgentName};
 
 use crate::schema::Kind;
 
+/// Where name servers listen.
+const DNS_PORT: u16 = 53;
+
 /// The longest agent name.
 const NAME_MAX: usize = 63;
 
@@ -18,6 +21,10 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
         Kind::Addresses => each(value, "toq addresses", |text| Address::parse_strict(text).map(drop).map_err(|error| error.to_string())),
         Kind::Authority => authority(text(value)?),
         Kind::Choice { words, later } => word(text(value)?, words, later),
+        Kind::Flag => match value.as_bool() {
+            Some(_) => Ok(()),
+            None => Err(format!("must be true or false, not {}", described(value))),
+        },
         Kind::Host => host(text(value)?),
         Kind::Hosts => each(value, "hosts", authority),
         Kind::Interface => {
@@ -38,6 +45,7 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
             "" => Err("must not be empty".to_owned()),
             _ => Ok(()),
         },
+        Kind::Servers => each(value, "IP addresses", |text| server(text).map(drop).ok_or_else(|| not_a_server(text))),
         Kind::Socket => text(value)?
             .parse::<SocketAddr>()
             .map(drop)
@@ -57,8 +65,8 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
 /// Reads a value from text, as it stands in an environment variable or on a command line.
 pub fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
     let value = match kind {
-        Kind::Addresses | Kind::Hosts => text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Value>(),
-        Kind::Later => match text {
+        Kind::Addresses | Kind::Hosts | Kind::Servers => text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Value>(),
+        Kind::Flag | Kind::Later => match text {
             "true" => Value::from(true),
             "false" => Value::from(false),
             _ => return Err("must be true or false".to_owned()),
@@ -183,6 +191,18 @@ fn path(text: &str) -> Result<(), String> {
         return Err("must be a path of 1 to 107 bytes".to_owned());
     }
     Ok(())
+}
+
+/// Reads the address of a name server; the port of DNS is meant where none is written.
+pub fn server(text: &str) -> Option<SocketAddr> {
+    text.parse()
+        .ok()
+        .or_else(|| text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT)))
+        .filter(|server: &SocketAddr| server.port() != 0)
+}
+
+fn not_a_server(text: &str) -> String {
+    format!("must be IP addresses such as \"9.9.9.9\" or \"127.0.0.1:5353\", not \"{}\"", text.escape_debug())
 }
 
 fn is_url(text: &str) -> bool {

@@ -84,6 +84,8 @@ pub struct WorkspaceConfig {
     pub api: ApiConfig,
     /// Delivery of outgoing messages.
     pub delivery: DeliveryConfig,
+    /// How names are asked for.
+    pub dns: DnsConfig,
     /// The log on disk.
     pub store: StoreConfig,
     /// What strangers and single peers may take up.
@@ -256,6 +258,31 @@ pub struct DeliveryConfig {
     pub window: u32,
 }
 
+/// How names are asked for.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[non_exhaustive]
+pub struct DnsConfig {
+    /// The name servers; none for those of the system.
+    #[serde(deserialize_with = "servers")]
+    pub resolvers: Vec<SocketAddr>,
+    /// What must be true of an answer before it proves an agent's key.
+    pub require: DnsRequire,
+    /// Whether public names may have private addresses.
+    pub allow_private: bool,
+}
+
+/// What must be true of a DNS answer before it proves an agent's key.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DnsRequire {
+    /// All resolvers that answer say the same, at least two do.
+    Agreement,
+    /// Nothing.
+    Any,
+    /// It is signed.
+    Dnssec,
+}
+
 /// The log on disk.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
 #[non_exhaustive]
@@ -305,6 +332,11 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
 
 fn agent_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AgentName, D::Error> {
     AgentName::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| crate::value::server(text).ok_or_else(|| D::Error::custom("not the address of a name server"))).collect()
 }
 
 fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {

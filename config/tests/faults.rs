@@ -53,6 +53,25 @@ fn bad_files_are_explained() {
         ("aliases = [\"bob\"]", 1, 11, "`aliases` address \"bob\" must start with toq://"),
         ("heartbeat_interval = 90\nheartbeat_timeout = 60", 2, 21, "`heartbeat_timeout` must be more than `heartbeat_interval`"),
         ("[delivery]\nmessage_ttl_s = 2592001", 2, 17, "`delivery.message_ttl_s` must be from 1 to 2592000, not 2592001"),
+        ("[dns]\nallow_private = \"yes\"", 2, 17, "`dns.allow_private` must be true or false, not the text \"yes\""),
+        (
+            "[dns]\nresolvers = [\"dns.example\"]",
+            2,
+            13,
+            "`dns.resolvers` must be IP addresses such as \"9.9.9.9\" or \"127.0.0.1:5353\", not \"dns.example\"",
+        ),
+        (
+            "[dns]\nresolvers = [\"127.0.0.1:0\"]",
+            2,
+            13,
+            "`dns.resolvers` must be IP addresses such as \"9.9.9.9\" or \"127.0.0.1:5353\", not \"127.0.0.1:0\"",
+        ),
+        (
+            "[dns]\nresolvers = [\"9.9.9.9\", \"9.9.9.9:53\"]\nrequire = \"agreement\"",
+            3,
+            11,
+            "`dns.require` can be \"agreement\" only with two different `dns.resolvers` or more",
+        ),
         (
             "[api]\nlisten = \"0.0.0.0:9010\"",
             2,

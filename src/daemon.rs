@@ -28,7 +28,7 @@ use toq_vault::{Keys, VaultError};
 
 use crate::backup::custody::Workshop;
 use crate::cli::failure::{CONFIGURATION, ERROR, RUNNING};
-use crate::telemetry;
+use crate::{names, telemetry};
 
 /// The ports that are tried, in order, where the configuration leaves the choice to us.
 const AUTOMATIC_PORTS: std::ops::RangeInclusive<u16> = 9009..=9999;
@@ -132,6 +132,7 @@ impl Workspace {
             port: self.port,
             dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
             workshop: Arc::new(FileWorkshop { dir: loaded.dir.clone() }),
+            resolver: Arc::new(names::resolver(&config.dns)),
             clock,
         });
         let registry = Registry::new(clock).start();

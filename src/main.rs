@@ -6,6 +6,7 @@
 mod backup;
 mod cli;
 mod daemon;
+mod names;
 mod telemetry;
 
 use std::env;

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
 use toq_config::{ConnectionMode, WorkspaceConfig};
 use toq_kit::{Clock, fault};
-use toq_net::dial::Dialer;
+use toq_net::SecureIo;
+use toq_net::dial::{DialError, Dialer};
+use toq_net::resolve::{Resolver, Route, Routes};
+use toq_protocol::address::Address;
 use toq_protocol::card::Card;
 use toq_protocol::delivery::Schedule;
 use toq_protocol::key::Identity;
@@ -35,6 +38,8 @@ pub struct Seed {
     pub dialer: Arc<dyn Dialer>,
     /// Its handlers.
     pub workshop: Arc<dyn Workshop>,
+    /// What it asks names of.
+    pub resolver: Arc<dyn Resolver>,
     /// Its clock.
     pub clock: Clock,
 }
@@ -83,6 +88,10 @@ pub struct Home {
     pub dialer: Arc<dyn Dialer>,
     /// Its handlers.
     pub workshop: Arc<dyn Workshop>,
+    /// What it asks names of.
+    pub resolver: Arc<dyn Resolver>,
+    /// How it finds agents.
+    pub routes: Routes,
     /// Its clock.
     pub clock: Clock,
     /// Chunks as they come.
@@ -129,10 +138,22 @@ impl Home {
             store: seed.store,
             dialer: seed.dialer,
             workshop: seed.workshop,
+            routes: Routes::new(seed.resolver.clone()),
+            resolver: seed.resolver,
             clock: seed.clock,
             live,
             counters: Counters::default(),
         })
+    }
+
+    /// Finds the way to an agent and opens a connection there. The route tells which key the agent must show.
+    ///
+    /// # Errors
+    /// [`DialError`] says which step failed.
+    pub async fn reach(&self, target: &Address) -> Result<(Route, SecureIo), DialError> {
+        let route = self.routes.find(target).await?;
+        let io = self.dialer.dial(target, &route).await?;
+        Ok((route, io))
     }
 
     /// Both clocks now.

@@ -60,6 +60,14 @@ fn a_text_that_looks_like_a_number_stays_a_text() {
 }
 
 #[test]
+fn name_servers_have_the_port_of_dns_unless_another_is_written() {
+    let loaded = load("", &[("TOQ_DNS__RESOLVERS", "9.9.9.9, ::1, 127.0.0.1:5353")], &[]).expect("nothing is wrong");
+
+    let servers: Vec<String> = loaded.config.dns.resolvers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["9.9.9.9:53", "[::1]:53", "127.0.0.1:5353"]);
+}
+
+#[test]
 fn a_misspelled_variable_is_an_error() {
     let error = load("", &[("TOQ_CONECTION_MODE", "open")], &[]).expect_err("no such key").to_string();
 

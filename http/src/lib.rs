@@ -14,6 +14,7 @@ mod body;
 mod consumers;
 pub mod custody;
 mod daemon;
+mod discover;
 pub mod error;
 mod facade;
 mod feed;

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use crate::{consumers, custody, daemon, history, later, logs, messages, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, discover, history, later, logs, messages, peers, rules, sse, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -48,6 +48,7 @@ use crate::{consumers, custody, daemon, history, later, logs, messages, peers, r
         custody::import,
         logs::logs,
         logs::clear,
+        discover::discover,
         later::not_yet,
         later::handlers,
         later::discover_local,

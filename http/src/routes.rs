@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route, 
 use toq_api::ErrorCode;
 
 use crate::error::ApiError;
-use crate::{consumers, custody, daemon, history, later, logs, messages, openapi, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, discover, history, later, logs, messages, openapi, peers, rules, sse, streams};
 
 /// Registers every route of the local API.
 pub(crate) fn local(config: &mut web::ServiceConfig) {
@@ -46,7 +46,7 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/handlers/reload").route(web::post().to(later::not_yet)))
         .service(path("/v1/handlers/stop").route(web::post().to(later::not_yet)))
         .service(path("/v1/handlers/{name}").route(web::put().to(later::not_yet)).route(web::delete().to(later::not_yet)))
-        .service(path("/v1/discover").route(get().to(later::not_yet)))
+        .service(path("/v1/discover").route(get().to(discover::discover)))
         .service(path("/v1/discover/local").route(get().to(later::discover_local)))
         .service(path("/v1/upgrade/check").route(get().to(later::upgrade)))
         .service(path("/v1/keys/rotate").route(web::post().to(later::not_yet)))

@@ -1,16 +1,18 @@
 //! Dialling another agent.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use toq_protocol::address::Address;
 
 use crate::SecureIo;
 use crate::listen::{limit_stall, tune};
+use crate::resolve::{LookupError, Route};
 use crate::tls::{exporter, server_name};
 
 /// How long each step may take.
@@ -42,6 +44,9 @@ pub enum DialError {
         /// The system's reason.
         source: io::Error,
     },
+    /// There is no way to it.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
     /// It does not speak TLS as we do.
     #[error("TLS with {host}:{port} failed: {source}")]
     Tls {
@@ -57,8 +62,8 @@ pub enum DialError {
 /// Something that opens connections to agents: over TLS in a daemon, over memory in a test or between two
 /// workspaces of one process.
 pub trait Dialer: Send + Sync {
-    /// Opens a connection to the agent at `target`.
-    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + Send + 'a>>;
+    /// Opens a connection to the agent at `target`, which is found by this route.
+    fn dial<'a>(&'a self, target: &'a Address, route: &'a Route) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + Send + 'a>>;
 }
 
 /// Dials over TCP and TLS.
@@ -76,23 +81,34 @@ impl TlsDialer {
 }
 
 impl Dialer for TlsDialer {
-    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + Send + 'a>> {
+    fn dial<'a>(&'a self, target: &'a Address, route: &'a Route) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + Send + 'a>> {
         Box::pin(async {
-            let stream = dial(&self.connector, target.host(), target.port(), self.patience).await?;
-            let tls = |error| DialError::Tls { host: target.host().to_owned(), port: target.port(), source: io::Error::other(error) };
+            // Exactly the addresses that were looked at are connected to: asking again might give others.
+            let port = route.sockets.first().map_or(target.port(), SocketAddr::port);
+            let stream = connect(&self.connector, (target.host(), port), &route.sockets[..], self.patience).await?;
+            let tls = |error| DialError::Tls { host: target.host().to_owned(), port, source: io::Error::other(error) };
             let exporter = exporter(stream.get_ref().1).map_err(tls)?;
             Ok(SecureIo { io: Box::new(stream), exporter })
         })
     }
 }
 
-/// Opens a TLS connection to `host` at `port`.
+/// Opens a TLS connection to `host` at `port`, which the system looks up.
 ///
 /// # Errors
 /// [`DialError`] says which step failed.
 pub async fn dial(connector: &TlsConnector, host: &str, port: u16, patience: Patience) -> Result<TlsStream<TcpStream>, DialError> {
+    connect(connector, (host, port), (host.trim_matches(['[', ']']), port), patience).await
+}
+
+async fn connect(
+    connector: &TlsConnector,
+    (host, port): (&str, u16),
+    sockets: impl ToSocketAddrs,
+    patience: Patience,
+) -> Result<TlsStream<TcpStream>, DialError> {
     let connect_error = |source| DialError::Connect { host: host.to_owned(), port, source };
-    let connecting = TcpStream::connect((host.trim_matches(['[', ']']), port));
+    let connecting = TcpStream::connect(sockets);
     let stream = tokio::time::timeout(patience.connect, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let stream = stream.map_err(connect_error)?;
     tune(&stream);

@@ -125,6 +125,22 @@ async fn a_public_name_with_a_private_address_is_refused_unless_that_is_meant() 
 }
 
 #[tokio::test]
+async fn a_domain_that_changes_its_mind_is_judged_anew_each_time() {
+    let server = NameServer::start(&[host("bob.test.", "8.8.8.8"), txt(QUERY, &record(1, 9010))]);
+    let dns = dns(&server);
+    assert!(dns.addresses("bob.test").await.is_ok());
+    assert!(dns.prove("bob.test", &bob(), &key(1)).await.is_verified());
+
+    server.now_says(&[host("bob.test.", "127.0.0.1"), txt(QUERY, &record(2, 9010))]);
+    assert!(matches!(dns.addresses("bob.test").await, Err(LookupError::Private(..))));
+    assert!(!dns.prove("bob.test", &bob(), &key(1)).await.is_verified());
+
+    server.now_says(&[host("bob.test.", "8.8.8.8"), txt(QUERY, &record(1, 9010))]);
+    assert!(dns.addresses("bob.test").await.is_ok());
+    assert!(dns.prove("bob.test", &bob(), &key(1)).await.is_verified());
+}
+
+#[tokio::test]
 async fn public_addresses_and_names_of_private_networks_are_let_through() {
     let server = NameServer::start(&[host("bob.test.", "8.8.8.8"), host("nas.lan.", "192.168.1.9")]);
     let dns = dns(&server);

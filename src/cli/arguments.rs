@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agents, approvals, approve, block, clear_logs, completions, config, deny, doctor, down, export, import, init, listen, logs, messages,
-    peers, permissions, ping, revoke, send, setup, status, up, whoami,
+    agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, import, init, listen, logs,
+    messages, peers, permissions, ping, revoke, send, setup, status, up, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -43,6 +43,7 @@ pub enum Command {
     Completions(completions::Completions),
     Config(config::Config),
     Deny(deny::Deny),
+    Discover(discover::Discover),
     Doctor(doctor::Doctor),
     Down(down::Down),
     Export(export::Export),

@@ -8,6 +8,7 @@ use serde_json::json;
 use toq_api::StatusResponse;
 
 use super::desk::Desk;
+use super::domain::{Said, Wanted};
 use super::failure::{ERROR, Failure};
 use super::state::{self, State};
 use super::{config, identity, sanitize};
@@ -100,6 +101,7 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
             None
         }
     };
+    checks.extend(domain(desk, &dir, state.as_ref()).await);
     match &state {
         Some(state) => checks.extend(daemon(desk, state).await),
         None => {
@@ -118,6 +120,22 @@ fn keys(dir: &Path) -> Check {
         Ok(None) => open("keys", "made by the first `toq up`".to_owned()),
         Err(failure) => bad("keys", failure.message),
     }
+}
+
+/// An agent at a domain is found, and verified, by a record that only its owner can publish.
+async fn domain(desk: &Desk, dir: &Path, state: Option<&State>) -> Option<Check> {
+    let config = desk.loaded(&[]).ok()?.config;
+    toq_protocol::dns::query_name(config.address(0).host())?;
+    let Ok(Some(key)) = identity::public_key(dir) else {
+        return Some(open("dns", "`toq whoami` shows the record to publish once `toq up` has made the key".to_owned()));
+    };
+    let port = state.map_or(config.port, |state| state.peer_port);
+    let wanted = Wanted::of(&config, &key, port)?;
+    Some(match wanted.look(&config).await {
+        Said::Right => good("dns", wanted.name),
+        Said::Wrong(what) => bad("dns", sanitize::text(&what)),
+        Said::Unclear(what) => open("dns", sanitize::text(&what)),
+    })
 }
 
 async fn daemon(desk: &Desk, state: &State) -> Vec<Check> {

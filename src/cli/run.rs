@@ -55,6 +55,7 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Completions(command) => command.run(desk),
         Command::Config(command) => command.run(desk),
         Command::Deny(command) => desk.wait(command.run(desk)),
+        Command::Discover(command) => desk.wait(command.run(desk)),
         Command::Doctor(command) => desk.wait(command.run(desk)),
         Command::Down(command) => desk.wait(command.run(desk)),
         Command::Export(command) => desk.wait(command.run(desk)),

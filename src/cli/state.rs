@@ -21,6 +21,8 @@ const FILE: &str = "state.json";
 pub struct State {
     /// The port that local programs call.
     pub port: u16,
+    /// The port that peers reach.
+    pub peer_port: u16,
     /// The process.
     pub pid: u32,
 }
@@ -81,7 +83,8 @@ fn parse(text: &str) -> Option<State> {
     let json: Value = serde_json::from_str(text).ok()?;
     let port = u16::try_from(json.get("port")?.as_u64()?).ok().filter(|port| *port != 0)?;
     let pid = u32::try_from(json.get("pid")?.as_u64()?).ok()?;
-    Some(State { port, pid })
+    let peer_port = json.get("peer_port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok()).unwrap_or(port);
+    Some(State { port, peer_port, pid })
 }
 
 #[cfg(test)]
@@ -104,7 +107,7 @@ mod tests {
 
         let state = live(dir.path()).expect("it is ours");
 
-        assert_eq!(state, Some(State { port: 18101, pid: std::process::id() }));
+        assert_eq!(state, Some(State { port: 18101, peer_port: 18101, pid: std::process::id() }));
     }
 
     #[test]

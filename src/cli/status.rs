@@ -98,7 +98,7 @@ mod tests {
     fn trouble_is_shown_only_when_there_is_some() {
         let troubled = StatusResponse { outbox: 4, store: toq_api::StoreHealth::ReadOnly, ..status() };
 
-        let text = words(&troubled, Some(&State { port: 1, pid: 2 }));
+        let text = words(&troubled, Some(&State { port: 1, peer_port: 1, pid: 2 }));
 
         assert!(text.contains("waiting:         4"));
         assert!(text.contains("store:           read_only"));

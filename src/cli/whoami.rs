@@ -5,6 +5,7 @@ use toq_api::StatusResponse;
 use toq_protocol::address::DEFAULT_PORT;
 
 use super::desk::Desk;
+use super::domain::Wanted;
 use super::failure::Failure;
 use super::{identity, sanitize, state};
 
@@ -36,17 +37,21 @@ impl Whoami {
             None => identity::public_key(&loaded.dir)?,
         };
         let name = config.agent_name.as_str();
+        let record = key.as_deref().and_then(|key| Wanted::of(config, key, running.as_ref().map_or(config.port, |state| state.peer_port)));
         desk.output.answer(
             || {
                 json!({"agent_name": name, "address": address, "public_key": key, "connection_mode": mode,
-                    "port": port})
+                    "port": port, "dns_name": record.as_ref().map(|record| &record.name), "dns_record": record.as_ref().map(|record| &record.text)})
             },
             || {
                 let key = key.as_deref().map_or("(made by the first `toq up`)".to_owned(), sanitize::name);
                 let (address, mode) = (sanitize::name(&address), sanitize::name(&mode));
+                let record = record.as_ref().map_or(String::new(), |record| {
+                    format!("\nDNS record:      {} TXT \"{}\"", record.name, record.text)
+                });
                 format!(
                     "agent:           {name}\naddress:         {address}\npublic key:      {key}\n\
-                     connection mode: {mode}\nport:            {port}"
+                     connection mode: {mode}\nport:            {port}{record}"
                 )
             },
         )

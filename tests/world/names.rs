@@ -136,7 +136,8 @@ fn zone(records: &[(String, RData)], signer: Option<DnssecSigner>) -> Catalog {
     let soa = SOA::new(Name::from_str("ns.test.").unwrap(), Name::from_str("hostmaster.test.").unwrap(), 1, 3600, 600, 86_400, 60);
     zone.upsert_mut(Record::from_rdata(root.clone(), 60, RData::SOA(soa)), 0);
     for (name, data) in records {
-        zone.upsert_mut(Record::from_rdata(Name::from_str(name).unwrap(), 60, data.clone()), 0);
+        // Without a lifetime, so that every question comes here and a test may change its mind.
+        zone.upsert_mut(Record::from_rdata(Name::from_str(name).unwrap(), 0, data.clone()), 0);
     }
     if let Some(signer) = signer {
         zone.add_zone_signing_key_mut(signer).unwrap();

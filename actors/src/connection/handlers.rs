@@ -31,12 +31,12 @@ impl Connection {
         self.remote = target.wire();
         let home = self.home.clone();
         let dialing = async move {
-            let dialed = home.dialer.dial(&target).await;
-            (target, dialed)
+            let reached = home.reach(&target).await;
+            (target, reached)
         };
-        ctx.spawn(dialing.into_actor(self).map(|(target, dialed), act, ctx| match dialed {
-            Ok(stream) => {
-                let (home, expected) = (&act.home, Expected::default());
+        ctx.spawn(dialing.into_actor(self).map(|(target, reached), act, ctx| match reached {
+            Ok((route, stream)) => {
+                let (home, expected) = (&act.home, Expected { key: route.announced, binding: false });
                 let (session, first) = Session::dial(home.local.clone(), &target, expected, stream.exporter, home.entropy(), home.now());
                 act.open(session, stream.io, &first, ctx);
             }

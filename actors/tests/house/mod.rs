@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,9 +18,11 @@ use toq_config::{ConnectionMode, WorkspaceConfig};
 use toq_kit::{Clock, Seat};
 use toq_net::SecureIo;
 use toq_net::dial::{DialError, Dialer};
+use toq_net::resolve::{Asked, LookupError, Resolver, Route};
 use toq_protocol::address::Address;
 use toq_protocol::binding::Exporter;
 use toq_protocol::canonical::Json;
+use toq_protocol::dns::Answer;
 use toq_protocol::envelope::Kind;
 use toq_protocol::key::Identity;
 use toq_protocol::session::Greeting;
@@ -41,7 +44,11 @@ impl Wire {
 }
 
 impl Dialer for Wire {
-    fn dial<'a>(&'a self, target: &'a Address) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + std::marker::Send + 'a>> {
+    fn dial<'a>(
+        &'a self,
+        target: &'a Address,
+        _: &'a Route,
+    ) -> Pin<Box<dyn Future<Output = Result<SecureIo, DialError>> + std::marker::Send + 'a>> {
         let end = self.ends.lock().expect("not poisoned").get(&target.key()).cloned();
         let refused = || DialError::Connect {
             host: target.host().to_owned(),
@@ -58,6 +65,17 @@ impl Dialer for Wire {
             }
         };
         Box::pin(async { result })
+    }
+}
+
+/// Nobody in the house has a domain.
+impl Resolver for Wire {
+    fn agents<'a>(&'a self, domain: &'a str) -> Asked<'a, Result<Answer, LookupError>> {
+        Box::pin(async { Err(LookupError::NoName(domain.to_owned())) })
+    }
+
+    fn addresses<'a>(&'a self, _: &'a str) -> Asked<'a, Result<Vec<IpAddr>, LookupError>> {
+        Box::pin(async { Ok(vec![Ipv4Addr::LOCALHOST.into()]) })
     }
 }
 
@@ -142,6 +160,7 @@ async fn open(
         port,
         dialer: wire.clone(),
         workshop,
+        resolver: wire.clone(),
         clock,
     });
     let address = home.local.address.clone();

@@ -10,12 +10,14 @@
 
 mod hosts;
 mod name_server;
+mod route;
 mod system;
 
 use std::net::IpAddr;
 use std::pin::Pin;
 
 pub use name_server::{Dns, Rigour, Settings};
+pub use route::{Route, Routes};
 use toq_protocol::PeerKey;
 use toq_protocol::address::AgentName;
 use toq_protocol::dns::reach::PrivateAddress;

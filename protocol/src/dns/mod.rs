@@ -24,10 +24,10 @@ const PREFIX: &str = "_toq._tcp.";
 const MAX_NAME: usize = 253;
 
 /// The name whose TXT records announce the agents of a domain, fully qualified. `None` where the host is no
-/// [`name`] or too long to be asked for.
+/// [`name`], is a single label, which belongs to a local network, or is too long to be asked for.
 #[must_use]
 pub fn query_name(domain: &str) -> Option<String> {
-    let name = name(domain)?;
+    let name = name(domain).filter(|name| name.contains('.'))?;
     (PREFIX.len() + name.len() <= MAX_NAME).then(|| format!("{PREFIX}{name}."))
 }
 
@@ -70,7 +70,8 @@ mod tests {
             ("example.com", Some("_toq._tcp.example.com.")),
             ("Example.COM.", Some("_toq._tcp.example.com.")),
             ("büro.example", Some("_toq._tcp.xn--bro-hoa.example.")),
-            ("mylocal", Some("_toq._tcp.mylocal.")),
+            ("my.mylocal", Some("_toq._tcp.my.mylocal.")),
+            ("bob", None),
             ("localhost", None),
             ("LOCALHOST.", None),
             ("a.localhost", None),

@@ -135,7 +135,7 @@ pub struct Local {
 /// What is known of the peer before it is dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// The key that is pinned to the address.
+    /// The key that is pinned to the address, or that its domain announces.
     pub key: Option<PeerKey>,
     /// True where that key has bound a session before.
     pub binding: bool,
@@ -203,10 +203,12 @@ pub enum End {
     /// The peer or our policy refused.
     #[error("refused: {0}")]
     Refused(Reason),
-    /// The peer at the dialled address has another key than the one that is pinned to it.
-    #[error("the agent at this address has another key than before: expected {expected}, met {met}; nothing was sent")]
+    /// The peer at the dialled address has another key than the one that is pinned to it or that its domain announces.
+    #[error(
+        "another key answers than is pinned to this address or announced by its domain: expected {expected}, met {met}; nothing was sent"
+    )]
     KeyChanged {
-        /// The pinned key.
+        /// The key that was expected.
         expected: PeerKey,
         /// The key that answered.
         met: PeerKey,

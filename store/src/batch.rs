@@ -3,6 +3,7 @@
 //! A batch is a guard and changes. The guard is looked at inside the write transaction; where it fails,
 //! this batch alone changes nothing and its outcome says so. Everything that must be atomic is one batch.
 
+use toq_protocol::budget::Spent;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy::{Ruling, Subject};
@@ -129,6 +130,17 @@ pub enum Change {
     Confirm(String, Vec<Seq>),
     /// Confirms everything up to this place for a consumer.
     ConfirmUpTo(String, Seq),
+    /// Counts what a handler spends.
+    Spend {
+        /// The handler.
+        handler: String,
+        /// For whom.
+        peer: Option<PeerKey>,
+        /// The day, since the epoch.
+        day: u32,
+        /// How much.
+        spent: Spent,
+    },
     /// Deletes messages that nobody needs; those that somebody does, stay.
     Forget {
         /// The messages.

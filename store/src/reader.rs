@@ -5,6 +5,7 @@
 //! the newest row.
 
 mod expendable;
+mod spending;
 
 use std::sync::Arc;
 

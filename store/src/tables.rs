@@ -65,6 +65,10 @@ pub const CHALLENGES: TableDefinition<&[u8; 32], i64> = TableDefinition::new("ch
 /// by `Forget`, removed by `ForgetSeen`.
 pub const FORGOTTEN: TableDefinition<(i64, u64), &[u8; 48]> = TableDefinition::new("forgotten");
 
+/// (handler, day, whose: 0 for everybody, 1 for senders without a key, 2 and the peer's key) → (runs, tokens): what a handler has
+/// spent on a day, counted since the epoch. Written by `Spend`, which forgets earlier days.
+pub const SPENDING: TableDefinition<(&str, u32, &[u8; 33]), (u64, u64)> = TableDefinition::new("spending");
+
 /// name → number: `schema` (the version of this layout). The next place in the log is not here: it is one
 /// more than the last key of `messages` and `events`.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");

@@ -1,5 +1,6 @@
 //! The one place that changes the database.
 
+mod spend;
 mod trim;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::batch::{Batch, Change, Guard, Outcome};
 use crate::error::StoreError;
 use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, SetAsideRow, State, StateRow};
 use crate::{Seq, tables};
+
+pub(crate) use spend::spender;
 
 /// Applies batches.
 #[derive(Debug)]
@@ -104,6 +107,7 @@ struct Tables<'t> {
     idempotency: Table<'t, &'static str, &'static [u8]>,
     challenges: Table<'t, &'static [u8; 32], i64>,
     forgotten: Table<'t, (i64, u64), &'static [u8; 48]>,
+    spending: Table<'t, (&'static str, u32, &'static [u8; 33]), (u64, u64)>,
     next_seq: u64,
 }
 
@@ -126,6 +130,7 @@ impl<'t> Tables<'t> {
             idempotency: transaction.open_table(tables::IDEMPOTENCY)?,
             challenges: transaction.open_table(tables::CHALLENGES)?,
             forgotten: transaction.open_table(tables::FORGOTTEN)?,
+            spending: transaction.open_table(tables::SPENDING)?,
             next_seq: 0,
         })
     }
@@ -248,6 +253,7 @@ impl<'t> Tables<'t> {
             Change::ForgetSetAside(name) => self.set_aside.retain_in((name.as_str(), 0)..=(name.as_str(), u64::MAX), |_, _| false)?,
             Change::Confirm(name, messages) => self.confirm(name, messages)?,
             Change::ConfirmUpTo(name, place) => self.confirm_up_to(name, *place)?,
+            Change::Spend { handler, peer, day, spent } => self.spend(handler, peer.as_ref(), *day, *spent)?,
             Change::Forget { messages, at } => self.forget(messages, *at)?,
             Change::ForgetSeen(before) => self.forget_seen(*before)?,
             Change::ForgetEvents(before) => self.forget_events(*before)?,

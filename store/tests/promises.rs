@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use toq_protocol::address::Address;
+use toq_protocol::budget::Spent;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::key::PeerKey;
@@ -422,4 +423,29 @@ fn at_nine_tenths_of_the_quota_there_is_no_room_and_deleting_makes_some() {
     store.close();
     let store = Store::open(&path, Options { quota, ..Options::default() }).expect("opens");
     assert!(store.room().take(100_000, now).is_ok(), "what is free inside the file is found again");
+}
+
+#[test]
+fn what_a_handler_spent_is_counted_for_each_peer_and_survives_a_restart_for_the_day() {
+    let (dir, store) = on_disk();
+    let spend = |handler: &str, peer, day, tokens| {
+        let spent = Spent { runs: 1, tokens };
+        Batch::new(vec![Change::Spend { handler: handler.to_owned(), peer, day, spent }])
+    };
+    for batch in [spend("h", Some(key(1)), 7, 10), spend("h", Some(key(2)), 7, 5), spend("h", None, 7, 1), spend("i", None, 7, 99)] {
+        block_on(commit(&store, batch));
+    }
+    drop(store);
+
+    let store = reopen(&dir);
+    let spent = |peer: Option<PeerKey>, day| store.reader().spent("h", peer.as_ref(), day).expect("reads");
+    let of = |runs, tokens| Spent { runs, tokens };
+    assert_eq!(spent(Some(key(1)), 7), (of(3, 16), of(1, 10)));
+    assert_eq!(spent(None, 7), (of(3, 16), of(1, 1)));
+    assert_eq!(spent(Some(key(1)), 8), (of(0, 0), of(0, 0)));
+
+    block_on(commit(&store, spend("h", Some(key(1)), 8, 2)));
+    assert_eq!(spent(Some(key(1)), 8), (of(1, 2), of(1, 2)));
+    assert_eq!(spent(Some(key(1)), 7), (of(0, 0), of(0, 0)));
+    assert_eq!(store.reader().spent("i", None, 7).expect("reads").0, of(1, 99));
 }

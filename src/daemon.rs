@@ -15,7 +15,7 @@ use std::time::Duration;
 use actix_rt::{Arbiter, System};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use toq_actors::handler::FileWorkshop;
+use toq_actors::handler::{FileWorkshop, Models};
 use toq_actors::registry::{Open, OpenDoor};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
 use toq_config::{Access, Adapter, Loaded};
@@ -82,11 +82,19 @@ impl std::fmt::Display for DaemonError {
     }
 }
 
+/// What a daemon takes from the process that it is.
+pub struct Surroundings {
+    /// The user's home directory.
+    pub home: Option<PathBuf>,
+    /// The environment: keys and places of model providers.
+    pub variables: Vec<(String, String)>,
+}
+
 /// Runs a daemon until it is told to stop. `echo` shows on the terminal what happens.
-pub fn run(home: Option<PathBuf>, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
+pub fn run(surroundings: Surroundings, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
     telemetry::start(&loaded, echo).map_err(DaemonError::Files)?;
     telemetry::harden();
-    let done = Workspace::open(&loaded).and_then(|workspace| System::new().block_on(workspace.serve(home, loaded, echo)));
+    let done = Workspace::open(&loaded).and_then(|workspace| System::new().block_on(workspace.serve(surroundings, loaded, echo)));
     if let Err(error) = &done {
         tracing::error!(%error, "the daemon did not start");
     }
@@ -118,7 +126,7 @@ impl Workspace {
         Ok(Self { store, keys, listener, port, sockets })
     }
 
-    async fn serve(self, home_dir: Option<PathBuf>, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
+    async fn serve(self, surroundings: Surroundings, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
         let tls_error = |error: toq_net::TlsError| DaemonError::Tls(error.to_string());
         let acceptor = tls::acceptor(&self.keys.certificate).map_err(tls_error)?;
         let config = Arc::new(loaded.config.clone());
@@ -131,7 +139,10 @@ impl Workspace {
             store: self.store,
             port: self.port,
             dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
-            workshop: Arc::new(FileWorkshop { dir: loaded.dir.clone() }),
+            workshop: Arc::new(FileWorkshop {
+                dir: loaded.dir.clone(),
+                models: Arc::new(Models::new(loaded.dir.clone(), surroundings.variables)),
+            }),
             resolver: Arc::new(names::resolver(&config.dns)),
             clock,
         });
@@ -161,7 +172,7 @@ impl Workspace {
             seats_per_source: config.limits.handshakes_per_source,
         });
 
-        let announcement = announce::Announcement { dir: loaded.dir.clone(), home: home_dir, api_port, peer_port: self.port };
+        let announcement = announce::Announcement { dir: loaded.dir.clone(), home: surroundings.home, api_port, peer_port: self.port };
         announcement.publish(&home).map_err(DaemonError::Files)?;
         if let Some(url) = config.adapter_http.callback_url.clone() {
             toq_kit::spawn(callback::run(workspace.clone(), url));

@@ -38,7 +38,7 @@ fn the_published_file_is_read() {
 
     assert_eq!(read.len(), 2);
     assert_eq!((read[0].name.as_str(), read[0].program()), ("echo", vec!["sh".into(), "-c".into(), "cat".into()]));
-    assert_eq!((read[0].concurrency, read[0].timeout_s, read[0].max_attempts, read[0].reply), (4, 60, 3, Reply::None));
+    assert_eq!((read[0].concurrency, read[0].timeout().as_secs(), read[0].max_attempts, read[0].reply), (4, 60, 3, Reply::None));
     assert!(read[1].is_llm() && read[1].auto_close && read[1].enabled);
 }
 

@@ -15,7 +15,7 @@ use crate::messages::address;
 pub(crate) async fn start(facade: web::Data<Facade>, body: Body<StreamStartRequest>) -> Result<HttpResponse, ApiError> {
     let to = address(&body.0.to)?;
     let thread_id = body.0.thread_id.filter(|id| !id.is_empty());
-    let opened = facade.ask(OpenStream { to, thread_id }).await??;
+    let opened = facade.ask(OpenStream { to, thread_id, stream_id: None }).await??;
     Ok(HttpResponse::Ok().json(StreamStartResponse { stream_id: opened.stream_id, thread_id: opened.thread_id }))
 }
 
@@ -29,7 +29,7 @@ pub(crate) async fn chunk(facade: web::Data<Facade>, body: Body<StreamChunkReque
 /// Ends a stream; answers when the peer has committed the whole.
 #[utoipa::path(post, path = "/v1/stream/end", request_body = StreamEndRequest, responses((status = 200, body = StreamChunkResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn end(facade: web::Data<Facade>, body: Body<StreamEndRequest>) -> Result<HttpResponse, ApiError> {
-    let end = EndStream { stream_id: body.0.stream_id, text: body.0.text, close_thread: body.0.close_thread };
+    let end = EndStream { stream_id: body.0.stream_id, text: body.0.text, close_thread: body.0.close_thread, answers: None };
     let ended = facade.ask(end).await?;
     answer(ended)
 }

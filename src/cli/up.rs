@@ -66,7 +66,8 @@ impl Up {
         }
         if self.foreground {
             let home = desk.world.home.clone();
-            return daemon::run(home, loaded, !self.detached)
+            let variables = desk.world.variables.clone();
+            return daemon::run(daemon::Surroundings { home, variables }, loaded, !self.detached)
                 .map_err(|error| Failure::error(sanitize::text(&error.to_string())).code(error.exit_code()));
         }
         desk.wait(self.background(desk, loaded))

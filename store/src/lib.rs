@@ -26,7 +26,7 @@ pub use batch::{Batch, Outcome};
 pub use error::StoreError;
 pub use journal::{Health, Journal};
 pub use open::{Options, Store};
-pub use reader::{Entry, Expendable, HistoryPage, HistoryQuery, Reader, ThreadSummary};
+pub use reader::{Entry, Expendable, HistoryPage, HistoryQuery, Reader, Stretch, ThreadSummary};
 pub use room::Room;
 
 /// A row's place in the log. Messages and events share one sequence, so that one cursor orders both.

@@ -4,6 +4,7 @@
 //! across an await. Waiting for more is done on [`Reader::watch`], which carries nothing but the place of
 //! the newest row.
 
+mod conversation;
 mod expendable;
 mod spending;
 
@@ -24,6 +25,7 @@ use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, P
 use crate::writer::seen_key;
 use crate::{Seq, tables};
 
+pub use conversation::Stretch;
 pub use expendable::Expendable;
 
 /// How many rows one history call looks at before it answers with what it has and a cursor.

@@ -75,7 +75,19 @@ impl World {
 
     /// Runs `toq up` in a workspace.
     pub fn up(&self, place: &Path) -> Output {
-        toq(&self.home(), place, &["up"])
+        self.up_with(place, &[])
+    }
+
+    /// Runs `toq up` in a workspace, with these variables.
+    pub fn up_with(&self, place: &Path, variables: &[(&str, &str)]) -> Output {
+        command(&self.home(), place, &["up"]).envs(variables.iter().copied()).output().unwrap()
+    }
+
+    /// Starts the daemon of a workspace, with these variables.
+    pub fn start_with(&self, name: &str, place: &Path, variables: &[(&str, &str)]) -> Agent {
+        let output = self.up_with(place, variables);
+        assert!(output.status.success(), "{output:?}");
+        Agent { name: name.to_owned(), port: port(place), place: place.to_owned(), home: self.home() }
     }
 
     pub fn home(&self) -> PathBuf {
@@ -104,7 +116,13 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 
 /// Runs a command in a workspace.
 pub fn toq(home: &Path, place: &Path, arguments: &[&str]) -> Output {
-    Command::new(TOQ).args(arguments).current_dir(place).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin").output().unwrap()
+    command(home, place, arguments).output().unwrap()
+}
+
+fn command(home: &Path, place: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(TOQ);
+    command.args(arguments).current_dir(place).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin");
+    command
 }
 
 fn port(place: &Path) -> u16 {
@@ -168,16 +186,21 @@ impl Agent {
 
     /// Waits until history holds this many incoming messages.
     pub fn has_received(&self, count: usize) -> Vec<Value> {
+        self.reads("/v1/messages?since=0", |messages| messages.len() >= count)
+    }
+
+    /// Reads an event stream until it has what is wanted.
+    pub fn reads(&self, path: &str, has: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let request = format!("GET /v1/messages?since=0 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port);
         stream.write_all(request.as_bytes()).unwrap();
         let mut seen = String::new();
         let mut buffer = [0; 4096];
         loop {
             let messages: Vec<Value> =
                 seen.lines().filter_map(|line| line.strip_prefix("data: ")).filter_map(|data| serde_json::from_str(data).ok()).collect();
-            if messages.len() >= count {
+            if has(&messages) {
                 return messages;
             }
             let read = stream.read(&mut buffer).expect("the messages come within 30 s");

@@ -11,6 +11,7 @@
 //! counted), and use a run to do more than answer (its pass is good for one conversation and ends with it).
 
 mod handlers;
+pub mod llm;
 mod messages;
 pub mod pass;
 mod queue;
@@ -28,6 +29,7 @@ use toq_kit::{Credit, Lifeline};
 use toq_protocol::filter::Filter;
 use toq_store::Seq;
 
+pub use llm::Models;
 pub use messages::{CONSUMER, Condition, HandlerName, Pause, Redefine, Resume, Show, Stop, View};
 pub use pass::Pass;
 pub use work::{NoHandlers, Order, Reaction, RunError, Running, Work, Workshop};

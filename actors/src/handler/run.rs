@@ -30,6 +30,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest rest between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// The longest rest that somebody else may ask for.
+const LONGEST_REQUESTED: Duration = Duration::from_secs(3600);
+
 /// What a run needs.
 pub(super) struct Run {
     pub(super) home: Arc<Home>,
@@ -67,7 +70,7 @@ impl Run {
             Err(error) => return self.set_aside(&format!("the message cannot be read: {error}")).await,
         };
         let hops = hops(message.body.as_ref());
-        if hops >= self.definition.max_auto_replies {
+        if hops >= self.definition.max_hops() {
             return self.suspect_loop(&message).await;
         }
         // A seat of all handlers before the attempt counts: waiting is not trying.
@@ -90,13 +93,25 @@ impl Run {
                 self.commit(Batch::new(vec![Change::TakeBack(self.handler.consumer(), vec![self.seq])])).await;
                 Ended::Broken(reason)
             }
-            Err(RunError::Failed(reason)) if attempt >= max => self.set_aside(&reason).await,
-            Err(RunError::Failed(reason)) => {
-                tracing::warn!(handler = %self.handler.0, message = %message.id, attempt, reason = %reason.escape_debug(), "a run failed; it is tried again");
-                let pause = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16));
-                Ended::Again(pause.min(LONGEST_PAUSE))
+            Err(RunError::Hopeless(reason)) => self.set_aside(&reason).await,
+            Err(RunError::Postponed { reason, pause }) => {
+                tracing::debug!(handler = %self.handler.0, message = %message.id, %reason, "a message waits");
+                self.commit(Batch::new(vec![Change::TakeBack(self.handler.consumer(), vec![self.seq])])).await;
+                Ended::Again(pause)
             }
+            Err(RunError::Failed(reason)) => self.failed(&message, attempt, &reason, Duration::ZERO).await,
+            Err(RunError::Delayed { reason, pause }) => self.failed(&message, attempt, &reason, pause).await,
         }
+    }
+
+    /// The attempt failed: another one after a pause, or none.
+    async fn failed(&self, message: &Message, attempt: u32, reason: &str, at_least: Duration) -> Ended {
+        if attempt >= self.definition.max_attempts {
+            return self.set_aside(reason).await;
+        }
+        tracing::warn!(handler = %self.handler.0, message = %message.id, attempt, reason = %reason.escape_debug(), "a run failed; it is tried again");
+        let pause = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_PAUSE);
+        Ended::Again(pause.max(at_least.min(LONGEST_REQUESTED)))
     }
 
     async fn attempt(&self, message: &Message, peer: Option<toq_protocol::PeerKey>, attempt: u32, hops: u32) -> Result<Reaction, RunError> {

@@ -62,6 +62,25 @@ pub enum RunError {
     /// count, and the handler rests until its owner says that it may go on.
     #[error("{0}")]
     Broken(String),
+    /// This message was not handled, and is not tried again before this pause.
+    #[error("{reason}")]
+    Delayed {
+        /// Why.
+        reason: String,
+        /// How long it rests at least.
+        pause: std::time::Duration,
+    },
+    /// This message will never be handled: it is set aside at once.
+    #[error("{0}")]
+    Hopeless(String),
+    /// Nothing was tried, because nothing can be until this pause is over. The attempt does not count.
+    #[error("{reason}")]
+    Postponed {
+        /// Why.
+        reason: String,
+        /// How long it rests.
+        pause: std::time::Duration,
+    },
 }
 
 /// A run. Dropping it ends whatever it had started.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use toq_config::HandlerConfig;
 
+use super::llm::Models;
 use super::work::{Work, Workshop};
 
 /// Makes handlers from the file of a workspace directory.
@@ -12,6 +13,8 @@ use super::work::{Work, Workshop};
 pub struct FileWorkshop {
     /// The workspace directory.
     pub dir: PathBuf,
+    /// What LLM handlers share.
+    pub models: Arc<Models>,
 }
 
 impl Workshop for FileWorkshop {
@@ -20,7 +23,9 @@ impl Workshop for FileWorkshop {
     }
 
     fn work(&self, definition: &HandlerConfig) -> Result<Arc<dyn Work>, String> {
-        let kind = if definition.is_llm() { "LLM" } else { "shell" };
-        Err(format!("this build has no {kind} handlers"))
+        if definition.is_llm() {
+            return self.models.work(definition);
+        }
+        Err("this build has no shell handlers".to_owned())
     }
 }

@@ -8,6 +8,7 @@ use actix::{
 use tokio::sync::oneshot;
 use toq_kit::{Drain, Lifeline};
 use toq_protocol::address::Address;
+use toq_protocol::auto_reply::mark;
 use toq_protocol::envelope::Kind;
 use toq_protocol::flow::{Flow, Piece as FlowPiece, assembled_body, chunk_body, end_body};
 use toq_protocol::message::{self, MessageId};
@@ -18,7 +19,7 @@ use super::{aborted, limits};
 use crate::describe::{Describe, Description};
 use crate::home::{Counters, Home};
 use crate::outbox::{Express, Outbox, Urgent};
-use crate::workspace::{Patience, Send, Workspace, WorkspaceError};
+use crate::workspace::{Answers, Patience, Send, Workspace, WorkspaceError};
 
 /// The name of an outgoing stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -138,6 +139,8 @@ pub struct EndOut {
     pub text: Option<String>,
     /// Whether the conversation ends with it.
     pub close_thread: bool,
+    /// What it answers, where no person wrote it.
+    pub answers: Option<Answers>,
 }
 
 impl Handler<EndOut> for OutgoingStream {
@@ -150,13 +153,15 @@ impl Handler<EndOut> for OutgoingStream {
             let error = self.too_large(ctx);
             return Box::pin(async move { Err(error) }.into_actor(self));
         };
+        let body = end.answers.map_or_else(|| body.clone(), |answers| mark(Some(&body), answers.hops));
+        let reply_to = end.answers.map(|answers| answers.message.to_string());
         let message = message::Message {
             id: self.home.new_id(),
             kind: Kind::MessageStreamEnd,
             from: self.home.local.address.clone(),
             to: self.start.to.clone(),
             thread_id: Some(self.start.thread_id.clone()),
-            reply_to: None,
+            reply_to: reply_to.clone(),
             content_type: None,
             timestamp: self.home.wall(),
             ttl: None,
@@ -176,9 +181,9 @@ impl Handler<EndOut> for OutgoingStream {
                 let close = Send {
                     to: vec![to],
                     kind: Kind::ThreadClose,
-                    body: None,
+                    body: end.answers.map(|answers| mark(None, answers.hops)),
                     thread_id: Some(thread_id),
-                    reply_to: None,
+                    reply_to,
                     content_type: None,
                     idempotency: None,
                     patience: Patience::Accepted,

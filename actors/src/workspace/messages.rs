@@ -213,6 +213,8 @@ pub struct OpenStream {
     pub to: Address,
     /// The conversation; a new one where there is none.
     pub thread_id: Option<String>,
+    /// Its id; a new one where there is none.
+    pub stream_id: Option<String>,
 }
 
 /// A stream that was opened.
@@ -244,6 +246,17 @@ pub struct EndStream {
     pub text: Option<String>,
     /// Whether the conversation ends with it.
     pub close_thread: bool,
+    /// What it answers, where no person wrote it.
+    pub answers: Option<Answers>,
+}
+
+/// What an automatic answer answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Answers {
+    /// The message.
+    pub message: MessageId,
+    /// How many automatic answers lead to it and are in it.
+    pub hops: u32,
 }
 
 /// Add or remove a rule; answers when it is on disk and in force.

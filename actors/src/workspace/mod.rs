@@ -26,7 +26,7 @@ use toq_store::Seq;
 
 pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
-    Accepted, Admitted, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
+    Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
     Idempotency, OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle,
     WorkspaceError,
 };

@@ -79,7 +79,12 @@ impl Handler<OpenStream> for Workspace {
         let last = self.home.store.reader().last();
         let outbox = self.outbox(&open.to, last, ctx);
         let random = || self.home.new_id().to_string();
-        let start = Start { stream_id: random(), thread_id: open.thread_id.unwrap_or_else(random), to: open.to, outbox: outbox.clone() };
+        let start = Start {
+            stream_id: open.stream_id.unwrap_or_else(random),
+            thread_id: open.thread_id.unwrap_or_else(random),
+            to: open.to,
+            outbox: outbox.clone(),
+        };
         // Counted before the peer is reached, so that many calls at once do not get round the limit.
         let place = OutKey(start.stream_id.clone());
         self.sending.insert(place.clone(), lane);
@@ -133,7 +138,7 @@ impl Handler<EndStream> for Workspace {
         let Some(stream) = self.outgoing.remove(&OutKey(end.stream_id)) else {
             return Box::pin(async { Err(WorkspaceError::UnknownStream) });
         };
-        let order = EndOut { text: end.text, close_thread: end.close_thread };
+        let order = EndOut { text: end.text, close_thread: end.close_thread, answers: end.answers };
         Box::pin(async move { stream.send(order).await.unwrap_or(Err(WorkspaceError::UnknownStream)) })
     }
 }

@@ -50,6 +50,20 @@ pub struct HandlerConfig {
     pub max_turns: Option<u32>,
     /// Whether the model may end a conversation.
     pub auto_close: bool,
+    /// Where the provider is, if not at its usual place.
+    pub base_url: Option<String>,
+    /// The key for that place: `env:NAME` or `file:PATH`, never the key itself.
+    pub api_key: Option<String>,
+    /// Whether long answers are sent as they are written.
+    pub stream: bool,
+    /// The most runs of a day (UTC).
+    pub runs_per_day: Option<u64>,
+    /// The most tokens of a day, in and out.
+    pub tokens_per_day: Option<u64>,
+    /// The most runs of a day for one peer.
+    pub peer_runs_per_day: Option<u64>,
+    /// The most tokens of a day for one peer.
+    pub peer_tokens_per_day: Option<u64>,
     /// Whether it reacts at all.
     pub enabled: bool,
     /// Address patterns, one of which must match the sender; none is any.
@@ -60,8 +74,8 @@ pub struct HandlerConfig {
     pub filter_type: Vec<String>,
     /// What becomes of a command's standard output.
     pub reply: Reply,
-    /// How long one run may take, in seconds.
-    pub timeout_s: u64,
+    /// How long one run may take, in seconds: 60 for a command and 300 for a model, unless set.
+    pub timeout_s: Option<u64>,
     /// How many runs there may be at a time.
     pub concurrency: usize,
     /// How often a message is tried before it is set aside.
@@ -97,12 +111,19 @@ impl Default for HandlerConfig {
             prompt_file: None,
             max_turns: None,
             auto_close: false,
+            base_url: None,
+            api_key: None,
+            stream: true,
+            runs_per_day: None,
+            tokens_per_day: None,
+            peer_runs_per_day: None,
+            peer_tokens_per_day: None,
             enabled: true,
             filter_from: Vec::new(),
             filter_key: Vec::new(),
             filter_type: Vec::new(),
             reply: Reply::None,
-            timeout_s: 60,
+            timeout_s: None,
             concurrency: 4,
             max_attempts: 3,
             max_auto_replies: toq_protocol::auto_reply::MAX_HOPS,
@@ -137,8 +158,17 @@ impl HandlerConfig {
 
     /// Returns how long one run may take.
     #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_s)
+    pub fn timeout(&self) -> Duration {
+        let usual = if self.is_llm() { 300 } else { 60 };
+        Duration::from_secs(self.timeout_s.unwrap_or(usual))
+    }
+
+    /// Returns how many automatic answers in a row may have led to a message that it still answers. Whoever names a
+    /// number of turns wants them, also where the other side is a program: each turn is two answers.
+    #[must_use]
+    pub fn max_hops(&self) -> u32 {
+        let turns = if self.is_llm() { self.max_turns.unwrap_or(0) } else { 0 };
+        self.max_auto_replies.max(turns.saturating_mul(2))
     }
 }
 

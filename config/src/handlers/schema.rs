@@ -20,6 +20,8 @@ enum Kind {
     Name,
     /// A text.
     Text,
+    /// Where a secret is kept.
+    Reference,
     /// A list of texts.
     Texts,
     /// A list of message types.
@@ -41,6 +43,13 @@ const KEYS: &[(&str, Kind)] = &[
     ("prompt_file", Kind::Text),
     ("max_turns", Kind::Whole(1, 1_000_000)),
     ("auto_close", Kind::Flag),
+    ("base_url", Kind::Text),
+    ("api_key", Kind::Reference),
+    ("stream", Kind::Flag),
+    ("runs_per_day", Kind::Whole(0, 1_000_000_000)),
+    ("tokens_per_day", Kind::Whole(0, 1_000_000_000_000)),
+    ("peer_runs_per_day", Kind::Whole(0, 1_000_000_000)),
+    ("peer_tokens_per_day", Kind::Whole(0, 1_000_000_000_000)),
     ("enabled", Kind::Flag),
     ("filter_from", Kind::Texts),
     ("filter_key", Kind::Keys),
@@ -83,6 +92,13 @@ pub fn check(name: &str, value: &Json) -> Result<(), String> {
             text().and_then(|text| is_name(text).then_some(()).ok_or_else(complaint))
         }
         Kind::Text => text().and_then(harmless),
+        // The complaint does not repeat the value, which may be the secret itself.
+        Kind::Reference => {
+            let text = text()?;
+            let is_reference =
+                text.is_empty() || ["env:", "file:"].iter().any(|form| text.strip_prefix(form).is_some_and(|rest| !rest.is_empty()));
+            if is_reference { harmless(text) } else { Err("must be env:NAME or file:PATH, never the secret itself".to_owned()) }
+        }
         Kind::Choice(words) => {
             let text = text()?;
             let is_known = text.is_empty() || words.contains(&text);

@@ -1,0 +1,37 @@
+//! The newest messages of a thread.
+
+use super::{MessageRow, Reader, Record as _, StoreError};
+use crate::{Seq, tables};
+
+/// How much of a thread is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    /// The most messages.
+    pub messages: usize,
+    /// The most bytes of rows.
+    pub bytes: usize,
+}
+
+impl Reader {
+    /// The messages of a thread up to a place, both directions, oldest first; true where these are all of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn conversation(&self, thread: &str, until: Seq, stretch: Stretch) -> Result<(Vec<MessageRow>, bool), StoreError> {
+        let snapshot = self.snapshot()?;
+        let log = snapshot.open(tables::THREAD_LOG)?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        for key in log.range((thread, 0)..=(thread, until.0))?.rev() {
+            let Some(row) = messages.get(key?.0.value().1)? else { continue };
+            bytes += row.value().len();
+            if rows.len() == stretch.messages || bytes > stretch.bytes {
+                rows.reverse();
+                return Ok((rows, false));
+            }
+            rows.push(MessageRow::from_bytes(row.value())?);
+        }
+        rows.reverse();
+        Ok((rows, true))
+    }
+}

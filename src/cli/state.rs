@@ -72,11 +72,12 @@ pub fn is_toq(pid: u32) -> bool {
 }
 
 fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The state follows the name, which is in parentheses and may contain anything.
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .ok()
-        .and_then(|stat| Some(stat.rsplit_once(')')?.1.trim_start().starts_with('Z')))
-        .unwrap_or(false)
+    let mut fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();
+    let is_zombie = fields.next() == Some("Z");
+    // The first thread may be gone while another one still writes to the disk, with all files open.
+    is_zombie && fields.nth(16).is_none_or(|threads| threads == "1" || threads == "0")
 }
 
 fn parse(text: &str) -> Option<State> {

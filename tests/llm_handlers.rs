@@ -325,3 +325,56 @@ fn the_prompt_file_is_read_for_each_answer() {
 
     assert!(scene.asked(1)[0].1.starts_with("FIRST\n") && scene.asked(2)[0].1.starts_with("SECOND\n"));
 }
+
+/// A provider behind TLS that answers every question with the same words; its port.
+fn behind_tls(certificate: &toq_vault::Certificate) -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let acceptor = toq_net::tls::acceptor(certificate).expect("a certificate of ours");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    listener.set_nonblocking(true).expect("a socket");
+    let body = json!({"choices": [{"message": {"content": "over TLS"}}]}).to_string();
+    let reply = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut question = Vec::new();
+                while !question.ends_with(b"}") && stream.read_buf(&mut question).await.is_ok_and(|read| read > 0) {}
+                let _gone = stream.write_all(reply.as_bytes()).await;
+            }
+        });
+    });
+    port
+}
+
+#[test]
+fn a_provider_is_asked_only_where_its_certificate_is_trusted() {
+    let world = World::new();
+    let make = |name: &str| {
+        let dir = world.path().join(name);
+        let keys = toq_vault::Keys::open(&dir).expect("made");
+        (keys.certificate, dir.join("tls_cert.pem").display().to_string())
+    };
+    let ((certificate, trusted), (_, another)) = (make("trusted"), make("another"));
+    let base = format!("https://localhost:{}/v1", behind_tls(&certificate));
+    let place = world.workspace("bob", &[("connection_mode", "open")]);
+    let definition = "[[handlers]]\nname = \"bot\"\nprovider = \"openai\"\nmodel = \"m1\"\nmax_attempts = 1\n";
+    std::fs::write(place.join(".toq/handlers.toml"), definition).expect("written");
+    let start = |trusted: &str| {
+        world.start_with("bob", &place, &[("OPENAI_BASE_URL", base.as_str()), ("OPENAI_API_KEY", KEY), ("SSL_CERT_FILE", trusted)])
+    };
+    let alice = world.agent("alice", &[("connection_mode", "open")]);
+
+    let bob = start(&another);
+    send(&alice, &bob, "t", "hello");
+    has_event(&bob, "handler.set_aside", "TLS with https://localhost");
+    drop(bob);
+    let bob = start(&trusted);
+    send(&alice, &bob, "t", "hello again");
+
+    assert_eq!(texts(&alice.has_received(1)), ["over TLS"]);
+}

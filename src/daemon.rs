@@ -155,7 +155,9 @@ impl Workspace {
         let (http, connections) = mpsc::channel(HTTP_BACKLOG);
         let (stop, stopped) = mpsc::channel(1);
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
-        let facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), api_port, stop)?;
+        let neighbours = names::neighbours(&config, home.local.identity.public(), self.port);
+        let mut facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), api_port, stop)?;
+        facade.neighbours.clone_from(&neighbours);
         // The HTTP service shares the workspace's thread: a request then costs no wake-up of another one.
         let (paths, sockets): (Vec<_>, Vec<_>) = self.sockets.into_iter().unzip();
         workspace_arbiter.spawn_fn(move || {
@@ -192,6 +194,9 @@ impl Workspace {
         let drained = registry.send(Drain { grace });
         if tokio::time::timeout(grace + Duration::from_secs(1), drained).await.is_err() {
             tracing::warn!("the daemon stops with work in progress; it is on disk and goes on at the next start");
+        }
+        if let Some(neighbours) = neighbours {
+            neighbours.leave().await;
         }
         announcement.withdraw(&home);
         for path in paths {
@@ -289,6 +294,7 @@ fn facade(
         dir: loaded.dir.clone(),
         config: RwLock::new(loaded.to_json()),
         log_level: telemetry::set_level,
+        neighbours: None,
         shutdown,
         custody: Arc::new(Workshop::new(loaded.dir.clone(), reader)),
         version: env!("CARGO_PKG_VERSION"),

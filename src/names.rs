@@ -1,7 +1,11 @@
-//! How this program asks names: from the configuration to a resolver.
+//! How this program asks names: from the configuration to a resolver, and to a place among neighbours.
 
-use toq_config::{DnsConfig, DnsRequire};
+use std::sync::Arc;
+
+use toq_config::{DnsConfig, DnsRequire, WorkspaceConfig};
+use toq_net::neighbours::{Announcement, Neighbours};
 use toq_net::resolve::{Dns, Rigour, Settings};
+use toq_protocol::PeerKey;
 
 /// Makes the resolver that the configuration describes.
 pub fn resolver(config: &DnsConfig) -> Dns {
@@ -11,4 +15,19 @@ pub fn resolver(config: &DnsConfig) -> Dns {
         DnsRequire::Dnssec => Rigour::Dnssec,
     };
     Dns::new(Settings { servers: config.resolvers.clone(), rigour, allow_private: config.allow_private, trust_anchor: None })
+}
+
+/// Joins the local network, if the configuration says so. Without it the daemon runs all the same: no message depends on it.
+pub fn neighbours(config: &WorkspaceConfig, key: PeerKey, port: u16) -> Option<Arc<Neighbours>> {
+    if !config.mdns_enabled {
+        return None;
+    }
+    let announcement = Announcement { agent: config.agent_name.clone(), key, port, bind: config.bind };
+    match Neighbours::join(&announcement, &config.mdns.interfaces) {
+        Ok(neighbours) => Some(Arc::new(neighbours)),
+        Err(error) => {
+            tracing::error!(%error, "this agent is not announced on the local network");
+            None
+        }
+    }
 }

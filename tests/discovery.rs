@@ -7,7 +7,7 @@ mod world;
 use hickory_server::proto::rr::RData;
 use names::{Manners, NameServer, host, txt};
 use serde_json::{Value, json};
-use world::{Agent, Answer, World};
+use world::{Agent, Answer, World, eventually};
 
 const QUERY: &str = "_toq._tcp.bob.test.";
 
@@ -139,4 +139,28 @@ fn the_doctor_names_the_record_to_publish_and_sees_when_it_is_there() {
     server.now_says(&[txt(QUERY, &record)]);
     world.up(&bob.place);
     assert_eq!(look()["status"], "ok");
+}
+
+#[test]
+fn agents_that_want_it_find_each_other_on_the_local_network_and_others_are_not_announced() {
+    let world = World::new();
+    let settings = [("mdns_enabled", "true"), ("connection_mode", "open")];
+    let (alice, bob) = (world.agent("alice", &settings), world.agent("bob", &settings));
+    let shy = world.agent("shy", &[]);
+    let own = |agent: &Agent| {
+        let key = agent.get("/v1/status").json()["public_key"].as_str().expect("a key").replace("ed25519:", "");
+        json!({"address": agent.address(), "public_key": key})
+    };
+    let (bobs, shys) = (own(&bob), own(&shy));
+
+    let found = eventually("alice finds bob", || {
+        let found = alice.get("/v1/discover/local").json()["agents"].as_array().expect("a list").clone();
+        found.contains(&bobs).then_some(found)
+    });
+    assert!(!found.contains(&shys) && !found.contains(&own(&alice)), "{found:?}");
+    assert_eq!(shy.get("/v1/discover/local").json(), json!({"agents": []}));
+
+    let to = found.iter().find(|agent| **agent == bobs).expect("found")["address"].clone();
+    let sent = alice.post("/v1/messages?wait=true", &json!({"to": to, "body": {"text": "neighbour"}}).to_string());
+    assert_eq!(sent.status, 200, "{sent:?}");
 }

@@ -39,7 +39,7 @@ pub use locate::{Located, Mode, locate};
 pub use schema::{is_key, keys, needs_restart};
 pub use workspace::{
     Access, Adapter, AdapterHttp, AdapterUnix, ApiConfig, ConnectionMode, DeliveryConfig, DnsConfig, DnsRequire, LimitsConfig, LogLevel,
-    RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
+    MdnsConfig, RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
 };
 
 /// The built-in layer, which is also the documentation of every key.

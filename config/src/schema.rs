@@ -34,6 +34,8 @@ pub enum Kind {
     Hosts,
     /// The address of a network interface.
     Interface,
+    /// A list of names or addresses of network interfaces.
+    Interfaces,
     /// True or false, where true is not there yet.
     Later,
     /// An agent's name.
@@ -114,7 +116,7 @@ pub const KEYS: &[Key] = &[
     key("heartbeat_timeout", whole(2, 2 * HOUR)),
     key("session_resume_timeout", Kind::Only { value: 300, why: RESUME }),
     key("graceful_shutdown_timeout", whole(0, HOUR)),
-    key("mdns_enabled", Kind::Later),
+    key("mdns_enabled", Kind::Flag),
     key("a2a_enabled", Kind::Later),
     key("a2a_api_key", Kind::Secret),
     key("a2a_public_url", Kind::Url),
@@ -134,6 +136,7 @@ pub const KEYS: &[Key] = &[
     key("dns.resolvers", Kind::Servers),
     key("dns.require", choice(&["any", "agreement", "dnssec"])),
     key("dns.allow_private", Kind::Flag),
+    key("mdns.interfaces", Kind::Interfaces),
     key("store.cache_mib", whole(1, 65_536)),
     key("store.max_mib", Kind::Whole { min: 0, max: 1 << 32 }),
     key("limits.handshake_seats", whole(1, 65_536)),

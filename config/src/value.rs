@@ -30,6 +30,7 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
         Kind::Interface => {
             text(value)?.parse::<IpAddr>().map(drop).map_err(|_| "must be an IP address such as \"0.0.0.0\" or \"127.0.0.1\"".to_owned())
         }
+        Kind::Interfaces => each(value, "network interfaces", interface),
         Kind::Later => match value.as_bool() {
             Some(false) => Ok(()),
             Some(true) => Err("cannot be true: this arrives with a later release".to_owned()),
@@ -65,7 +66,9 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
 /// Reads a value from text, as it stands in an environment variable or on a command line.
 pub fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
     let value = match kind {
-        Kind::Addresses | Kind::Hosts | Kind::Servers => text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Value>(),
+        Kind::Addresses | Kind::Hosts | Kind::Interfaces | Kind::Servers => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Value>()
+        }
         Kind::Flag | Kind::Later => match text {
             "true" => Value::from(true),
             "false" => Value::from(false),
@@ -191,6 +194,15 @@ fn path(text: &str) -> Result<(), String> {
         return Err("must be a path of 1 to 107 bytes".to_owned());
     }
     Ok(())
+}
+
+/// Interfaces have names of at most 15 bytes, and addresses.
+fn interface(text: &str) -> Result<(), String> {
+    let is_name = (1..=15).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic() && c != b'/');
+    if is_name || text.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(format!("must be names or addresses of network interfaces such as \"eth0\" or \"192.168.1.9\", not \"{}\"", text.escape_debug()))
 }
 
 /// Reads the address of a name server; the port of DNS is meant where none is written.

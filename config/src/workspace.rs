@@ -80,12 +80,16 @@ pub struct WorkspaceConfig {
     /// The API at a place of the file system.
     #[serde(default)]
     pub adapter_unix: AdapterUnix,
+    /// Whether agents on the local network are found and find this one.
+    pub mdns_enabled: bool,
     /// The API for local programs.
     pub api: ApiConfig,
     /// Delivery of outgoing messages.
     pub delivery: DeliveryConfig,
     /// How names are asked for.
     pub dns: DnsConfig,
+    /// Where agents on the local network are looked for.
+    pub mdns: MdnsConfig,
     /// The log on disk.
     pub store: StoreConfig,
     /// What strangers and single peers may take up.
@@ -269,6 +273,14 @@ pub struct DnsConfig {
     pub require: DnsRequire,
     /// Whether public names may have private addresses.
     pub allow_private: bool,
+}
+
+/// Where agents on the local network are looked for.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[non_exhaustive]
+pub struct MdnsConfig {
+    /// Names or addresses of interfaces; none for all that lead to others.
+    pub interfaces: Vec<String>,
 }
 
 /// What must be true of a DNS answer before it proves an agent's key.

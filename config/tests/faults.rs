@@ -44,7 +44,13 @@ fn bad_files_are_explained() {
             26,
             "`session_resume_timeout` can only be 300: a session that ends is over, and what was not acknowledged is sent again on the next one",
         ),
-        ("mdns_enabled = true", 1, 16, "`mdns_enabled` cannot be true: this arrives with a later release"),
+        ("mdns_enabled = 1", 1, 16, "`mdns_enabled` must be true or false, not 1"),
+        (
+            "[mdns]\ninterfaces = [\"no such name!/\"]",
+            2,
+            14,
+            "`mdns.interfaces` must be names or addresses of network interfaces such as \"eth0\" or \"192.168.1.9\", not \"no such name!/\"",
+        ),
         ("a2a_enabled = true", 1, 15, "`a2a_enabled` cannot be true: this arrives with a later release"),
         ("accept_files = true", 1, 16, "`accept_files` cannot be true: this arrives with a later release"),
         ("api = 1", 1, 1, "`api` is a table, write its keys below [api]"),
@@ -122,8 +128,8 @@ fn every_number_is_bounded_on_both_sides() {
         for number in ["-1", "99999999999999999"] {
             let result = WorkspaceConfig::load(&workspace(), std::iter::empty(), &[(key.to_owned(), number.to_owned())]);
 
-            let text_or_list =
-                ["agent_name", "host", "a2a_api_key", "advertise", "adapter.unix.socket_path"].contains(&key) || key == "api.allowed_hosts";
+            let text_or_list = ["agent_name", "host", "a2a_api_key", "advertise", "adapter.unix.socket_path"].contains(&key)
+                || ["api.allowed_hosts", "mdns.interfaces"].contains(&key);
             assert!(text_or_list || result.is_err(), "{key} = {number}");
         }
     }

@@ -1,8 +1,8 @@
-//! Who can be found: the agents of a domain.
+//! Who can be found: the agents of a domain, and those on the local network.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
-use toq_api::{DiscoverResponse, DiscoveredAgent, ErrorBody};
+use toq_api::{DiscoverResponse, DiscoveredAgent, ErrorBody, ErrorCode};
 use toq_net::resolve::LookupError;
 use toq_protocol::address::Address;
 use toq_protocol::dns;
@@ -34,5 +34,18 @@ pub(crate) async fn discover(facade: web::Data<Facade>, query: Query<Asked>) -> 
         address: Address::new(domain.as_str(), found.port, found.agent).wire(),
         public_key: found.key.bare(),
     });
+    Ok(HttpResponse::Ok().json(DiscoverResponse { agents: agents.collect() }))
+}
+
+/// Lists the agents that are announced on the local network; none where `mdns_enabled` is false. What is listed proves nothing.
+#[utoipa::path(get, path = "/v1/discover/local", responses((status = 200, body = DiscoverResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn local(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let Some(neighbours) = &facade.neighbours else {
+        return Ok(HttpResponse::Ok().json(DiscoverResponse::default()));
+    };
+    let found = neighbours.list().await.map_err(|error| {
+        ApiError::new(ErrorCode::Unavailable, error.to_string()).hint("look at mdns.interfaces and at `toq logs`, then restart the daemon")
+    })?;
+    let agents = found.into_iter().map(|found| DiscoveredAgent { address: found.address.wire(), public_key: found.key.bare() });
     Ok(HttpResponse::Ok().json(DiscoverResponse { agents: agents.collect() }))
 }

@@ -9,6 +9,7 @@ use toq_actors::workspace::Workspace;
 use toq_actors::{Home, Registry, WorkspaceRef};
 use toq_config::LogLevel;
 use toq_kit::{Credit, ask};
+use toq_net::neighbours::Neighbours;
 use toq_store::Reader;
 
 use crate::custody::Custody;
@@ -35,6 +36,8 @@ pub struct Facade {
     pub config: RwLock<serde_json::Value>,
     /// How the log is told what to hold from now on.
     pub log_level: fn(LogLevel),
+    /// Agents on the local network, where they are looked for.
+    pub neighbours: Option<Arc<Neighbours>>,
     /// How the daemon is told to stop.
     pub shutdown: mpsc::Sender<Shutdown>,
     /// Who makes and takes backups.

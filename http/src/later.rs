@@ -2,7 +2,7 @@
 //! learns what is wrong instead of guessing at a missing path.
 
 use actix_web::{HttpResponse, web};
-use toq_api::{DiscoverResponse, ErrorBody, ErrorCode, HandlersResponse, UpgradeResponse};
+use toq_api::{ErrorBody, ErrorCode, HandlersResponse, UpgradeResponse};
 
 use crate::error::ApiError;
 use crate::facade::Facade;
@@ -17,12 +17,6 @@ pub(crate) async fn not_yet() -> Result<HttpResponse, ApiError> {
 #[utoipa::path(get, path = "/v1/handlers", responses((status = 200, body = HandlersResponse)))]
 pub(crate) async fn handlers() -> HttpResponse {
     HttpResponse::Ok().json(HandlersResponse::default())
-}
-
-/// Lists agents on the local network: there is no local discovery in this release.
-#[utoipa::path(get, path = "/v1/discover/local", responses((status = 200, body = DiscoverResponse)))]
-pub(crate) async fn discover_local() -> HttpResponse {
-    HttpResponse::Ok().json(DiscoverResponse::default())
 }
 
 /// Tells the version; nothing is asked of the network.

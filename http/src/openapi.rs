@@ -51,7 +51,7 @@ use crate::{consumers, custody, daemon, discover, history, later, logs, messages
         discover::discover,
         later::not_yet,
         later::handlers,
-        later::discover_local,
+        discover::local,
         later::upgrade,
     )
 )]

@@ -6,6 +6,7 @@
 //! - [`listen`], [`dial`]: sockets, each step with a deadline of its own.
 //! - [`llm`]: asking language models: OpenAI and what speaks as it does, Anthropic, Ollama, Bedrock.
 //! - [`resolve`]: which agents a domain announces, and which addresses a host has.
+//! - [`neighbours`]: agents on the local network, by multicast DNS.
 //! - [`local_user`]: which user owns the other end of a loopback connection.
 //!
 //! What this room is not: it knows no actors, keeps no state between calls but what names were found to
@@ -16,6 +17,7 @@ pub mod listen;
 pub mod llm;
 pub mod local_socket;
 pub mod local_user;
+pub mod neighbours;
 pub mod resolve;
 pub mod tls;
 

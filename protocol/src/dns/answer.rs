@@ -40,7 +40,9 @@ pub struct Announced {
 }
 
 impl Announced {
-    fn of(record: &Record) -> Option<Self> {
+    /// What a record announces; `None` where its name, key or port is none.
+    #[must_use]
+    pub fn of(record: &Record) -> Option<Self> {
         let agent = AgentName::parse(&record.agent).ok()?;
         let key = PeerKey::parse_bare(&record.key).ok()?;
         (record.port != 0 && agent.as_str().len() <= MAX_AGENT_NAME).then_some(Self { agent, key, port: record.port })

@@ -275,6 +275,26 @@ fn a_provider_that_fails_is_asked_again_and_what_fails_for_good_is_set_aside() {
 }
 
 #[test]
+fn a_provider_that_hangs_in_the_middle_or_wants_a_pause_is_asked_again() {
+    let scene = Scene::new(|count, _| {
+        let piece = |text: &str| Step::Write(format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]})).into_bytes());
+        Some(match count {
+            1 => vec![open("text/event-stream"), piece("half "), piece("of an "), Step::Hang],
+            2 => reply("429 Too Many Requests", "retry-after: 1\r\n", "application/json", "{}"),
+            _ => says("whole"),
+        })
+    });
+    let alice = scene.plain("alice");
+    let bob = scene.with_handler("bob", "timeout_s = 1");
+
+    send(&alice, &bob, "t", "hello");
+    let answers = alice.reads("/v1/messages?since=0", |all| texts(all).contains(&"whole".to_owned()));
+
+    let stored = answers.iter().filter(|answer| answer["type"] != "message.stream.chunk").count();
+    assert_eq!((stored, scene.count()), (1, 3), "half an answer is none: {answers:?}");
+}
+
+#[test]
 fn a_refused_key_breaks_the_handler_visibly_and_its_messages_wait() {
     let body = json!({"error": {"message": format!("Incorrect API key provided: {KEY}")}}).to_string();
     let scene = Scene::new(move |count, _| {

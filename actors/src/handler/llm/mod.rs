@@ -37,7 +37,8 @@ const SECRET_NAMES: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSPHRA
 #[derive(Debug)]
 pub struct Models {
     dir: PathBuf,
-    variables: Vec<(String, String)>,
+    /// Any of them may be a secret, so none has a printable form.
+    variables: Vec<(String, Secret)>,
     /// What must not leave in an answer.
     secrets: Vec<Secret>,
 }
@@ -52,6 +53,7 @@ impl Models {
         let of_files = files.iter().filter_map(|path| read_private(path).ok().flatten());
         let of_files = of_files.filter_map(|bytes| Some(Secret::new(String::from_utf8(bytes).ok()?.trim())));
         let secrets = of_variables.chain(of_files).collect();
+        let variables = variables.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
         Self { dir, variables, secrets }
     }
 
@@ -64,7 +66,7 @@ impl Models {
         if definition.model.is_empty() {
             return Err("model is required for LLM handlers; name one with --model".to_owned());
         }
-        let variable = |name: &str| self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let variable = |name: &str| self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.expose().to_owned());
         let read = |text: &String| Reference::parse(text).and_then(|found| found.read(&self.dir, &variable));
         let key = definition.api_key.as_ref().map(read).transpose().map_err(|error| format!("api_key: {error}"))?;
         let settings = Settings { provider, base_url: definition.base_url.as_deref(), key };
@@ -175,5 +177,40 @@ impl Asking {
 
     fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_environment_is_printed() {
+        let variables = vec![("OPENAI_API_KEY".to_owned(), "canary-3f1c".to_owned()), ("PLAIN".to_owned(), "canary-9d2e".to_owned())];
+
+        let shown = format!("{:?}", Models::new(PathBuf::from("/nowhere"), variables));
+
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn a_handler_that_cannot_work_says_what_is_missing() {
+        let models = Arc::new(Models::new(PathBuf::from("/nowhere"), Vec::new()));
+        let why = |provider: &str, model: &str, api_key: Option<&str>| {
+            let definition = HandlerConfig {
+                provider: provider.to_owned(),
+                model: model.to_owned(),
+                api_key: api_key.map(str::to_owned),
+                ..HandlerConfig::default()
+            };
+            models.work(&definition).err().unwrap_or_default()
+        };
+
+        assert!(why("openai", "m", None).contains("OPENAI_API_KEY is not set"));
+        assert!(why("bedrock", "m", None).contains("AWS_ACCESS_KEY_ID is not set"));
+        assert!(why("anthropic", "", None).contains("model is required"));
+        assert!(why("openai", "m", Some("env:MY_KEY")).contains("MY_KEY is not set"));
+        assert!(why("openai", "m", Some("canary-3f1c")).contains("env:NAME or file:PATH"));
+        assert_eq!(why("ollama", "m", None), "");
     }
 }

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from agents import Agent
+from names import name_server
 
 import toq
 
@@ -267,11 +268,31 @@ def test_history_and_threads(client: toq.Client, bob: Agent) -> None:
     assert sent[-1]["id"] in [entry["id"] for entry in client.history(limit=10, outgoing=True)]
 
 
+def test_agents_of_a_domain_are_discovered(tmp_path: Path) -> None:
+    with running(tmp_path, "frank") as frank:
+        with frank.connect() as client:
+            key = client.status()["public_key"].removeprefix("ed25519:")
+        records = {"_toq._tcp.frank.test": f"v=toq1; key={key}; port=9010; agent=frank"}
+        with name_server(records) as address:
+            frank.toq("config", "set", "dns.resolvers", address)
+            frank.toq("down")
+            frank.toq("up")
+
+            with frank.connect() as client:
+                assert client.discover("frank.test") == [{"address": "toq://frank.test/frank", "public_key": key}]
+                assert client.discover("nobody.test") == []
+
+            async def ask() -> list[dict[str, Any]]:
+                async with frank.connect_async() as client:
+                    return await client.discover("frank.test")
+
+            assert asyncio.run(ask())[0]["public_key"] == key
+
+
 def test_what_comes_later_says_so(tmp_path: Path) -> None:
     with running(tmp_path, "erin") as erin, erin.connect() as client:
         later = [
             lambda: client.add_handler("logger", "echo $TOQ_TEXT >> log.txt"),
-            lambda: client.discover("example.com"),
             client.rotate_keys,
             lambda: client.export_backup("passphrase"),
             lambda: client.import_backup("passphrase", "{}"),

@@ -2,6 +2,7 @@
 
 mod announce;
 mod callback;
+mod descriptors;
 mod echo;
 mod lines;
 
@@ -91,10 +92,10 @@ pub struct Surroundings {
 }
 
 /// Runs a daemon until it is told to stop. `echo` shows on the terminal what happens.
-pub fn run(surroundings: Surroundings, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
+pub fn run(surroundings: Surroundings, mut loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
     telemetry::start(&loaded, echo).map_err(DaemonError::Files)?;
-    telemetry::harden();
-    let done = Workspace::open(&loaded).and_then(|workspace| System::new().block_on(workspace.serve(surroundings, loaded, echo)));
+    let most = descriptors::fit(&mut loaded.config, telemetry::harden());
+    let done = Workspace::open(&loaded).and_then(|workspace| System::new().block_on(workspace.serve(surroundings, loaded, most, echo)));
     if let Err(error) = &done {
         tracing::error!(%error, "the daemon did not start");
     }
@@ -126,7 +127,7 @@ impl Workspace {
         Ok(Self { store, keys, listener, port, sockets })
     }
 
-    async fn serve(self, surroundings: Surroundings, loaded: Loaded, echo: bool) -> Result<(), DaemonError> {
+    async fn serve(self, surroundings: Surroundings, loaded: Loaded, most: usize, echo: bool) -> Result<(), DaemonError> {
         let tls_error = |error: toq_net::TlsError| DaemonError::Tls(error.to_string());
         let acceptor = tls::acceptor(&self.keys.certificate).map_err(tls_error)?;
         let config = Arc::new(loaded.config.clone());
@@ -156,7 +157,7 @@ impl Workspace {
         let (stop, stopped) = mpsc::channel(1);
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
         let neighbours = names::neighbours(&config, home.local.identity.public(), self.port);
-        let mut facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), api_port, stop)?;
+        let mut facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), most, api_port, stop)?;
         facade.neighbours.clone_from(&neighbours);
         // The HTTP service shares the workspace's thread: a request then costs no wake-up of another one.
         let (paths, sockets): (Vec<_>, Vec<_>) = self.sockets.into_iter().unzip();
@@ -278,6 +279,7 @@ fn facade(
     reader: toq_store::Reader,
     workspace: WorkspaceRef,
     registry: toq_actors::actix::Addr<Registry>,
+    connections: usize,
     port: u16,
     shutdown: mpsc::Sender<Shutdown>,
 ) -> Result<Facade, DaemonError> {
@@ -290,6 +292,7 @@ fn facade(
         workspace,
         registry,
         rules: guard::Rules::new(access, port, &api.allowed_hosts),
+        connections,
         credit: Credit::new(api.max_concurrent_requests),
         dir: loaded.dir.clone(),
         config: RwLock::new(loaded.to_json()),

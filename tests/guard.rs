@@ -84,6 +84,36 @@ fn a_token_is_required_where_the_configuration_says_so() {
     assert_eq!(alice.request("GET", "/v1/status", &[("Authorization", &bearer)], None).status, 200);
 }
 
+/// A socket that its owner has closed shows the user 0, which is the daemon's own here: it must not pass for root's.
+#[test]
+fn another_user_who_writes_and_closes_at_once_changes_nothing_though_the_daemon_is_root() {
+    use std::io::Write as _;
+    use std::os::unix::process::CommandExt as _;
+
+    if !rustix::process::geteuid().is_root() {
+        writeln!(std::io::stdout().lock(), "not root: nothing is proven here").expect("prints");
+        return;
+    }
+    let world = World::new();
+    let alice = world.agent("alice", &[]);
+    let rules = || alice.get("/v1/permissions").json();
+    let before = rules();
+    let script = "import socket, struct, sys\nport = int(sys.argv[1])\n\
+        body = b'{\"from\":\"toq://evil.example/*\"}'\n\
+        head = b'POST /v1/block HTTP/1.1\\r\\nHost: 127.0.0.1:%d\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n' % (port, len(body))\n\
+        for number in range(300):\n    s = socket.create_connection(('127.0.0.1', port))\n    s.sendall(head + body)\n    s.close()\n";
+
+    let done =
+        std::process::Command::new("/usr/bin/python3").args(["-c", script, &alice.port.to_string()]).uid(65_534).current_dir("/").output();
+
+    let Ok(done) = done else { return };
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(alice.get("/v1/health").status, 200);
+    assert_eq!(rules(), before);
+    assert_eq!(alice.post("/v1/block", r#"{"from":"toq://evil.example/*"}"#).status, 200, "the owner's own request is well formed");
+    assert_ne!(rules(), before);
+}
+
 /// Needs root, who alone can be two users. Elsewhere the test says that it proves nothing.
 #[test]
 fn another_user_of_the_system_is_refused_on_every_route() {

@@ -28,6 +28,8 @@ pub struct Facade {
     pub registry: Addr<Registry>,
     /// Who may call.
     pub rules: Rules,
+    /// How many connections may be open.
+    pub connections: usize,
     /// Requests in progress.
     pub credit: Credit,
     /// The workspace's directory.

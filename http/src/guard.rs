@@ -28,6 +28,12 @@ use crate::facade::Facade;
 /// Headers that only a proxy adds.
 const PROXY_HEADERS: [&str; 4] = ["forwarded", "x-real-ip", "via", "x-forwarded"];
 
+/// The largest header, in bytes.
+const MAX_HEADER: usize = 16 * 1024;
+
+/// The most fields of a header.
+const MAX_FIELDS: usize = 100;
+
 /// How a caller proves that it may call.
 #[derive(Clone, Debug)]
 pub enum Access {
@@ -91,6 +97,7 @@ impl Rules {
         if at_socket.is_none() {
             self.check_host(request)?;
         }
+        check_size(request.headers())?;
         check_browser(request, &self.hosts)?;
         check_proxy(request.headers())?;
         check_content_type(request)?;
@@ -162,6 +169,16 @@ fn check_browser(request: &ServiceRequest, hosts: &[String]) -> Result<(), ApiEr
         if !matches!(site.as_bytes(), b"same-origin" | b"none") {
             return Err(refused());
         }
+    }
+    Ok(())
+}
+
+/// No program of this machine needs more than this; a larger head is somebody trying.
+fn check_size(headers: &HeaderMap) -> Result<(), ApiError> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if bytes > MAX_HEADER || headers.len() > MAX_FIELDS {
+        let message = format!("a request's header may have {MAX_FIELDS} fields and {MAX_HEADER} bytes");
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     Ok(())
 }

@@ -34,12 +34,13 @@ const HEADER: Duration = Duration::from_secs(10);
 /// How long to wait after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How many HTTP connections may be open.
+/// How many HTTP connections may be open where the system allows that many.
 pub const MAX_CONNECTIONS: usize = 8192;
 
 /// Serves connections until none come any more, and those that come in at sockets of the file system. Runs on the thread that
 /// awaits it.
 pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, sockets: Vec<UnixListener>, facade: Facade) {
+    let most = facade.connections;
     let facade = web::Data::new(facade);
     let app = || {
         let app = App::new().app_data(facade.clone()).wrap(from_fn(guard::guard)).configure(routes::local);
@@ -72,14 +73,14 @@ pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, sockets
         tracing::error!("the HTTP service cannot be made");
         return;
     };
-    let open = toq_kit::Credit::new(MAX_CONNECTIONS);
+    let open = toq_kit::Credit::new(most);
     let at_socket = Rc::new(at_socket);
     for socket in sockets {
         spawn(accept(socket, at_socket.clone(), open.clone()));
     }
     while let Some(stream) = connections.recv().await {
         let Some(permit) = open.try_take() else {
-            tracing::warn!(open = MAX_CONNECTIONS, "too many HTTP connections; one was closed");
+            tracing::warn!(open = most, "too many HTTP connections; one was closed");
             continue;
         };
         match adopt(stream) {

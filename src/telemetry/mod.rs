@@ -60,8 +60,9 @@ fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// Allows as many descriptors as the system lets us have, and no core dumps: memory holds keys.
-pub fn harden() {
+/// Allows as many descriptors as the system lets us have, and no core dumps: memory holds keys. Returns how many
+/// descriptors that are; `None` where there is no limit.
+pub fn harden() -> Option<u64> {
     let most = getrlimit(Resource::Nofile).maximum;
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }) {
         tracing::warn!(%error, "the limit of open files stays as it is");
@@ -69,4 +70,5 @@ pub fn harden() {
     if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
         tracing::warn!(%error, "core dumps stay as they are");
     }
+    getrlimit(Resource::Nofile).current
 }

@@ -73,6 +73,11 @@ impl World {
         Agent { name: name.to_owned(), port: port(&place), place, home: self.home() }
     }
 
+    /// A daemon that was started in a workspace, which ends with this.
+    pub fn running(&self, name: &str, place: &Path) -> Agent {
+        Agent { name: name.to_owned(), port: port(place), place: place.to_owned(), home: self.home() }
+    }
+
     /// Runs `toq up` in a workspace.
     pub fn up(&self, place: &Path) -> Output {
         self.up_with(place, &[])

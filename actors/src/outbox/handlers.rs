@@ -36,7 +36,10 @@ impl Outbox {
         let now = self.home.clock.monotonic();
         match self.delivery.next(self.waiting(), now) {
             Next::Dial => self.dial(ctx),
-            Next::Write => self.write_out(),
+            Next::Write => {
+                self.write_out();
+                self.watch_acknowledgements(ctx);
+            }
             Next::At(until) => self.wake_in(until.saturating_sub(now), ctx),
             Next::Rest if self.is_idle() => self.wake_in(IDLE, ctx),
             Next::Rest => {}
@@ -120,6 +123,25 @@ impl Outbox {
             self.written.insert(seq);
             connection.do_send(Write::Message(Box::new(message)));
         }
+    }
+
+    /// Gives the connection up when nothing is acknowledged for too long: it may be open and nobody there.
+    fn watch_acknowledgements(&mut self, ctx: &mut Ctx) {
+        if self.ack_timer.is_some() || (self.flying.is_empty() && self.express_flying.is_empty()) {
+            return;
+        }
+        let (attempt, seen) = (self.attempt, self.acknowledgements);
+        self.ack_timer = Some(ctx.run_later(self.home.config.ack_timeout, move |act, ctx| {
+            act.ack_timer = None;
+            let is_silent = act.attempt == attempt && act.acknowledgements == seen;
+            if is_silent && let Some(connection) = act.connection.clone().filter(|_| act.is_open && !act.flying.is_empty()) {
+                tracing::warn!(lane = %act.lane.0.escape_debug(), "the peer acknowledges nothing; its connection is given up");
+                connection.do_send(Goodbye("no acknowledgement in time"));
+                act.attempt += 1;
+                return act.lost("the peer acknowledged nothing in time", ctx);
+            }
+            act.watch_acknowledgements(ctx);
+        }));
     }
 
     /// The attempt failed or the connection is lost: everything is read again later.
@@ -230,6 +252,7 @@ impl Outbox {
 
     fn acked(&mut self, ids: Vec<MessageId>, ctx: &mut Ctx) {
         self.delivery.progressed();
+        self.acknowledgements += 1;
         self.last_error = None;
         let mut delivered = Vec::with_capacity(ids.len());
         for id in ids {

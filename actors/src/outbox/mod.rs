@@ -65,6 +65,10 @@ pub struct Outbox {
     express: VecDeque<Express>,
     express_flying: HashMap<MessageId, oneshot::Sender<Result<(), String>>>,
     timer: Option<SpawnHandle>,
+    /// Runs while something is unacknowledged.
+    ack_timer: Option<SpawnHandle>,
+    /// How often the peer has acknowledged something.
+    acknowledgements: u64,
     is_lane_read: bool,
     is_nudged: bool,
     last_error: Option<String>,
@@ -96,6 +100,8 @@ impl Outbox {
             express: VecDeque::new(),
             express_flying: HashMap::new(),
             timer: None,
+            ack_timer: None,
+            acknowledgements: 0,
             is_lane_read: false,
             is_nudged: false,
             last_error: None,

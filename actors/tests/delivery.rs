@@ -2,9 +2,10 @@
 
 mod house;
 
-use house::{House, run};
+use house::{House, SILENT, run};
 use toq_actors::workspace::{Patience, Rule};
 use toq_config::ConnectionMode;
+use toq_protocol::address::Address;
 use toq_protocol::policy::{Ruling, Subject};
 use toq_store::record::State;
 
@@ -18,6 +19,20 @@ fn a_message_is_delivered_and_its_sender_told() {
 
         assert_eq!(settled.state, State::Delivered);
         assert_eq!(house.bob.inbox(), ["hello"]);
+    });
+}
+
+#[test]
+fn a_name_about_which_nobody_answers_holds_up_no_other_message() {
+    run(async {
+        let house = House::with_two_agents().await;
+        let nowhere = Address::new(SILENT, 9009, house.bob.address.agent().clone());
+        let held = house.alice.send(&nowhere, "to nowhere", Patience::Settled).await.expect("accepted");
+
+        let accepted = house.alice.send(&house.bob.address, "hello", Patience::Settled).await.expect("accepted");
+
+        assert_eq!(accepted.settled.expect("asked for").await.expect("told").state, State::Delivered);
+        assert!(held.settled.expect("asked for").try_recv().is_err(), "the name is still being asked for");
     });
 }
 

@@ -29,6 +29,9 @@ use toq_protocol::session::Greeting;
 use toq_store::Store;
 use toq_store::record::{Direction, MessageRow};
 
+/// A name about which nobody ever answers.
+pub const SILENT: &str = "silent.example";
+
 /// The wire between the agents: memory, which can be cut.
 #[derive(Default)]
 pub struct Wire {
@@ -74,8 +77,13 @@ impl Resolver for Wire {
         Box::pin(async { Err(LookupError::NoName(domain.to_owned())) })
     }
 
-    fn addresses<'a>(&'a self, _: &'a str) -> Asked<'a, Result<Vec<IpAddr>, LookupError>> {
-        Box::pin(async { Ok(vec![Ipv4Addr::LOCALHOST.into()]) })
+    fn addresses<'a>(&'a self, host: &'a str) -> Asked<'a, Result<Vec<IpAddr>, LookupError>> {
+        Box::pin(async move {
+            if host == SILENT {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![Ipv4Addr::LOCALHOST.into()])
+        })
     }
 }
 

@@ -225,6 +225,33 @@ fn one_key_has_so_many_sessions_and_no_more() {
 }
 
 #[test]
+fn many_who_ask_are_answered_with_one_command() {
+    let world = World::new();
+    let bob = world.agent("bob", &[("connection_mode", "approval")]);
+    let pending = || bob.get("/v1/approvals").json()["approvals"].as_array().map_or(0, Vec::len);
+    block_on(async {
+        for seed in 20..26 {
+            let stranger = Stranger::new(seed);
+            let mut io = connect(&bob).await;
+            stranger.greet(&mut io, seed).await;
+            let request = stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, published_request());
+            io.write_all(&encode(&request.sign(&stranger.identity)).expect("small")).await.expect("writes");
+            io.flush().await.expect("writes");
+            closed(&mut io).await;
+        }
+    });
+    world::eventually("all have asked", || (pending() == 6).then_some(()));
+
+    let two = bob.toq(&["approve", "1", "3"]);
+    let wrong = bob.toq(&["deny", "1", "nobody"]);
+    assert_eq!((two.status.code(), wrong.status.code(), pending()), (Some(0), Some(1), 4), "{two:?} {wrong:?}");
+    assert!(bob.toq(&["deny", "--all"]).status.success());
+
+    assert_eq!(pending(), 0);
+    assert_eq!(bob.get("/v1/permissions").json()["approved"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn a_crowd_that_stays_silent_delays_nobody() {
     let world = World::new();
     let (alice, bob) = (world.agent("alice", &[]), bob(&world));

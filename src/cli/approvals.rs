@@ -1,7 +1,7 @@
 //! Lists the agents that ask to be let in, and finds the one that somebody means.
 
 use serde_json::json;
-use toq_api::{Approval, ApprovalsResponse, Client};
+use toq_api::{Approval, ApprovalDecision, ApprovalsResponse, Client, Decision};
 
 use super::desk::Desk;
 use super::failure::Failure;
@@ -51,6 +51,46 @@ pub fn meant(id: &str, approvals: &[Approval]) -> Result<String, Failure> {
     }
 }
 
+/// Returns the keys that some ids mean, each once: all of them are found before anything is decided.
+pub fn all_meant(ids: &[String], approvals: &[Approval]) -> Result<Vec<String>, Failure> {
+    let mut keys = Vec::new();
+    for id in ids {
+        let key = meant(id, approvals)?;
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+/// Answers open questions one after the other; where one fails, those before it are answered.
+pub async fn decide(client: &Client, keys: &[String], decision: Decision) -> Result<(), Failure> {
+    for (done, key) in keys.iter().enumerate() {
+        let answered = client.post::<_, ()>(&["v1", "approvals", key], &[], &ApprovalDecision { decision }).await;
+        answered.map_err(|error| {
+            let failure = Failure::from(error).after(if decision == Decision::Approve { "Failed to approve" } else { "Failed to deny" });
+            if done == 0 { failure } else { failure.hint(format!("{done} of {} were answered before; run it again", keys.len())) }
+        })?;
+    }
+    Ok(())
+}
+
+/// Returns decided keys as the answer of a command: one as it is, several as a list.
+pub fn shown(keys: &[String]) -> serde_json::Value {
+    match keys {
+        [one] => json!(one),
+        several => json!(several),
+    }
+}
+
+/// Returns decided keys for people, one for each line.
+pub fn lines(verb: &str, keys: &[String]) -> String {
+    match keys {
+        [] => "No pending approvals".to_owned(),
+        keys => keys.iter().map(|key| format!("{verb} {}", sanitize::name(key))).collect::<Vec<_>>().join("\n"),
+    }
+}
+
 /// Asks somebody to choose an open question; nothing if there is none.
 pub fn choose(desk: &Desk, approvals: &[Approval], verb: &str) -> Result<Option<String>, Failure> {
     if approvals.is_empty() {
@@ -92,6 +132,11 @@ mod tests {
         assert_eq!(meant("2", &list).as_deref(), Ok("ed25519:B"));
         assert_eq!(meant("carol", &list).as_deref(), Ok("ed25519:C"));
         assert_eq!(meant("toq://h/bob", &list).as_deref(), Ok("ed25519:A"));
+        assert_eq!(
+            all_meant(&["2".into(), "ed25519:B".into(), "carol".into()], &list).as_deref(),
+            Ok(&["ed25519:B".to_owned(), "ed25519:C".to_owned()][..])
+        );
+        assert!(all_meant(&["2".into(), "dave".into()], &list).is_err());
         for bad in ["bob", "dave", "0", "4", ""] {
             assert!(meant(bad, &list).is_err(), "{bad}");
         }

@@ -1,19 +1,22 @@
-//! Lets an agent in.
+//! Lets agents in.
 
 use serde_json::json;
-use toq_api::{ApprovalDecision, Decision, RuleBody};
+use toq_api::{Decision, RuleBody};
 
-use super::approvals::{choose, meant, open};
+use super::approvals::{all_meant, choose, decide, lines, open, shown};
 use super::desk::Desk;
 use super::failure::Failure;
 use super::sanitize;
 
-/// Lets an agent in from now on
+/// Lets agents in from now on
 #[derive(Debug, clap::Args)]
 pub struct Approve {
-    /// A pending approval: its number, the agent's name, or the key
-    #[arg(conflicts_with_all = ["from", "key"])]
-    id: Option<String>,
+    /// Pending approvals: their numbers, the agents' names, or the keys
+    #[arg(conflicts_with_all = ["from", "key", "all"])]
+    ids: Vec<String>,
+    /// Every pending approval
+    #[arg(long, conflicts_with_all = ["from", "key"])]
+    all: bool,
     /// Every agent whose address matches this pattern
     #[arg(long, value_name = "PATTERN", conflicts_with = "key")]
     from: Option<String>,
@@ -25,27 +28,20 @@ pub struct Approve {
 impl Approve {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
         let client = desk.client()?;
-        let failed = |error| Failure::from(error).after("Failed to approve");
-        let approved = match (self.from, self.key) {
-            (None, None) => {
-                let pending = open(&client).await?.approvals;
-                let id = match &self.id {
-                    Some(id) => Some(meant(id, &pending)?),
-                    None => choose(desk, &pending, "approve")?,
-                };
-                let Some(id) = id else {
-                    return desk.output.answer(|| json!({"approved": null}), || "No pending approvals".to_owned());
-                };
-                let decision = ApprovalDecision { decision: Decision::Approve };
-                client.post::<_, ()>(&["v1", "approvals", &id], &[], &decision).await.map_err(failed)?;
-                id
-            }
-            (from, key) => {
-                let rule = RuleBody { key: key.clone(), from: from.clone() };
-                client.post::<_, ()>(&["v1", "approve"], &[], &rule).await.map_err(failed)?;
-                from.or(key).unwrap_or_default()
-            }
+        if self.from.is_some() || self.key.is_some() {
+            let rule = RuleBody { key: self.key.clone(), from: self.from.clone() };
+            let approving = client.post::<_, ()>(&["v1", "approve"], &[], &rule).await;
+            approving.map_err(|error| Failure::from(error).after("Failed to approve"))?;
+            let approved = self.from.or(self.key).unwrap_or_default();
+            return desk.output.answer(|| json!({ "approved": approved }), || format!("Approved {}", sanitize::name(&approved)));
+        }
+        let pending = open(&client).await?.approvals;
+        let keys = match (self.all, self.ids.as_slice()) {
+            (true, _) => pending.into_iter().map(|approval| approval.id).collect(),
+            (false, []) => choose(desk, &pending, "approve")?.into_iter().collect(),
+            (false, ids) => all_meant(ids, &pending)?,
         };
-        desk.output.answer(|| json!({ "approved": approved }), || format!("Approved {}", sanitize::name(&approved)))
+        decide(&client, &keys, Decision::Approve).await?;
+        desk.output.answer(|| json!({ "approved": shown(&keys) }), || lines("Approved", &keys))
     }
 }

@@ -1,29 +1,29 @@
-//! Turns a request away.
+//! Turns requests away.
 
 use serde_json::json;
-use toq_api::{ApprovalDecision, Decision};
+use toq_api::Decision;
 
-use super::approvals::{meant, open};
+use super::approvals::{all_meant, decide, lines, open, shown};
 use super::desk::Desk;
 use super::failure::Failure;
-use super::sanitize;
 
-/// Turns a pending approval away; the agent may ask again
+/// Turns pending approvals away; the agents may ask again
 #[derive(Debug, clap::Args)]
 pub struct Deny {
-    /// A pending approval: its number, the agent's name, or the key
-    id: String,
+    /// Pending approvals: their numbers, the agents' names, or the keys
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    ids: Vec<String>,
+    /// Every pending approval
+    #[arg(long)]
+    all: bool,
 }
 
 impl Deny {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
         let client = desk.client()?;
-        let id = meant(&self.id, &open(&client).await?.approvals)?;
-        let decision = ApprovalDecision { decision: Decision::Deny };
-        client
-            .post::<_, ()>(&["v1", "approvals", &id], &[], &decision)
-            .await
-            .map_err(|error| Failure::from(error).after("Failed to deny"))?;
-        desk.output.answer(|| json!({ "denied": id }), || format!("Denied {}", sanitize::name(&id)))
+        let pending = open(&client).await?.approvals;
+        let keys = if self.all { pending.into_iter().map(|approval| approval.id).collect() } else { all_meant(&self.ids, &pending)? };
+        decide(&client, &keys, Decision::Deny).await?;
+        desk.output.answer(|| json!({ "denied": shown(&keys) }), || lines("Denied", &keys))
     }
 }

@@ -129,7 +129,8 @@ impl Home {
             heartbeat: config.heartbeat_interval,
             silence: config.heartbeat_timeout,
         };
-        let local = Arc::new(Local { identity: seed.identity, address, locality, card, deadlines, requires_binding: false });
+        let local =
+            Arc::new(Local { identity: seed.identity, address, locality, card, deadlines, requires_binding: false, rotations: Vec::new() });
         let (live, _) = broadcast::channel(BEHIND);
         Arc::new(Self {
             id: seed.id,

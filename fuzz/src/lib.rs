@@ -30,7 +30,7 @@ pub fn local((name, port, seed): (&str, u16, u8)) -> Arc<Local> {
     };
     let address = Address::new("127.0.0.1", port, agent.clone());
     let locality = Locality::new(agent, [], [port]);
-    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default(), requires_binding: false })
+    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default(), requires_binding: false, rotations: Vec::new() })
 }
 
 /// The same "random" bytes every time, so that an input is its own reproduction.

@@ -5,6 +5,9 @@
 //! published peers do, so it is what we do; but nothing is granted for a handshake. Authority begins
 //! with the first envelope of the session that is signed, fresh and addressed to us (see
 //! [`crate::session`]), and a challenge is accepted once.
+//!
+//! An agent that has changed its key shows here how it came to the new one: `rotation_proof` in the published form,
+//! and `rotations`, our own proofs (see [`crate::rotation`]).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::address::{Address, AddressError};
 use crate::key::{Identity, KeyError, PeerKey, Signature};
+use crate::rotation::RotationProof;
 
 /// What an initiator sends first: `TOQ` and the number of the framing.
 pub const MAGIC: [u8; 4] = *b"TOQ\x01";
@@ -54,6 +58,38 @@ pub struct Credentials {
     pub target_agent: Option<String>,
     /// The session id that a receiver chose.
     pub session_id: Option<String>,
+    /// How it came to its key, where it says so; nothing of it is verified.
+    pub rotations: Vec<RotationProof>,
+}
+
+/// What a side shows of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Showing<'a> {
+    /// Its key.
+    pub identity: &'a Identity,
+    /// The challenge that it signs.
+    pub challenge: &'a [u8; 32],
+    /// The address that it claims.
+    pub address: &'a Address,
+    /// How it came to its key, oldest first.
+    pub rotations: &'a [RotationProof],
+}
+
+impl Showing<'_> {
+    fn wire(&self) -> Wire {
+        let last = self.rotations.last().map(|proof| proof.published().to_string());
+        Wire {
+            public_key: self.identity.public().to_string(),
+            challenge: STANDARD.encode(self.challenge),
+            challenge_signature: self.identity.sign(self.challenge).to_string(),
+            address: self.address.wire(),
+            protocol_version: None,
+            session_id: None,
+            rotation_proof: last.map(serde_json::Value::from),
+            rotations: (!self.rotations.is_empty()).then(|| self.rotations.iter().map(RotationProof::to_json).collect()),
+            target_agent: None,
+        }
+    }
 }
 
 impl Credentials {
@@ -67,33 +103,16 @@ impl Credentials {
 
 /// The initiator's message.
 #[must_use]
-pub fn hello(identity: &Identity, challenge: &[u8; 32], address: &Address, target_agent: &str) -> Vec<u8> {
-    let message = Wire {
-        public_key: identity.public().to_string(),
-        challenge: STANDARD.encode(challenge),
-        challenge_signature: identity.sign(challenge).to_string(),
-        address: address.wire(),
-        protocol_version: Some(crate::envelope::VERSION.to_owned()),
-        session_id: None,
-        rotation_proof: None,
-        target_agent: Some(target_agent.to_owned()),
-    };
+pub fn hello(shown: Showing<'_>, target_agent: &str) -> Vec<u8> {
+    let message =
+        Wire { protocol_version: Some(crate::envelope::VERSION.to_owned()), target_agent: Some(target_agent.to_owned()), ..shown.wire() };
     serde_json::to_vec(&message).expect("strings always serialise")
 }
 
 /// The receiver's answer.
 #[must_use]
-pub fn reply(identity: &Identity, challenge: &[u8; 32], address: &Address, session_id: &str) -> Vec<u8> {
-    let message = Wire {
-        public_key: identity.public().to_string(),
-        challenge: STANDARD.encode(challenge),
-        challenge_signature: identity.sign(challenge).to_string(),
-        address: address.wire(),
-        protocol_version: None,
-        session_id: Some(session_id.to_owned()),
-        rotation_proof: None,
-        target_agent: None,
-    };
+pub fn reply(shown: Showing<'_>, session_id: &str) -> Vec<u8> {
+    let message = Wire { session_id: Some(session_id.to_owned()), ..shown.wire() };
     serde_json::to_vec(&message).expect("strings always serialise")
 }
 
@@ -142,7 +161,8 @@ fn check(wire: Wire, side: Side) -> Result<Credentials, HandshakeError> {
         return Err(HandshakeError::Signature);
     }
     let address = Address::parse(&wire.address)?;
-    Ok(Credentials { key, challenge, address, target_agent: wire.target_agent, session_id: wire.session_id })
+    let rotations = RotationProof::list_from_json(wire.rotations.as_ref());
+    Ok(Credentials { key, challenge, address, target_agent: wire.target_agent, session_id: wire.session_id, rotations })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,6 +177,9 @@ struct Wire {
     session_id: Option<String>,
     #[serde(default)]
     rotation_proof: Option<serde_json::Value>,
+    /// Ours alone; published peers ignore it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotations: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_agent: Option<String>,
 }

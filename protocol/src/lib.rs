@@ -35,6 +35,7 @@ pub mod message;
 pub mod negotiate;
 pub mod policy;
 pub mod reason;
+pub mod rotation;
 pub mod sealed_body;
 pub mod session;
 pub mod time;

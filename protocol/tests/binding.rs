@@ -41,7 +41,7 @@ fn local(name: &str, port: u16, requires_binding: bool) -> Arc<Local> {
     };
     let address = Address::new("127.0.0.1", port, agent.clone());
     let locality = Locality::new(agent, [], [port]);
-    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default(), requires_binding })
+    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default(), requires_binding, rotations: Vec::new() })
 }
 
 fn entropy(byte: u8) -> Entropy {

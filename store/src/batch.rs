@@ -10,7 +10,7 @@ use toq_protocol::policy::{Ruling, Subject};
 use toq_protocol::time::Timestamp;
 
 use crate::Seq;
-use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, State, StateRow};
+use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, RotationRow, State, StateRow};
 
 /// What must hold for a batch to take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +95,10 @@ pub enum Change {
     Event(EventRow),
     /// Notes that a peer has proven itself.
     Peer(PeerKey, PeerRow),
+    /// Forgets a peer.
+    RemovePeer(PeerKey),
+    /// Notes that a peer with this key has another one now.
+    AddRotation(PeerKey, RotationRow),
     /// Remembers a challenge.
     Challenge([u8; 32], Timestamp),
     /// Adds a rule.

@@ -21,7 +21,7 @@ use toq_protocol::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::open::{Shared, Tail};
-use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, SetAsideRow, StateRow};
+use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, RotationRow, SetAsideRow, StateRow};
 use crate::writer::seen_key;
 use crate::{Seq, tables};
 
@@ -366,6 +366,22 @@ impl Reader {
     /// [`StoreError`] where the disk or a row is damaged.
     pub fn approvals(&self) -> Result<Vec<(PeerKey, ApprovalRow)>, StoreError> {
         self.by_key(tables::APPROVALS)
+    }
+
+    /// Every peer's key that another one has followed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn rotations(&self) -> Result<Vec<(PeerKey, RotationRow)>, StoreError> {
+        self.by_key(tables::ROTATIONS)
+    }
+
+    /// True where this message of this sender is stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn has_seen(&self, sender: &PeerKey, id: &MessageId) -> Result<bool, StoreError> {
+        Ok(self.snapshot()?.open(tables::SEEN)?.get(&seen_key(sender, id))?.is_some())
     }
 
     /// Every rule.

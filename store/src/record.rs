@@ -49,7 +49,7 @@ macro_rules! records {
 
 records! {
     MessageRow = "messages", StateRow = "states", EventRow = "events", PeerRow = "peers",
-    ApprovalRow = "approvals", ConsumerRow = "consumers", IdempotencyRow = "idempotency",
+    RotationRow = "rotations", ApprovalRow = "approvals", ConsumerRow = "consumers", IdempotencyRow = "idempotency",
     SetAsideRow = "set_aside",
 }
 
@@ -311,6 +311,21 @@ pub struct PeerRow {
     /// When it was last here, in nanoseconds of Unix time.
     #[n(2)]
     pub last_seen: i64,
+}
+
+/// The key that followed another key.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct RotationRow {
+    /// The new key.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub new: [u8; 32],
+    /// The rotation's counter.
+    #[n(1)]
+    pub counter: u64,
+    /// From when on the old key is refused, in nanoseconds of Unix time.
+    #[n(2)]
+    pub retires_at: i64,
 }
 
 /// A peer that waits for the owner's decision.

@@ -69,6 +69,9 @@ pub const FORGOTTEN: TableDefinition<(i64, u64), &[u8; 48]> = TableDefinition::n
 /// spent on a day, counted since the epoch. Written by `Spend`, which forgets earlier days.
 pub const SPENDING: TableDefinition<(&str, u32, &[u8; 33]), (u64, u64)> = TableDefinition::new("spending");
 
+/// key of a peer that has another one now → [`crate::record::RotationRow`]. Written by `AddRotation`; read at the start.
+pub const ROTATIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("rotations");
+
 /// name → number: `schema` (the version of this layout). The next place in the log is not here: it is one
 /// more than the last key of `messages` and `events`.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");

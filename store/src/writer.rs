@@ -100,6 +100,7 @@ struct Tables<'t> {
     thread_log: Table<'t, (&'static str, u64), ()>,
     peers: Table<'t, &'static [u8; 32], &'static [u8]>,
     rules: Table<'t, (&'static str, &'static str, &'static str), i64>,
+    rotations: Table<'t, &'static [u8; 32], &'static [u8]>,
     approvals: Table<'t, &'static [u8; 32], &'static [u8]>,
     consumers: Table<'t, &'static str, &'static [u8]>,
     offers: Table<'t, (&'static str, u64), u32>,
@@ -123,6 +124,7 @@ impl<'t> Tables<'t> {
             thread_log: transaction.open_table(tables::THREAD_LOG)?,
             peers: transaction.open_table(tables::PEERS)?,
             rules: transaction.open_table(tables::RULES)?,
+            rotations: transaction.open_table(tables::ROTATIONS)?,
             approvals: transaction.open_table(tables::APPROVALS)?,
             consumers: transaction.open_table(tables::CONSUMERS)?,
             offers: transaction.open_table(tables::OFFERS)?,
@@ -217,6 +219,8 @@ impl<'t> Tables<'t> {
             }
             Change::Event(event) => self.event(event)?,
             Change::Peer(key, row) => drop(self.peers.insert(key.as_bytes(), row.to_bytes().as_slice())?),
+            Change::RemovePeer(key) => drop(self.peers.remove(key.as_bytes())?),
+            Change::AddRotation(old, row) => drop(self.rotations.insert(old.as_bytes(), row.to_bytes().as_slice())?),
             Change::Challenge(digest, at) => drop(self.challenges.insert(digest, at.as_nanos())?),
             Change::AddRule(subject, ruling, at) => {
                 if *ruling == Ruling::Block {

@@ -12,7 +12,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::time::Timestamp;
 use toq_store::record::{
-    ApprovalRow, ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, PeerRow, Record, SetAsideRow, State, StateRow,
+    ApprovalRow, ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, PeerRow, Record, RotationRow, SetAsideRow, State, StateRow,
 };
 
 fn message() -> Message {
@@ -49,6 +49,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("consumer", hex(&ConsumerRow { low_water: 4, confirmed: vec![6, 9] }.to_bytes())),
         ("idempotency", hex(&IdempotencyRow { fingerprint: [3; 32], messages: vec![1, 2], at: 8 }.to_bytes())),
         ("set-aside", hex(&SetAsideRow { reason: text("exit status 1"), attempts: 3, at: 8 }.to_bytes())),
+        ("rotation", hex(&RotationRow { new: [4; 32], counter: 2, retires_at: 3 }.to_bytes())),
     ]
 }
 

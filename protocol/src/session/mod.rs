@@ -37,11 +37,12 @@ use crate::binding::{self, Exporter, Party, Side};
 use crate::card::{Card, CardError};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::frame::{Decoder, Oversized};
-use crate::handshake::{Credentials, HandshakeError};
+use crate::handshake::{Credentials, HandshakeError, Showing};
 use crate::key::{Identity, PeerKey};
 use crate::message::MessageId;
 use crate::negotiate::Extensions;
 use crate::reason::Reason;
+use crate::rotation::RotationProof;
 use crate::time::Now;
 
 pub use greeting::{Greeted, Greeting};
@@ -128,8 +129,16 @@ pub struct Local {
     pub card: Card,
     /// How long each stage may take.
     pub deadlines: Deadlines,
+    /// How we came to our key, oldest first.
+    pub rotations: Vec<RotationProof>,
     /// Whether only sessions that are bound to their TLS channel are accepted.
     pub requires_binding: bool,
+}
+
+impl Local {
+    fn showing<'a>(&'a self, challenge: &'a [u8; 32]) -> Showing<'a> {
+        Showing { identity: &self.identity, challenge, address: &self.address, rotations: &self.rotations }
+    }
 }
 
 /// What is known of the peer before it is dialled.
@@ -307,7 +316,7 @@ impl Session {
         entropy: Entropy,
         now: Now,
     ) -> (Self, Vec<u8>) {
-        let hello = crate::handshake::hello(&local.identity, &entropy.challenge, &local.address, target.agent().as_str());
+        let hello = crate::handshake::hello(local.showing(&entropy.challenge), target.agent().as_str());
         let deadline = now.monotonic + local.deadlines.handshake;
         let mut session = Self::new(local, exporter, entropy, deadline, now);
         session.is_initiator = true;
@@ -323,7 +332,7 @@ impl Session {
     #[must_use]
     pub fn accept(local: Arc<Local>, greeted: Greeted, end: LocalEnd<'_>, entropy: Entropy, now: Now) -> (Self, Vec<u8>) {
         let session_id = format!("sess-{}", MessageId::from_random(entropy.ids));
-        let reply = crate::handshake::reply(&local.identity, &entropy.challenge, &local.address, &session_id);
+        let reply = crate::handshake::reply(local.showing(&entropy.challenge), &session_id);
         let deadline = now.monotonic + local.deadlines.negotiation;
         let mut session = Self::new(local, end.exporter, entropy, deadline, now);
         session.locality = session.locality.with_host(end.host);

@@ -9,9 +9,11 @@ use crate::canonical::Json;
 use crate::card::Card;
 use crate::envelope::{Envelope, Kind, Unverified};
 use crate::frame::{MAX_FRAME, MAX_HANDSHAKE};
+use crate::key::PeerKey;
 use crate::message::is_timely;
 use crate::negotiate::{self, Rejection};
 use crate::reason::Reason;
+use crate::rotation;
 use crate::time::{Now, Timestamp};
 
 /// What the initiator of a held connection is told, in the words that published peers show.
@@ -124,7 +126,8 @@ impl Session {
 
     fn greeted(&mut self, frame: &Bytes, now: Now) -> Result<Vec<Effect>, End> {
         let met = crate::handshake::parse_reply(frame)?;
-        if let Some(expected) = self.expected.key.filter(|expected| *expected != met.key) {
+        let followed = |expected: &PeerKey| rotation::leads(&met.rotations, expected, &met.key, &met.address.wire(), now.wall);
+        if let Some(expected) = self.expected.key.filter(|expected| *expected != met.key && !followed(expected)) {
             return Err(End::KeyChanged { expected, met: met.key });
         }
         self.peer = Some(met);

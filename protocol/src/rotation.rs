@@ -1,0 +1,412 @@
+//! A new key for an old agent: what the old key signs, and when a peer believes it.
+//!
+//! The published proof is the old key's signature over the 32 bytes of the new one. It says nothing about whose
+//! agent it is, when, or which rotation: it can be repeated for ever, and a stolen old key makes as many of
+//! them as it likes. So it is given to those who ask for it ([`published_proof`]) and never believed.
+//!
+//! A [`RotationProof`] is signed by both keys over both keys, the agent's address, a counter and an end. Both
+//! sign, so that nobody declares a key that is not his the successor of his own. [`Successions`] remembers
+//! what was believed: a key has one successor, a counter only grows, and a key that was succeeded never
+//! succeeds. A thief of the old key who comes second is refused; one who comes first is noticed when
+//! the owner's own proof is.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::{Identity, PeerKey, Signature};
+use crate::time::Timestamp;
+
+/// How many proofs are carried and looked at: rotations within one grace period.
+pub const MAX_CHAIN: usize = 8;
+
+/// What is signed begins with this, so that no signature for something else can be taken for it.
+const DOMAIN: &[u8] = b"toq key rotation v1\0";
+
+/// Why a proof is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotationError {
+    /// The old key has been succeeded by another key.
+    #[error("the old key has another successor already")]
+    Competing,
+    /// Its time is over.
+    #[error("the proof has expired")]
+    Expired,
+    /// It was made for another address.
+    #[error("the proof is for another address")]
+    OtherAddress,
+    /// It is older than one that was believed, or leads back to a key that was given up.
+    #[error("the proof is older than what is known, or leads back to a key that was given up")]
+    Rollback,
+    /// A signature does not verify.
+    #[error("a signature of the proof does not verify")]
+    Signature,
+}
+
+/// The published proof: the old key over the bytes of the new one.
+#[must_use]
+pub fn published_proof(old: &Identity, new: &PeerKey) -> Signature {
+    old.sign(new.as_bytes())
+}
+
+/// That one key follows another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RotationProof {
+    /// The key that goes.
+    pub old: PeerKey,
+    /// The key that comes.
+    pub new: PeerKey,
+    /// The agent's address, as it claims it in sessions.
+    pub address: String,
+    /// Larger with every rotation of this agent.
+    pub counter: u64,
+    /// When it can be presented no more, and the old key is good for nothing.
+    pub expires_at: Timestamp,
+    published: Signature,
+    by_old: Signature,
+    by_new: Signature,
+}
+
+/// A proof in JSON.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    old_public_key: String,
+    new_public_key: String,
+    address: String,
+    counter: u64,
+    expires_at: i64,
+    rotation_proof: String,
+    signature: String,
+    successor_signature: String,
+}
+
+impl RotationProof {
+    /// Signs that `new` follows `old`. The end is kept in whole seconds.
+    #[must_use]
+    pub fn issue(old: &Identity, new: &Identity, address: &str, counter: u64, expires_at: Timestamp) -> Self {
+        let expires_at = whole_seconds(expires_at.as_secs());
+        let bytes = signed(&old.public(), &new.public(), address, counter, expires_at);
+        let (by_old, by_new) = (old.sign(&bytes), new.sign(&bytes));
+        let published = published_proof(old, &new.public());
+        Self { old: old.public(), new: new.public(), address: address.to_owned(), counter, expires_at, published, by_old, by_new }
+    }
+
+    /// The published proof of the same rotation.
+    #[must_use]
+    pub const fn published(&self) -> &Signature {
+        &self.published
+    }
+
+    /// Checks both signatures, the address and the end.
+    ///
+    /// # Errors
+    /// [`RotationError`] names what is wrong first.
+    pub fn verify(&self, address: &str, now: Timestamp) -> Result<(), RotationError> {
+        let bytes = signed(&self.old, &self.new, &self.address, self.counter, self.expires_at);
+        if !self.old.verifies(&bytes, &self.by_old) || !self.new.verifies(&bytes, &self.by_new) {
+            return Err(RotationError::Signature);
+        }
+        if self.address != address {
+            return Err(RotationError::OtherAddress);
+        }
+        if now >= self.expires_at {
+            return Err(RotationError::Expired);
+        }
+        Ok(())
+    }
+
+    /// The proof as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let wire = Wire {
+            old_public_key: self.old.to_string(),
+            new_public_key: self.new.to_string(),
+            address: self.address.clone(),
+            counter: self.counter,
+            expires_at: self.expires_at.as_secs(),
+            rotation_proof: self.published.to_string(),
+            signature: self.by_old.to_string(),
+            successor_signature: self.by_new.to_string(),
+        };
+        serde_json::to_value(wire).expect("strings and numbers always serialise")
+    }
+
+    /// Reads a proof; `None` where the value is none. Nothing is verified.
+    #[must_use]
+    pub fn from_json(value: &serde_json::Value) -> Option<Self> {
+        let wire = Wire::deserialize(value).ok()?;
+        Some(Self {
+            old: PeerKey::parse(&wire.old_public_key).ok()?,
+            new: PeerKey::parse(&wire.new_public_key).ok()?,
+            address: wire.address,
+            counter: wire.counter,
+            expires_at: whole_seconds(wire.expires_at),
+            published: Signature::parse(&wire.rotation_proof).ok()?,
+            by_old: Signature::parse(&wire.signature).ok()?,
+            by_new: Signature::parse(&wire.successor_signature).ok()?,
+        })
+    }
+
+    /// Reads the list that credentials carry. What is no proof is left out, and so is what is too much.
+    #[must_use]
+    pub fn list_from_json(value: Option<&serde_json::Value>) -> Vec<Self> {
+        let list = value.and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        list.iter().take(MAX_CHAIN).filter_map(Self::from_json).collect()
+    }
+}
+
+fn whole_seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000))
+}
+
+/// The bytes that both keys sign: the domain, both keys, the length of the address (2 bytes, big-endian) and the
+/// address, the counter and the end in seconds of Unix time (8 bytes each, big-endian).
+fn signed(old: &PeerKey, new: &PeerKey, address: &str, counter: u64, expires_at: Timestamp) -> Vec<u8> {
+    let length = u16::try_from(address.len()).unwrap_or(u16::MAX);
+    let mut bytes = DOMAIN.to_vec();
+    bytes.extend(old.as_bytes());
+    bytes.extend(new.as_bytes());
+    bytes.extend(length.to_be_bytes());
+    bytes.extend(address.as_bytes());
+    bytes.extend(counter.to_be_bytes());
+    bytes.extend(expires_at.as_secs().to_be_bytes());
+    bytes
+}
+
+/// The proofs that lead to `key`, oldest first.
+#[must_use]
+pub fn chain<'a>(proofs: &'a [RotationProof], key: &PeerKey) -> Vec<&'a RotationProof> {
+    let mut chain: Vec<&RotationProof> = Vec::new();
+    let mut end = *key;
+    while chain.len() < MAX_CHAIN
+        && let Some(proof) = proofs.iter().find(|proof| proof.new == end)
+    {
+        chain.push(proof);
+        end = proof.old;
+    }
+    chain.reverse();
+    chain
+}
+
+/// True where valid proofs lead from `known` to `key`.
+#[must_use]
+pub fn leads(proofs: &[RotationProof], known: &PeerKey, key: &PeerKey, address: &str, now: Timestamp) -> bool {
+    let chain = chain(proofs, key);
+    let start = chain.iter().position(|proof| proof.old == *known);
+    start.is_some_and(|start| chain[start..].iter().all(|proof| proof.verify(address, now).is_ok()))
+}
+
+/// What followed a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Succession {
+    /// The key that followed.
+    pub new: PeerKey,
+    /// Its counter.
+    pub counter: u64,
+    /// From when on the old key is refused.
+    pub retires_at: Timestamp,
+}
+
+/// Every succession that was believed.
+#[derive(Clone, Debug, Default)]
+pub struct Successions {
+    by_old: HashMap<PeerKey, Succession>,
+    /// The key before each new one.
+    by_new: HashMap<PeerKey, PeerKey>,
+}
+
+impl Successions {
+    /// Remembers one.
+    pub fn add(&mut self, old: PeerKey, succession: Succession) {
+        self.by_new.insert(succession.new, old);
+        self.by_old.insert(old, succession);
+    }
+
+    /// Forgets one that could not be stored.
+    pub fn remove(&mut self, old: &PeerKey) {
+        if let Some(succession) = self.by_old.remove(old) {
+            self.by_new.remove(&succession.new);
+        }
+    }
+
+    /// The key that this one followed.
+    #[must_use]
+    pub fn predecessor(&self, key: &PeerKey) -> Option<&PeerKey> {
+        self.by_new.get(key)
+    }
+
+    /// True where the key was succeeded and its grace is over.
+    #[must_use]
+    pub fn is_retired(&self, key: &PeerKey, now: Timestamp) -> bool {
+        self.by_old.get(key).is_some_and(|succession| now >= succession.retires_at)
+    }
+
+    /// What of the proofs of a peer with `key` at `address` is news and to be believed, oldest first; empty where
+    /// they lead from no key that `knows` accepts, or where all of it is known.
+    ///
+    /// # Errors
+    /// [`RotationError`]: one of the proofs that matter is not to be believed, and then none of them is.
+    pub fn news(
+        &self,
+        proofs: &[RotationProof],
+        key: &PeerKey,
+        address: &str,
+        knows: impl Fn(&PeerKey) -> bool,
+        now: Timestamp,
+    ) -> Result<Vec<RotationProof>, RotationError> {
+        let chain = chain(proofs, key);
+        let Some(start) = chain.iter().position(|proof| knows(&proof.old)) else { return Ok(Vec::new()) };
+        let mut news = Vec::new();
+        let mut last = chain.get(start).map_or(0, |proof| self.counter(&proof.old));
+        for proof in &chain[start..] {
+            match self.by_old.get(&proof.old) {
+                Some(known) if known.new == proof.new && known.counter == proof.counter => {
+                    last = known.counter;
+                    continue;
+                }
+                Some(_) => return Err(RotationError::Competing),
+                None => {}
+            }
+            proof.verify(address, now)?;
+            if proof.counter <= last
+                || self.by_old.contains_key(&proof.new)
+                || self.by_new.contains_key(&proof.new)
+                || proof.new == proof.old
+            {
+                return Err(RotationError::Rollback);
+            }
+            last = proof.counter;
+            news.push((*proof).clone());
+        }
+        Ok(news)
+    }
+
+    /// The counter of the rotation that led to `key`; 0 where none did.
+    fn counter(&self, key: &PeerKey) -> u64 {
+        self.by_new.get(key).and_then(|old| self.by_old.get(old)).map_or(0, |succession| succession.counter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const ADDRESS: &str = "toq://h/a";
+
+    fn key(byte: u8) -> Identity {
+        Identity::from_seed(&[byte; 32])
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_nanos(1_800_000_000_000_000_000)
+    }
+
+    fn week() -> Timestamp {
+        now().plus(Duration::from_secs(7 * 86_400))
+    }
+
+    fn proof(old: u8, new: u8, counter: u64) -> RotationProof {
+        RotationProof::issue(&key(old), &key(new), ADDRESS, counter, week())
+    }
+
+    /// What a peer that knows the key 1 makes of these proofs of the key `new`.
+    fn news(known: &Successions, proofs: &[RotationProof], new: u8) -> Result<usize, RotationError> {
+        let knows = |old: &PeerKey| *old == key(1).public() || known.by_new.contains_key(old);
+        known.news(proofs, &key(new).public(), ADDRESS, knows, now()).map(|news| news.len())
+    }
+
+    fn after(proofs: &[RotationProof]) -> Successions {
+        let mut known = Successions::default();
+        for proof in proofs {
+            known.add(proof.old, Succession { new: proof.new, counter: proof.counter, retires_at: proof.expires_at });
+        }
+        known
+    }
+
+    #[test]
+    fn a_proof_survives_its_json_and_any_change_breaks_it() {
+        let proof = proof(1, 2, 1);
+        let json = proof.to_json();
+        assert_eq!(RotationProof::from_json(&json).as_ref(), Some(&proof));
+        assert_eq!(proof.verify(ADDRESS, now()), Ok(()));
+
+        let mut changed = vec![proof.clone(); 5];
+        changed[0].counter = 2;
+        changed[1].address = "toq://h/b".to_owned();
+        changed[2].expires_at = week().plus(Duration::from_secs(1));
+        changed[3].new = key(3).public();
+        changed[4].old = key(3).public();
+        for proof in changed {
+            assert_eq!(proof.verify(&proof.address, now()), Err(RotationError::Signature), "{proof:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_takes_a_key_that_is_not_his_for_his_successor() {
+        let (thief, victim) = (key(1), key(2));
+        let mut stolen = RotationProof::issue(&thief, &key(3), ADDRESS, 1, week());
+        stolen.new = victim.public();
+        let bytes = signed(&thief.public(), &victim.public(), ADDRESS, 1, week());
+        (stolen.by_old, stolen.by_new) = (thief.sign(&bytes), thief.sign(&bytes));
+
+        assert_eq!(stolen.verify(ADDRESS, now()), Err(RotationError::Signature));
+    }
+
+    #[test]
+    fn a_proof_ends_and_is_for_one_address() {
+        assert_eq!(proof(1, 2, 1).verify(ADDRESS, week()), Err(RotationError::Expired));
+        assert_eq!(proof(1, 2, 1).verify("toq://h/other", now()), Err(RotationError::OtherAddress));
+    }
+
+    #[test]
+    fn a_peer_that_was_away_for_two_rotations_follows_both_and_a_gap_is_a_stranger() {
+        let known = Successions::default();
+
+        assert_eq!(news(&known, &[proof(1, 2, 1), proof(2, 3, 5)], 3), Ok(2));
+        assert_eq!(news(&known, &[proof(2, 3, 5), proof(1, 2, 1)], 3), Ok(2), "in any order");
+        assert_eq!(news(&known, &[proof(2, 3, 5)], 3), Ok(0), "nothing leads from what is known");
+        assert_eq!(news(&after(&[proof(1, 2, 1)]), &[proof(1, 2, 1), proof(2, 3, 5)], 3), Ok(1));
+    }
+
+    #[test]
+    fn a_replay_changes_nothing() {
+        assert_eq!(news(&after(&[proof(1, 2, 1)]), &[proof(1, 2, 1)], 2), Ok(0));
+    }
+
+    #[test]
+    fn a_second_rotation_by_the_same_old_key_is_refused() {
+        assert_eq!(news(&after(&[proof(1, 2, 1)]), &[proof(1, 3, 2)], 3), Err(RotationError::Competing));
+        assert_eq!(news(&after(&[proof(1, 2, 1)]), &[proof(1, 2, 2)], 2), Err(RotationError::Competing));
+    }
+
+    #[test]
+    fn a_counter_that_does_not_grow_and_a_way_back_are_refused() {
+        let known = after(&[proof(1, 2, 5)]);
+
+        assert_eq!(news(&known, &[proof(2, 3, 5)], 3), Err(RotationError::Rollback));
+        assert_eq!(news(&known, &[proof(2, 3, 4)], 3), Err(RotationError::Rollback));
+        assert_eq!(news(&known, &[proof(2, 1, 6)], 1), Err(RotationError::Rollback));
+        assert_eq!(news(&Successions::default(), &[proof(1, 2, 0)], 2), Err(RotationError::Rollback));
+    }
+
+    #[test]
+    fn an_old_key_is_refused_when_its_grace_is_over() {
+        let known = after(&[proof(1, 2, 1)]);
+
+        assert!(!known.is_retired(&key(1).public(), now()));
+        assert!(known.is_retired(&key(1).public(), week()));
+        assert!(!known.is_retired(&key(2).public(), week()));
+    }
+
+    #[test]
+    fn the_dialling_side_follows_a_chain_from_the_pinned_key() {
+        let proofs = [proof(1, 2, 1), proof(2, 3, 2)];
+        let leads = |known: u8, met: u8, at: Timestamp| leads(&proofs, &key(known).public(), &key(met).public(), ADDRESS, at);
+
+        assert!(leads(1, 3, now()) && leads(2, 3, now()) && leads(1, 2, now()));
+        assert!(!leads(3, 1, now()) && !leads(4, 3, now()) && !leads(1, 3, week()));
+    }
+}

@@ -24,6 +24,9 @@ use toq_http::{Facade, Shutdown, guard};
 use toq_kit::{Clock, Credit, Drain, Seat};
 use toq_net::dial::{Patience, TlsDialer};
 use toq_net::{listen, local_socket, tls};
+use toq_protocol::key::PeerKey;
+use toq_protocol::rotation::RotationProof;
+use toq_protocol::time::Timestamp;
 use toq_store::{Options, Store, StoreError};
 use toq_vault::{Keys, VaultError};
 
@@ -132,11 +135,14 @@ impl Workspace {
         let acceptor = tls::acceptor(&self.keys.certificate).map_err(tls_error)?;
         let config = Arc::new(loaded.config.clone());
         let clock = Clock::system();
+        let rotations = came_by(&loaded, &self.keys.identity.public(), &clock)?;
         let patience = Patience { tls: config.handshake_timeout, ..Patience::default() };
         let home = Home::new(Seed {
             id: loaded.dir.display().to_string(),
             config: config.clone(),
+            rotations,
             identity: self.keys.identity,
+            keys: loaded.dir.join("keys"),
             store: self.store,
             port: self.port,
             dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
@@ -206,6 +212,12 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+/// The proofs by which the agent came to its key. A previous key whose grace is over is deleted here.
+fn came_by(loaded: &Loaded, key: &PeerKey, clock: &Clock) -> Result<Vec<RotationProof>, DaemonError> {
+    let (keys, now) = (loaded.dir.join("keys"), Timestamp::from_nanos(clock.wall_nanos()));
+    toq_vault::forget_previous(&keys, now).and_then(|()| toq_vault::rotations(&keys, key, now)).map_err(DaemonError::Vault)
 }
 
 #[allow(clippy::disallowed_methods, reason = "the composition root is where arbiters are made")]

@@ -13,7 +13,7 @@ use toq_protocol::address::{Address, AgentName};
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::{Envelope, Kind, VERSION};
 use toq_protocol::frame::{Decoder, MAX_HANDSHAKE, encode};
-use toq_protocol::handshake::{MAGIC, hello, parse_reply};
+use toq_protocol::handshake::{MAGIC, Showing, hello, parse_reply};
 use toq_protocol::key::Identity;
 use toq_protocol::message::MessageId;
 use world::{Agent, World};
@@ -56,7 +56,8 @@ impl Stranger {
     }
 
     fn hello(&self, challenge: u8) -> Vec<u8> {
-        encode(&hello(&self.identity, &[challenge; 32], &self.address, "bob")).expect("small")
+        encode(&hello(Showing { identity: &self.identity, challenge: &[challenge; 32], address: &self.address, rotations: &[] }, "bob"))
+            .expect("small")
     }
 
     fn envelope(&self, kind: Kind, to: &str, sequence: u64, body: Json) -> Envelope {

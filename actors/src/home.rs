@@ -1,7 +1,8 @@
-//! What all actors of one workspace share and none of them changes.
+//! What all actors of one workspace share. None of them changes it, but for the key, which a rotation replaces.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
 use toq_config::{ConnectionMode, WorkspaceConfig};
@@ -15,6 +16,7 @@ use toq_protocol::delivery::Schedule;
 use toq_protocol::key::Identity;
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::Mode;
+use toq_protocol::rotation::RotationProof;
 use toq_protocol::session::{Deadlines, Entropy, Local, Locality};
 use toq_protocol::time::{Now, Timestamp};
 use toq_store::Store;
@@ -30,6 +32,10 @@ pub struct Seed {
     pub config: Arc<WorkspaceConfig>,
     /// Its key.
     pub identity: Identity,
+    /// How it came to it, oldest first.
+    pub rotations: Vec<RotationProof>,
+    /// Where its key files are.
+    pub keys: PathBuf,
     /// Its open store.
     pub store: Store,
     /// The port that peers really reach.
@@ -80,8 +86,10 @@ pub struct Home {
     pub id: String,
     /// Its configuration.
     pub config: Arc<WorkspaceConfig>,
-    /// Who it is in sessions.
-    pub local: Arc<Local>,
+    /// Who it is in sessions that begin now.
+    local: RwLock<Arc<Local>>,
+    /// Where its key files are.
+    pub keys: PathBuf,
     /// Its open store.
     pub store: Store,
     /// How it dials.
@@ -129,13 +137,21 @@ impl Home {
             heartbeat: config.heartbeat_interval,
             silence: config.heartbeat_timeout,
         };
-        let local =
-            Arc::new(Local { identity: seed.identity, address, locality, card, deadlines, requires_binding: false, rotations: Vec::new() });
+        let local = Arc::new(Local {
+            identity: seed.identity,
+            address,
+            locality,
+            card,
+            deadlines,
+            requires_binding: false,
+            rotations: seed.rotations,
+        });
         let (live, _) = broadcast::channel(BEHIND);
         Arc::new(Self {
             id: seed.id,
             config,
-            local,
+            local: RwLock::new(local),
+            keys: seed.keys,
             store: seed.store,
             dialer: seed.dialer,
             workshop: seed.workshop,
@@ -155,6 +171,21 @@ impl Home {
         let route = self.routes.find(target).await?;
         let io = self.dialer.dial(target, &route).await?;
         Ok((route, io))
+    }
+
+    /// Who it is in sessions that begin now.
+    #[must_use]
+    pub fn local(&self) -> Arc<Local> {
+        self.local.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Speaks with another key from now on; sessions that are open keep theirs.
+    pub(crate) fn speak_with(&self, identity: Identity, rotations: Vec<RotationProof>) {
+        let mut local = self.local.write().unwrap_or_else(PoisonError::into_inner);
+        let card = Card { public_key: identity.public().to_string(), ..local.card.clone() };
+        let (address, locality) = (local.address.clone(), local.locality.clone());
+        let (deadlines, requires_binding) = (local.deadlines, local.requires_binding);
+        *local = Arc::new(Local { identity, address, locality, card, deadlines, requires_binding, rotations });
     }
 
     /// Both clocks now.

@@ -109,7 +109,7 @@ fn a_block_acts_on_a_live_connection() {
         let house = House::with_two_agents().await;
         let first = house.alice.send(&house.bob.address, "in", Patience::Settled).await.expect("accepted");
         first.settled.expect("asked for").await.expect("told");
-        let alice = house.alice.workspace.home.local.identity.public();
+        let alice = house.alice.workspace.home.local().identity.public();
 
         let block = Rule::Add(Subject::Key(alice), Ruling::Block);
         house.bob.workspace.address().send(block).await.expect("alive").expect("committed");

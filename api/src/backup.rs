@@ -95,3 +95,18 @@ pub struct SettingChange {
     #[schema(value_type = Option<Object>)]
     pub to: Option<Value>,
 }
+
+/// The answer of `POST /v1/keys/rotate`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct RotateResponse {
+    /// The key that went.
+    pub old_public_key: String,
+    /// The key that came.
+    pub new_public_key: String,
+    /// The old key's signature over the new one, in the published form. Peers of our own kind get a stronger proof by
+    /// themselves.
+    pub rotation_proof: String,
+    /// Until when that proof is shown, and the old key is good for anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+}

@@ -29,7 +29,7 @@ pub mod rule;
 pub mod sse;
 pub mod stream;
 
-pub use backup::{ExportRequest, ExportResponse, ImportPlan, ImportRequest, Secret, SettingChange};
+pub use backup::{ExportRequest, ExportResponse, ImportPlan, ImportRequest, RotateResponse, Secret, SettingChange};
 pub use client::{Client, ClientError, Events};
 pub use code::{ErrorBody, ErrorCode, ErrorView};
 pub use consumer::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse};

@@ -106,6 +106,7 @@ pub const KEYS: &[Key] = &[
     key("max_file_size", whole(1024, 1024 * GIB)),
     key("message_history_limit", whole(1, 1_000_000)),
     key("thread_cleanup_days", whole(1, 3_650)),
+    key("key_rotation_grace_days", whole(1, 30)),
     key("max_connections", whole(1, 100_000)),
     key("max_threads_per_connection", Kind::Only { value: 100, why: THREADS }),
     key("max_message_queue", whole(1, 100_000_000)),

@@ -45,6 +45,9 @@ pub struct WorkspaceConfig {
     pub message_history_limit: usize,
     /// When idle conversations are closed.
     pub thread_cleanup_days: u32,
+    /// How long peers may take to learn of a new key of ours, and the old one is good for.
+    #[serde(rename = "key_rotation_grace_days", deserialize_with = "days")]
+    pub key_rotation_grace: Duration,
     /// Open sessions with peers, altogether.
     pub max_connections: usize,
     /// Conversations in progress with one peer.
@@ -336,6 +339,10 @@ pub struct RuntimeConfig {
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_secs)
+}
+
+fn days<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(|days| Duration::from_secs(days * 86_400))
 }
 
 fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

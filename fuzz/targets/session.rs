@@ -10,8 +10,8 @@ use std::sync::Arc;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use toq_fuzz::{ALICE, BOB, entropy, local, now};
-use toq_protocol::envelope::VERSION;
 use toq_protocol::binding::Exporter;
+use toq_protocol::envelope::VERSION;
 use toq_protocol::session::{Admission, Effect, Expected, Greeting, Local, LocalEnd, Outgoing, Session};
 use toq_protocol::time::Now;
 use toq_protocol::{Envelope, Json, Kind, Message, MessageId, frame};
@@ -82,7 +82,13 @@ impl Side {
                 Err(_) => self.is_over = true,
                 Ok(Err(more)) => self.greeting = Some(more),
                 Ok(Ok(greeted)) => {
-                    let (session, first) = Session::accept(self.local.clone(), greeted, LocalEnd { host: "127.0.0.1", exporter: Exporter::new([7; 32]) }, entropy(2), at);
+                    let (session, first) = Session::accept(
+                        self.local.clone(),
+                        greeted,
+                        LocalEnd { host: "127.0.0.1", exporter: Exporter::new([7; 32]) },
+                        entropy(2),
+                        at,
+                    );
                     self.session = Some(session);
                     said.extend(first);
                 }

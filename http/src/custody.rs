@@ -1,8 +1,9 @@
-//! Backups: routes, and what they need from whoever holds keys and files.
+//! Backups and keys: routes, and what they need from whoever holds keys and files.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use toq_api::{ErrorBody, ErrorCode, ExportRequest, ExportResponse, ImportPlan, ImportRequest, Secret};
+use toq_actors::workspace::RotateKeys;
+use toq_api::{ErrorBody, ErrorCode, ExportRequest, ExportResponse, ImportPlan, ImportRequest, RotateResponse, Secret};
 
 use crate::body::Body;
 use crate::error::ApiError;
@@ -80,4 +81,17 @@ pub(crate) async fn import(facade: web::Data<Facade>, body: Body<ImportRequest, 
     let is_dry_run = body.0.dry_run;
     let plan = aside(move || facade.custody.import(body.0)).await?;
     if is_dry_run { Ok(HttpResponse::Ok().json(plan)) } else { Ok(HttpResponse::Ok().finish()) }
+}
+
+/// Replaces the identity key, for sessions in both directions at once. Peers that know this agent learn of it by a
+/// proof when they meet it next.
+#[utoipa::path(post, path = "/v1/keys/rotate", responses((status = 200, body = RotateResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn rotate(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let proof = facade.ask(RotateKeys).await??;
+    Ok(HttpResponse::Ok().json(RotateResponse {
+        old_public_key: proof.old.to_string(),
+        new_public_key: proof.new.to_string(),
+        rotation_proof: proof.published().to_string(),
+        expires_at: Some(proof.expires_at.to_string()),
+    }))
 }

@@ -52,7 +52,7 @@ pub(crate) async fn status(facade: web::Data<Facade>) -> Result<HttpResponse, Ap
     let counters = &home.counters;
     let response = StatusResponse {
         status: "running".to_owned(),
-        address: home.local.address.wire(),
+        address: home.local().address.wire(),
         connection_mode: mode.to_string(),
         active_connections: incoming as u64,
         messages_in: Counters::read(&counters.messages_in),
@@ -60,7 +60,7 @@ pub(crate) async fn status(facade: web::Data<Facade>) -> Result<HttpResponse, Ap
         error_count: Counters::read(&counters.failed_commits) + Counters::read(&counters.panics),
         backpressure_active: health != StoreHealth::Ok,
         version: facade.version.to_owned(),
-        public_key: home.local.identity.public().to_string(),
+        public_key: home.local().identity.public().to_string(),
         access: match facade.rules.access {
             guard::Access::SameUser => Access::SameUser,
             guard::Access::Token(_) => Access::Token,
@@ -84,7 +84,7 @@ pub(crate) async fn tree(facade: web::Data<Facade>) -> Result<HttpResponse, ApiE
 #[utoipa::path(get, path = "/v1/card", responses((status = 200, body = CardResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn card(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
     let mode: Mode = facade.ask(CurrentMode).await?;
-    let card = &facade.home().local.card;
+    let card = &facade.home().local().card;
     Ok(HttpResponse::Ok().json(CardResponse {
         name: card.name.clone(),
         description: card.description.clone(),
@@ -140,9 +140,9 @@ pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpRespons
     };
     let checks = vec![
         ok("config", Some(format!("agent: {}", home.config.agent_name))),
-        ok("identity_key", Some(home.local.identity.public().to_string())),
+        ok("identity_key", Some(home.local().identity.public().to_string())),
         ok("tls_cert", None),
-        ok("port", Some(format!("{} (in use by daemon)", home.local.address.port()))),
+        ok("port", Some(format!("{} (in use by daemon)", home.local().address.port()))),
         store,
         disk(&facade),
     ];

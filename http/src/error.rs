@@ -78,6 +78,9 @@ impl From<WorkspaceError> for ApiError {
             WorkspaceError::IdempotencyConflict => {
                 Self::new(ErrorCode::IdempotencyConflict, error.to_string()).hint("use a new Idempotency-Key for a new message")
             }
+            WorkspaceError::Keys(why) => {
+                Self::new(ErrorCode::InvalidRequest, why).with_status(StatusCode::INTERNAL_SERVER_ERROR).hint("see `toq doctor`")
+            }
             WorkspaceError::OutboxFull(_) => {
                 Self::new(ErrorCode::Unavailable, error.to_string()).hint("wait for deliveries, or raise max_message_queue")
             }

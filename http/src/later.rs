@@ -2,13 +2,12 @@
 //! learns what is wrong instead of guessing at a missing path.
 
 use actix_web::{HttpResponse, web};
-use toq_api::{ErrorBody, ErrorCode, HandlersResponse, UpgradeResponse};
+use toq_api::{ErrorCode, HandlersResponse, UpgradeResponse};
 
 use crate::error::ApiError;
 use crate::facade::Facade;
 
 /// Answers that this release does not have this yet.
-#[utoipa::path(post, path = "/v1/keys/rotate", responses((status = 501, body = ErrorBody)))]
 pub(crate) async fn not_yet() -> Result<HttpResponse, ApiError> {
     Err(ApiError::new(ErrorCode::NotImplemented, "this release does not have this yet").hint("see the changelog for what is there"))
 }

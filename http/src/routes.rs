@@ -49,7 +49,7 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/discover").route(get().to(discover::discover)))
         .service(path("/v1/discover/local").route(get().to(discover::local)))
         .service(path("/v1/upgrade/check").route(get().to(later::upgrade)))
-        .service(path("/v1/keys/rotate").route(web::post().to(later::not_yet)))
+        .service(path("/v1/keys/rotate").route(web::post().to(custody::rotate)))
         .service(path("/v1/backup/export").route(web::post().to(custody::export)))
         .service(path("/v1/backup/import").route(web::post().to(custody::import)))
         .service(path("/openapi.json").route(get().to(openapi::serve)))

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, import, init, listen, logs,
-    messages, peers, permissions, ping, revoke, send, setup, status, up, whoami,
+    messages, peers, permissions, ping, revoke, rotate_keys, send, setup, status, up, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -56,6 +56,7 @@ pub enum Command {
     Permissions(permissions::Permissions),
     Ping(ping::Ping),
     Revoke(revoke::Revoke),
+    RotateKeys(rotate_keys::RotateKeys),
     Send(send::Send),
     Setup(setup::Setup),
     Status(status::Status),

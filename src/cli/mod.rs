@@ -39,6 +39,7 @@ mod peers;
 mod permissions;
 mod ping;
 mod revoke;
+mod rotate_keys;
 mod run;
 pub mod sanitize;
 mod send;

@@ -68,6 +68,7 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Permissions(command) => desk.wait(command.run(desk)),
         Command::Ping(command) => desk.wait(command.run(desk)),
         Command::Revoke(command) => desk.wait(command.run(desk)),
+        Command::RotateKeys(command) => desk.wait(command.run(desk)),
         Command::Send(command) => desk.wait(command.run(desk)),
         Command::Setup(command) => command.run(desk),
         Command::Status(command) => desk.wait(command.run(desk)),

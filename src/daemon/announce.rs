@@ -32,7 +32,7 @@ impl Announcement {
         let started_at = started_at();
         let state = json!({
             "active_connections": 0,
-            "address": home.local.address.written(),
+            "address": home.local().address.written(),
             "agent_name": home.config.agent_name.as_str(),
             "connection_mode": home.config.connection_mode.as_str(),
             "messages_in": 0,

@@ -15,8 +15,8 @@ const PAGE: usize = 64;
 pub fn greet(home: &Home, port: u16) {
     say(&format!(
         "toq up on {}\n  public key: {}\n  listening on {}:{port}\n  connection mode: {}",
-        home.local.address.written(),
-        home.local.identity.public(),
+        home.local().address.written(),
+        home.local().identity.public(),
         home.config.bind,
         home.config.connection_mode.as_str(),
     ));

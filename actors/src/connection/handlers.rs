@@ -13,7 +13,7 @@ use super::socket::{ReadHalf, read};
 use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
-use crate::workspace::{Admitted, Authenticated, Deliver, Stored};
+use crate::workspace::{Admitted, Authenticated, Deliver, Met, Stored};
 
 type Ctx = Context<Connection>;
 
@@ -21,7 +21,7 @@ impl Connection {
     pub(super) fn accept(&mut self, link: Link, ctx: &mut Ctx) {
         self.remote = link.remote;
         let now = self.home.now();
-        let local = self.home.local.clone();
+        let local = self.home.local();
         let end = LocalEnd { host: &link.local_host, exporter: link.io.exporter };
         let (session, first) = Session::accept(local, link.greeted, end, self.home.entropy(), now);
         self.open(session, link.io.io, &first, ctx);
@@ -37,7 +37,7 @@ impl Connection {
         ctx.spawn(dialing.into_actor(self).map(|(target, reached), act, ctx| match reached {
             Ok((route, stream)) => {
                 let (home, expected) = (&act.home, Expected { key: route.announced, binding: false });
-                let (session, first) = Session::dial(home.local.clone(), &target, expected, stream.exporter, home.entropy(), home.now());
+                let (session, first) = Session::dial(home.local(), &target, expected, stream.exporter, home.entropy(), home.now());
                 act.open(session, stream.io, &first, ctx);
             }
             Err(error) => {
@@ -120,6 +120,7 @@ impl Connection {
                 Effect::Authenticated => self.be_judged(ctx),
                 Effect::Opened(card) => {
                     tracing::debug!(peer = %self.remote, name = %card.name.escape_debug(), "session is open");
+                    self.meet();
                     self.tell(LinkNews::Opened);
                 }
                 Effect::Received(envelope) => received.push(*envelope),
@@ -146,6 +147,14 @@ impl Connection {
         self.tell(LinkNews::Closed(why(end)));
         self.reader = None;
         self.outgoing.close();
+    }
+
+    /// Tells the workspace whom we dialled, where it shows that its key followed another.
+    fn meet(&self) {
+        let peer = self.session.as_ref().and_then(Session::peer).filter(|peer| self.events.is_some() && !peer.rotations.is_empty());
+        if let Some(peer) = peer {
+            self.workspace.do_send(Met(peer.clone()));
+        }
     }
 
     fn be_judged(&mut self, ctx: &mut Ctx) {

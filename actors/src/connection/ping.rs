@@ -27,7 +27,7 @@ pub async fn ping(home: Arc<Home>, target: Address) -> Result<Pinged, String> {
     let patience = home.config.handshake_timeout;
     let (route, SecureIo { io: mut stream, exporter }) = home.reach(&target).await.map_err(|error| error.to_string())?;
     let expected = Expected { key: route.announced, binding: false };
-    let (mut session, first) = Session::dial(home.local.clone(), &target, expected, exporter, home.entropy(), home.now());
+    let (mut session, first) = Session::dial(home.local(), &target, expected, exporter, home.entropy(), home.now());
     let shaking = async {
         stream.write_all(&first).await.map_err(|error| error.to_string())?;
         stream.flush().await.map_err(|error| error.to_string())?;

@@ -158,7 +158,7 @@ impl Handler<EndOut> for OutgoingStream {
         let message = message::Message {
             id: self.home.new_id(),
             kind: Kind::MessageStreamEnd,
-            from: self.home.local.address.clone(),
+            from: self.home.local().address.clone(),
             to: self.start.to.clone(),
             thread_id: Some(self.start.thread_id.clone()),
             reply_to: reply_to.clone(),

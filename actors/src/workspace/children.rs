@@ -302,7 +302,7 @@ impl Handler<Describe> for Workspace {
     fn handle(&mut self, _: Describe, _: &mut Ctx) -> Self::Result {
         let name = self.home.id.clone();
         let detail = vec![
-            ("address", self.home.local.address.wire()),
+            ("address", self.home.local().address.wire()),
             ("mode", self.policy.mode().to_string()),
             ("connections", self.connections.len().to_string()),
             ("outboxes", self.outboxes.len().to_string()),

@@ -10,6 +10,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Mode, Ruling, Subject};
 use toq_protocol::reason::Reason;
+use toq_protocol::rotation::RotationProof;
 use toq_protocol::session::Admission;
 use toq_protocol::time::Timestamp;
 use toq_store::{Seq, StoreError};
@@ -28,6 +29,9 @@ pub enum WorkspaceError {
     /// The idempotency key was used for another request.
     #[error("this idempotency key was used for another request")]
     IdempotencyConflict,
+    /// The key files cannot be used, for this reason in words.
+    #[error("{0}")]
+    Keys(String),
     /// The workspace is shutting down.
     #[error("the daemon is shutting down")]
     Draining,
@@ -65,6 +69,16 @@ pub struct Authenticated {
     /// On which connection.
     pub connection: ConnectionId,
 }
+
+/// Somebody whom we dialled has proven itself, and shows how it came to its key.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Met(pub Credentials);
+
+/// Replace the identity key.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "Result<RotationProof, WorkspaceError>")]
+pub struct RotateKeys;
 
 /// A connection was let in.
 #[derive(Clone, Copy, Debug, Message)]

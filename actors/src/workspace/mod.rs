@@ -12,6 +12,7 @@ mod messages;
 mod policy;
 mod receive;
 mod retention;
+mod rotation;
 mod send;
 mod streams;
 
@@ -22,13 +23,14 @@ use actix::{Actor, Context, Recipient};
 use toq_kit::{Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::Policy;
+use toq_protocol::rotation::Successions;
 use toq_store::Seq;
 
 pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
-    Idempotency, OpenStream, OutboxIdle, Patience, Ping, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle,
-    WorkspaceError,
+    Idempotency, Met, OpenStream, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened,
+    ThreadIdle, WorkspaceError,
 };
 
 use crate::approval::Approval;
@@ -52,6 +54,8 @@ pub struct Workspace {
     home: Arc<Home>,
     seat: Seat,
     policy: Policy,
+    /// Which keys of peers were followed by others.
+    successions: Successions,
     pub(crate) connections: Roster<ConnectionId, Connection>,
     next_connection: u64,
     /// Who is to hear of the end of a connection that was dialled, however it ends.
@@ -83,6 +87,7 @@ impl Workspace {
             home,
             seat,
             policy,
+            successions: Successions::default(),
             connections: Roster::new(),
             next_connection: 1,
             dialed: HashMap::new(),
@@ -107,6 +112,7 @@ impl Workspace {
         for (subject, ruling) in reader.rules()? {
             self.policy.add(&subject, ruling);
         }
+        self.begin_successions()?;
         for (key, row) in reader.approvals()? {
             self.start_approval(key, toq_protocol::time::Timestamp::from_nanos(row.requested_at), ctx);
         }

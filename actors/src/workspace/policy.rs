@@ -43,7 +43,10 @@ impl Workspace {
         let mut changes = vec![Change::Challenge(asked.credentials.digest(), now)];
         match verdict {
             Verdict::Accept => {
-                let first_seen = self.home.store.reader().peer(&key)?.map_or(now.as_nanos(), |row| row.first_seen);
+                let earlier = self.successions.predecessor(&key).copied().unwrap_or(key);
+                let reader = self.home.store.reader();
+                let row = reader.peer(&key)?.map_or_else(|| reader.peer(&earlier), |row| Ok(Some(row)))?;
+                let first_seen = row.map_or(now.as_nanos(), |row| row.first_seen);
                 changes.push(Change::Peer(key, PeerRow { address, first_seen, last_seen: now.as_nanos() }));
             }
             Verdict::Ask => {
@@ -100,13 +103,20 @@ impl Handler<Authenticated> for Workspace {
 
     fn handle(&mut self, asked: Authenticated, _: &mut Ctx) -> Self::Result {
         let (key, address) = (asked.credentials.key, asked.credentials.address.clone());
-        let mut verdict = self.policy.verdict(&key, &address, Proof::Claimed);
+        let carried = match self.carry_over(&asked.credentials) {
+            Ok(carried) => carried,
+            Err(error) => {
+                tracing::error!(%error, "a peer cannot be admitted because nothing can be read");
+                return Box::pin(async { Admission::Refuse }.into_actor(self));
+            }
+        };
+        let mut verdict = if self.is_retired(&key) { Verdict::Refuse } else { self.policy.verdict(&key, &address, Proof::Claimed) };
         let is_full = self.approvals.len() >= self.home.config.max_pending_approvals && self.approvals.find(&key).is_none();
         if verdict == Verdict::Ask && is_full {
             tracing::warn!(pending = self.approvals.len(), "the queue of pending approvals is full");
             verdict = Verdict::Refuse;
         }
-        let changes = self.authentication(&asked, verdict);
+        let changes = self.authentication(&asked, verdict).map(|own| [carried.changes.clone(), own].concat());
         let (journal, digest) = (self.home.store.journal().clone(), asked.credentials.digest());
         let committing = async move { journal.commit(Batch::guarded(Guard::FreshChallenge(digest), changes?)).await };
         Box::pin(committing.into_actor(self).map(move |result, act, ctx| {
@@ -114,11 +124,13 @@ impl Handler<Authenticated> for Workspace {
             match result {
                 Ok(Outcome::Committed(_)) => {}
                 Ok(Outcome::Duplicate { .. }) => {
+                    act.undo(&carried, &key);
                     Counters::count(&act.home.counters.refused);
                     tracing::warn!(peer = %key.short(), "a handshake was replayed and refused");
                     return Admission::Refuse;
                 }
                 Err(error) => {
+                    act.undo(&carried, &key);
                     tracing::error!(%error, "a peer cannot be admitted because nothing can be stored");
                     return Admission::Refuse;
                 }

@@ -34,7 +34,7 @@ impl Workspace {
             Kind::MessageStreamChunk => self.store_chunk(peer, address, envelope, ctx),
             Kind::MessageStreamEnd => self.store_end(peer, envelope, ctx),
             _ => {
-                let message = Message::from_envelope(envelope, self.home.local.address.clone(), self.home.wall());
+                let message = Message::from_envelope(envelope, self.home.local().address.clone(), self.home.wall());
                 self.commit_received(peer, message, ctx)
             }
         }
@@ -44,6 +44,10 @@ impl Workspace {
     fn commit_received(&mut self, peer: PeerKey, message: Message, ctx: &mut Ctx) -> Storing {
         let (home, thread_id, kind, at) = (self.home.clone(), message.thread_id.clone(), message.kind, message.timestamp);
         let workspace = ctx.address();
+        if self.came_before(&peer, &message.id) {
+            Counters::count(&self.home.counters.duplicates);
+            return Box::pin(async { Stored::Committed });
+        }
         let batch = receive(peer, message);
         fault::crash_point("before-inbox-commit");
         Box::pin(async move {
@@ -91,7 +95,7 @@ impl Workspace {
         let Some(piece) = Piece::parse(envelope.body.as_ref()) else {
             return Box::pin(async { Stored::Refused(Reason::InvalidEnvelope) });
         };
-        let to = self.home.local.address.clone();
+        let to = self.home.local().address.clone();
         let Some(stream) = self.find_incoming(peer, &piece.stream_id) else {
             // The end of a stream without chunks, or one that came before and is known by its id.
             let message = Message::from_envelope(envelope, to, self.home.wall());
@@ -148,7 +152,8 @@ impl Handler<Deliver> for Workspace {
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Ctx) -> Self::Result {
         let count = deliver.envelopes.len();
-        if self.policy.verdict(&deliver.peer, &deliver.address, Proof::Claimed) != Verdict::Accept {
+        let is_refused = self.policy.verdict(&deliver.peer, &deliver.address, Proof::Claimed) != Verdict::Accept;
+        if is_refused || self.is_retired(&deliver.peer) {
             Counters::count(&self.home.counters.refused);
             return Box::pin(async move { vec![Stored::Refused(Reason::Blocked); count] });
         }

@@ -23,7 +23,7 @@ impl Workspace {
         Message {
             id: self.home.new_id(),
             kind: send.kind,
-            from: self.home.local.address.clone(),
+            from: self.home.local().address.clone(),
             to: to.clone(),
             thread_id: Some(thread_id),
             reply_to: send.reply_to.clone(),
@@ -44,7 +44,7 @@ impl Workspace {
     /// True enough to be put on a lane, whether the workspace goes on or not.
     pub(super) fn check_lane(&self, send: &Send) -> Result<(), WorkspaceError> {
         // Own address or an alias of it: a message to oneself would go round in circles.
-        if send.to.iter().any(|to| self.home.local.locality.includes(to)) {
+        if send.to.iter().any(|to| self.home.local().locality.includes(to)) {
             return Err(WorkspaceError::SelfMessage);
         }
         let bytes = send.body.as_ref().map_or(0, |body| body.as_str().len()).saturating_mul(send.to.len());

@@ -68,7 +68,7 @@ impl Handler<OpenStream> for Workspace {
         if self.is_draining {
             return Box::pin(async { Err(WorkspaceError::Draining) });
         }
-        if self.home.local.locality.includes(&open.to) {
+        if self.home.local().locality.includes(&open.to) {
             return Box::pin(async { Err(WorkspaceError::SelfMessage) });
         }
         let limit = self.home.config.limits.max_streams_per_peer;

@@ -113,6 +113,7 @@ pub const NEWEST: usize = 20;
 pub struct Agent {
     pub workspace: WorkspaceRef,
     pub address: Address,
+    _dir: tempfile::TempDir,
 }
 
 /// Two agents and the wire between them.
@@ -160,10 +161,16 @@ async fn open(
     config.connection_mode = mode;
     config.message_history_limit = NEWEST;
     config.thread_cleanup_days = 1;
+    let seed = toq_vault::Seed::new([name.len() as u8; 32]);
+    let keys = dir.path().join("keys");
+    toq_vault::make_private_dir(&keys).expect("a directory");
+    toq_vault::write_private(&keys.join("identity.key"), toq_vault::seed_text(&seed).as_bytes()).expect("a key");
     let home = Home::new(Seed {
         id: name.to_owned(),
         config: Arc::new(config),
-        identity: Identity::from_seed(&[name.len() as u8; 32]),
+        identity: Identity::from_seed(&seed),
+        rotations: Vec::new(),
+        keys,
         store: Store::in_memory().expect("memory"),
         port,
         dialer: wire.clone(),
@@ -171,10 +178,10 @@ async fn open(
         resolver: wire.clone(),
         clock,
     });
-    let address = home.local.address.clone();
+    let address = home.local().address.clone();
     let workspace = registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
     wire.ends.lock().expect("not poisoned").insert(address.key(), workspace.clone());
-    Agent { workspace, address }
+    Agent { workspace, address, _dir: dir }
 }
 
 /// Moves the paused clock on while nothing else can happen.

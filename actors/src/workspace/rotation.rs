@@ -1,0 +1,190 @@
+//! Keys that change: our own, and those of peers.
+//!
+//! Our own changes between two messages of this actor: the files first (see [`toq_vault::Rotation`]), then what
+//! every later session speaks with. Sessions that speak with the old key end; what was on its way is sent again.
+//!
+//! A peer's change is believed for a proof of both keys. Its rules and its row go over to the new key in the batch
+//! that stores the succession. From then on the old key has one successor, and is refused when its grace is over.
+
+use actix::{AsyncContext as _, Context, Handler, WrapFuture as _};
+use toq_kit::fault;
+use toq_protocol::handshake::Credentials;
+use toq_protocol::key::PeerKey;
+use toq_protocol::message::MessageId;
+use toq_protocol::policy::{Ruling, Subject};
+use toq_protocol::rotation::{RotationProof, Succession};
+use toq_protocol::time::Timestamp;
+use toq_store::batch::Change;
+use toq_store::record::{EventRow, PeerRow, RotationRow};
+use toq_store::{Batch, StoreError};
+use toq_vault::{Rotated, Rotation, VaultError};
+
+use super::{Met, RotateKeys, Workspace, WorkspaceError};
+use crate::connection::Goodbye;
+
+type Ctx = Context<Workspace>;
+
+/// What of a peer goes over to its new key.
+#[derive(Debug, Default)]
+pub(super) struct CarriedOver {
+    /// The rows.
+    pub changes: Vec<Change>,
+    /// The successions, to be forgotten should the rows not be stored.
+    olds: Vec<PeerKey>,
+}
+
+impl Workspace {
+    /// Reads the successions that were believed.
+    pub(super) fn begin_successions(&mut self) -> Result<(), StoreError> {
+        for (old, row) in self.home.store.reader().rotations()? {
+            let retires_at = Timestamp::from_nanos(row.retires_at);
+            self.successions.add(old, Succession { new: PeerKey::from_bytes(row.new), counter: row.counter, retires_at });
+        }
+        Ok(())
+    }
+
+    /// True where a key was succeeded by another and its grace is over.
+    pub(super) fn is_retired(&self, key: &PeerKey) -> bool {
+        self.successions.is_retired(key, self.home.wall())
+    }
+
+    /// True where this message came under the key that the sender had before.
+    pub(super) fn came_before(&self, sender: &PeerKey, id: &MessageId) -> bool {
+        let mut key = sender;
+        // As many steps as there are successions, and no circle can be among them.
+        while let Some(old) = self.successions.predecessor(key) {
+            match self.home.store.reader().has_seen(old, id) {
+                Ok(false) => key = old,
+                Ok(true) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Takes over what a peer's proofs prove. What is decided here is in force at once; the rows are for the batch that
+    /// the caller commits, and [`Workspace::undo`] is for a batch that fails.
+    pub(super) fn carry_over(&mut self, peer: &Credentials) -> Result<CarriedOver, StoreError> {
+        if peer.rotations.is_empty() {
+            return Ok(CarriedOver::default());
+        }
+        let now = self.home.wall();
+        let reader = self.home.store.reader().clone();
+        let rules = reader.rules()?;
+        let knows = |key: &PeerKey| {
+            let is_ruled = || rules.iter().any(|(subject, _)| *subject == Subject::Key(*key));
+            self.successions.predecessor(key).is_some() || is_ruled() || reader.peer(key).is_ok_and(|row| row.is_some())
+        };
+        let address = peer.address.wire();
+        let news = match self.successions.news(&peer.rotations, &peer.key, &address, knows, now) {
+            Ok(news) => news,
+            Err(error) => {
+                tracing::warn!(peer = %peer.key.short(), %error, "a proof that a key follows another is not believed; the peer is a stranger");
+                return Ok(CarriedOver::default());
+            }
+        };
+        let Some(first) = news.first().map(|proof| proof.old) else { return Ok(CarriedOver::default()) };
+        let mut carried = CarriedOver::default();
+        for (subject, ruling) in rules.iter().filter(|(subject, _)| *subject == Subject::Key(first)) {
+            let subject = match subject {
+                Subject::Key(_) => Subject::Key(peer.key),
+                other => other.clone(),
+            };
+            // A block of the new key stands against an approval of the old one.
+            self.policy.add(&subject, *ruling);
+            carried.changes.push(Change::AddRule(subject, *ruling, now));
+        }
+        if let Some(row) = reader.peer(&first)? {
+            carried.changes.push(Change::Peer(peer.key, PeerRow { address: address.clone(), ..row }));
+            carried.changes.push(Change::RemovePeer(first));
+        }
+        for proof in &news {
+            self.believe(proof, &mut carried);
+        }
+        carried.changes.push(Change::Event(EventRow {
+            kind: "peer.key_rotated".to_owned(),
+            subject: peer.key.to_string(),
+            address: Some(address),
+            reason: Some(first.to_string()),
+            timestamp: now.as_nanos(),
+        }));
+        tracing::info!(old = %first.short(), new = %peer.key.short(), "a peer has a new key; its rules go over to it");
+        Ok(carried)
+    }
+
+    fn believe(&mut self, proof: &RotationProof, carried: &mut CarriedOver) {
+        let row = RotationRow { new: *proof.new.as_bytes(), counter: proof.counter, retires_at: proof.expires_at.as_nanos() };
+        self.successions.add(proof.old, Succession { new: proof.new, counter: proof.counter, retires_at: proof.expires_at });
+        carried.changes.push(Change::AddRotation(proof.old, row));
+        carried.olds.push(proof.old);
+    }
+
+    /// Takes back what [`Workspace::carry_over`] decided and could not be stored.
+    pub(super) fn undo(&mut self, carried: &CarriedOver, new: &PeerKey) {
+        if carried.olds.is_empty() {
+            return;
+        }
+        for old in &carried.olds {
+            self.successions.remove(old);
+        }
+        let stored = self.home.store.reader().rules().unwrap_or_default();
+        for ruling in [Ruling::Approve, Ruling::Block] {
+            let subject = Subject::Key(*new);
+            if !stored.contains(&(subject.clone(), ruling)) {
+                self.policy.remove(&subject, ruling);
+            }
+        }
+    }
+
+    fn replace_key(&self) -> Result<Rotated, VaultError> {
+        let (home, local) = (&self.home, self.home.local());
+        let rotation = Rotation::prepare(&home.keys, &local.address.wire(), home.wall(), home.config.key_rotation_grace)?;
+        fault::crash_point("rotate-before-keep");
+        rotation.keep()?;
+        fault::crash_point("rotate-before-record");
+        rotation.record()?;
+        fault::crash_point("rotate-before-commit");
+        let rotated = rotation.commit()?;
+        fault::crash_point("rotate-after-commit");
+        Ok(rotated)
+    }
+}
+
+impl Handler<RotateKeys> for Workspace {
+    type Result = Result<RotationProof, WorkspaceError>;
+
+    fn handle(&mut self, _: RotateKeys, _: &mut Ctx) -> Self::Result {
+        if self.is_draining {
+            return Err(WorkspaceError::Draining);
+        }
+        let rotated = self.replace_key().map_err(|error| WorkspaceError::Keys(error.to_string()))?;
+        let proof = rotated.proofs.last().cloned().ok_or_else(|| WorkspaceError::Keys("no proof was made".to_owned()))?;
+        tracing::warn!(old = %proof.old.short(), new = %proof.new.short(), "the identity key was replaced");
+        self.home.speak_with(rotated.identity, rotated.proofs);
+        for (_, connection) in self.connections.iter() {
+            connection.do_send(Goodbye("the key was replaced"));
+        }
+        Ok(proof)
+    }
+}
+
+impl Handler<Met> for Workspace {
+    type Result = ();
+
+    /// Somebody whom we dialled has proven itself.
+    fn handle(&mut self, met: Met, ctx: &mut Ctx) {
+        let carried = match self.carry_over(&met.0) {
+            Ok(carried) if carried.changes.is_empty() => return,
+            Ok(carried) => carried,
+            Err(error) => return tracing::error!(%error, "a peer's new key cannot be looked at"),
+        };
+        let (journal, batch) = (self.home.store.journal().clone(), Batch::new(carried.changes.clone()));
+        let committing = async move { journal.commit(batch).await };
+        ctx.spawn(actix::ActorFutureExt::map(committing.into_actor(self), move |result, act, _| {
+            if let Err(error) = result {
+                tracing::error!(%error, "a peer's new key cannot be stored");
+                act.undo(&carried, &met.0.key);
+            }
+        }));
+    }
+}

@@ -162,7 +162,7 @@ impl Workspace {
         let (http, connections) = mpsc::channel(HTTP_BACKLOG);
         let (stop, stopped) = mpsc::channel(1);
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
-        let neighbours = names::neighbours(&config, home.local.identity.public(), self.port);
+        let neighbours = names::neighbours(&config, home.local().identity.public(), self.port);
         let mut facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), most, api_port, stop)?;
         facade.neighbours.clone_from(&neighbours);
         // The HTTP service shares the workspace's thread: a request then costs no wake-up of another one.

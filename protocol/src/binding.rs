@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn every_part_is_bound() {
         let (key, other) = (PeerKey::from_bytes([1; 32]), PeerKey::from_bytes([2; 32]));
-        let (address, another) = (Address::parse("toq://127.0.0.1:1/a").expect("valid"), Address::parse("toq://127.0.0.1:2/a").expect("valid"));
+        let (address, another) =
+            (Address::parse("toq://127.0.0.1:1/a").expect("valid"), Address::parse("toq://127.0.0.1:2/a").expect("valid"));
         let exporter = Exporter::new([7; 32]);
         let alice = Party { key: &key, challenge: b"one", address: &address };
         let bob = Party { key: &other, challenge: b"two", address: &another };

@@ -194,12 +194,14 @@ impl Agent {
         self.reads("/v1/messages?since=0", |messages| messages.len() >= count)
     }
 
-    /// Reads an event stream until it has what is wanted.
+    /// Reads an event stream until it has what is wanted, for at most a minute.
+    #[allow(clippy::disallowed_methods, reason = "a test gives up at some time")]
     pub fn reads(&self, path: &str, has: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port);
         stream.write_all(request.as_bytes()).unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(60);
         let mut seen = String::new();
         let mut buffer = [0; 4096];
         loop {
@@ -208,6 +210,8 @@ impl Agent {
             if has(&messages) {
                 return messages;
             }
+            // Comments keep a stream alive on which nothing happens.
+            assert!(std::time::Instant::now() < until, "{path} has only {messages:?} after a minute");
             let read = stream.read(&mut buffer).expect("the messages come within 30 s");
             seen += &String::from_utf8_lossy(&buffer[..read]);
         }

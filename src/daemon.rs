@@ -16,13 +16,14 @@ use std::time::Duration;
 use actix_rt::{Arbiter, System};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use toq_actors::handler::{FileWorkshop, Models};
+use toq_actors::handler::{Bench, FileWorkshop};
 use toq_actors::registry::{Open, OpenDoor};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
-use toq_config::{Access, Adapter, Loaded};
+use toq_config::{Access, Adapter, ConfigError, Loaded};
 use toq_http::{Facade, Shutdown, guard};
 use toq_kit::{Clock, Credit, Drain, Seat};
 use toq_net::dial::{Patience, TlsDialer};
+use toq_net::shell::wait_for_leftovers;
 use toq_net::{listen, local_socket, tls};
 use toq_protocol::key::PeerKey;
 use toq_protocol::rotation::RotationProof;
@@ -37,6 +38,9 @@ use crate::{names, telemetry};
 /// The ports that are tried, in order, where the configuration leaves the choice to us.
 const AUTOMATIC_PORTS: std::ops::RangeInclusive<u16> = 9009..=9999;
 
+/// How long a start waits for runs of a daemon that was killed. They are killed with it, so this is long.
+const LEFTOVERS: Duration = Duration::from_secs(10);
+
 /// How many accepted HTTP connections may wait for the HTTP thread.
 const HTTP_BACKLOG: usize = 1024;
 
@@ -45,6 +49,8 @@ const HTTP_BACKLOG: usize = 1024;
 pub enum DaemonError {
     /// A file or directory of the workspace cannot be used.
     Files(io::Error),
+    /// The handlers' definitions cannot be used.
+    Handlers(ConfigError),
     /// A port cannot be listened at.
     Listen(SocketAddr, io::Error),
     /// Another process has the workspace.
@@ -64,7 +70,7 @@ impl DaemonError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Running => RUNNING,
-            Self::Vault(VaultError::Mode { .. } | VaultError::Owner { .. }) => CONFIGURATION,
+            Self::Handlers(_) | Self::Vault(VaultError::Mode { .. } | VaultError::Owner { .. }) => CONFIGURATION,
             Self::Files(_) | Self::Listen(..) | Self::Socket(..) | Self::Store(_) | Self::Tls(_) | Self::Vault(_) => ERROR,
         }
     }
@@ -74,6 +80,7 @@ impl std::fmt::Display for DaemonError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Files(error) => write!(f, "the workspace directory cannot be used: {error}"),
+            Self::Handlers(error) => error.fmt(f),
             Self::Listen(address, error) => {
                 write!(f, "cannot listen at {address}: {error}; stop what uses it, or choose another port with `toq config set port`")
             }
@@ -90,7 +97,7 @@ impl std::fmt::Display for DaemonError {
 pub struct Surroundings {
     /// The user's home directory.
     pub home: Option<PathBuf>,
-    /// The environment: keys and places of model providers.
+    /// The environment: keys and places of model providers, and what commands are allowed of it.
     pub variables: Vec<(String, String)>,
 }
 
@@ -131,12 +138,17 @@ impl Workspace {
     }
 
     async fn serve(self, surroundings: Surroundings, loaded: Loaded, most: usize, echo: bool) -> Result<(), DaemonError> {
+        let Surroundings { home: home_dir, variables } = surroundings;
         let tls_error = |error: toq_net::TlsError| DaemonError::Tls(error.to_string());
         let acceptor = tls::acceptor(&self.keys.certificate).map_err(tls_error)?;
         let config = Arc::new(loaded.config.clone());
         let clock = Clock::system();
         let rotations = came_by(&loaded, &self.keys.identity.public(), &clock)?;
         let patience = Patience { tls: config.handshake_timeout, ..Patience::default() };
+        let (http, connections) = mpsc::channel(HTTP_BACKLOG);
+        let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
+        let bench = bench(&loaded, variables, api_port)?;
+        wait_for_leftovers(&bench.lock(), LEFTOVERS).await.map_err(DaemonError::Files)?;
         let home = Home::new(Seed {
             id: loaded.dir.display().to_string(),
             config: config.clone(),
@@ -146,10 +158,7 @@ impl Workspace {
             store: self.store,
             port: self.port,
             dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
-            workshop: Arc::new(FileWorkshop {
-                dir: loaded.dir.clone(),
-                models: Arc::new(Models::new(loaded.dir.clone(), surroundings.variables)),
-            }),
+            workshop: Arc::new(FileWorkshop::new(bench)),
             resolver: Arc::new(names::resolver(&config.dns)),
             clock,
         });
@@ -159,9 +168,7 @@ impl Workspace {
         let open = Open { home: home.clone(), seat: seat.clone() };
         let workspace = registry.send(open).await.map_err(|_| DaemonError::Tls("the registry ended".to_owned()))?;
 
-        let (http, connections) = mpsc::channel(HTTP_BACKLOG);
         let (stop, stopped) = mpsc::channel(1);
-        let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
         let neighbours = names::neighbours(&config, home.local().identity.public(), self.port);
         let mut facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), most, api_port, stop)?;
         facade.neighbours.clone_from(&neighbours);
@@ -181,7 +188,7 @@ impl Workspace {
             seats_per_source: config.limits.handshakes_per_source,
         });
 
-        let announcement = announce::Announcement { dir: loaded.dir.clone(), home: surroundings.home, api_port, peer_port: self.port };
+        let announcement = announce::Announcement { dir: loaded.dir.clone(), home: home_dir, api_port, peer_port: self.port };
         announcement.publish(&home).map_err(DaemonError::Files)?;
         if let Some(url) = config.adapter_http.callback_url.clone() {
             toq_kit::spawn(callback::run(workspace.clone(), url));
@@ -218,6 +225,14 @@ impl Workspace {
 fn came_by(loaded: &Loaded, key: &PeerKey, clock: &Clock) -> Result<Vec<RotationProof>, DaemonError> {
     let (keys, now) = (loaded.dir.join("keys"), Timestamp::from_nanos(clock.wall_nanos()));
     toq_vault::forget_previous(&keys, now).and_then(|()| toq_vault::rotations(&keys, key, now)).map_err(DaemonError::Vault)
+}
+
+/// What handlers work with. Their definitions are read once here, so that a mistake in them is told by whoever starts us.
+fn bench(loaded: &Loaded, variables: Vec<(String, String)>, api_port: u16) -> Result<Bench, DaemonError> {
+    toq_config::handlers::load(&loaded.dir).map_err(DaemonError::Handlers)?;
+    let dir = loaded.dir.canonicalize().map_err(DaemonError::Files)?;
+    // This very program, even if its file was replaced meanwhile.
+    Ok(Bench { dir, program: PathBuf::from("/proc/self/exe"), variables, api_port })
 }
 
 #[allow(clippy::disallowed_methods, reason = "the composition root is where arbiters are made")]

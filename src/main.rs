@@ -18,10 +18,14 @@ use crate::cli::World;
 
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().collect();
+    if let Some(code) = toq_net::shell::supervised(&arguments) {
+        return ExitCode::from(code);
+    }
     let variables: Vec<(String, String)> =
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let world = World {
-        arguments: env::args_os().collect(),
+        arguments,
         colour: stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         cwd: env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
         exe: env::current_exe().unwrap_or_else(|_| PathBuf::from("toq")),

@@ -204,11 +204,3 @@ pub struct DiscoveredAgent {
     /// Its key, bare base64 as it stands in DNS.
     pub public_key: String,
 }
-
-/// The answer of `GET /v1/handlers`.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
-pub struct HandlersResponse {
-    /// The registered handlers; none before the release that brings them.
-    #[schema(value_type = Vec<Object>)]
-    pub handlers: Vec<Value>,
-}

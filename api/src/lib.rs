@@ -21,6 +21,7 @@ pub mod code;
 pub mod consumer;
 pub mod daemon;
 pub mod event;
+pub mod handler;
 pub mod history;
 pub mod log;
 pub mod message;
@@ -34,10 +35,11 @@ pub use client::{Client, ClientError, Events};
 pub use code::{ErrorBody, ErrorCode, ErrorView};
 pub use consumer::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse};
 pub use daemon::{
-    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, DiscoverResponse, DiscoveredAgent, HandlersResponse,
-    ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
+    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, DiscoverResponse, DiscoveredAgent, ShutdownRequest,
+    StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
 };
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
+pub use handler::{HandlerChanged, HandlerView, HandlersResponse, SetAside, SetAsideResponse, StopHandlerRequest, StopHandlerResponse};
 pub use history::{HistoryQuery, HistoryResponse, ThreadResponse, ThreadState, ThreadSummary, ThreadsResponse};
 pub use log::{LogEntry, LogsQuery, LogsResponse};
 pub use message::{

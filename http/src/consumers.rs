@@ -31,7 +31,9 @@ fn view(facade: &Facade, name: String, row: &ConsumerRow) -> Result<ConsumerView
 #[utoipa::path(get, path = "/v1/consumers", responses((status = 200, body = ConsumersResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
     let rows = facade.reader().consumers()?;
-    let consumers = rows.into_iter().map(|(name, row)| view(&facade, name, &row)).collect::<Result<Vec<_>, _>>()?;
+    // The places of handlers are shown with the handlers.
+    let rows = rows.into_iter().filter(|(name, _)| is_name(name));
+    let consumers = rows.map(|(name, row)| view(&facade, name, &row)).collect::<Result<Vec<_>, _>>()?;
     Ok(HttpResponse::Ok().json(ConsumersResponse { consumers }))
 }
 

@@ -13,6 +13,7 @@ use toq_api::{
     SendResult, SendStatus, Wait,
 };
 use toq_protocol::address::Address;
+use toq_protocol::auto_reply::mark;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::frame::MAX_FRAME;
@@ -52,14 +53,28 @@ pub(crate) async fn send(
     request: HttpRequest,
     body: Body<SendRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let wait = query.0.wait.unwrap_or_default();
-    let patience = Duration::from_secs(query.0.timeout.unwrap_or(DEFAULT_PATIENCE).min(MAX_PATIENCE));
+    send_as(&facade, query.0, &request, body.0, None).await
+}
+
+/// Sends a message; `auto_reply` is how many automatic answers it makes, where no person asked for it.
+pub(crate) async fn send_as(
+    facade: &Facade,
+    query: SendQuery,
+    request: &HttpRequest,
+    body: SendRequest,
+    auto_reply: Option<u32>,
+) -> Result<HttpResponse, ApiError> {
+    let wait = query.wait.unwrap_or_default();
+    let patience = Duration::from_secs(query.timeout.unwrap_or(DEFAULT_PATIENCE).min(MAX_PATIENCE));
     let deadline = deadline(patience);
-    let (texts, is_list) = match &body.0.to {
+    let (texts, is_list) = match &body.to {
         Recipients::One(to) => (vec![to.clone()], false),
         Recipients::Many(list) => (list.clone(), true),
     };
-    let command = command(&facade, &body.0, &texts, wait, idempotency(&request, &body.0)?)?;
+    let mut command = command(facade, &body, &texts, wait, idempotency(request, &body)?)?;
+    if let Some(hops) = auto_reply {
+        command.body = Some(mark(command.body.as_ref(), hops));
+    }
     let accepted = match facade.ask(command).await? {
         Ok(accepted) => accepted,
         Err(error) => return Err(error.into()),
@@ -68,7 +83,7 @@ pub(crate) async fn send(
         return many(texts, accepted, deadline).await;
     }
     let accepted = accepted.into_iter().next().ok_or_else(|| ApiError::new(ErrorCode::InternalError, "nothing was accepted"))?;
-    one(&facade, accepted, wait, deadline).await
+    one(facade, accepted, wait, deadline).await
 }
 
 /// When a caller stops waiting. The HTTP thread has no paused clock.

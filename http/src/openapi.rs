@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use crate::{consumers, custody, daemon, discover, history, later, logs, messages, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, discover, handlers, history, later, logs, messages, peers, rules, sse, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -36,6 +36,15 @@ use crate::{consumers, custody, daemon, discover, history, later, logs, messages
         rules::revoke_approval,
         rules::block_peer,
         rules::unblock_peer,
+        handlers::list,
+        handlers::add,
+        handlers::update,
+        handlers::remove,
+        handlers::reload,
+        handlers::stop,
+        handlers::pause,
+        handlers::resume,
+        handlers::set_aside,
         daemon::health,
         daemon::status,
         daemon::tree,
@@ -50,7 +59,6 @@ use crate::{consumers, custody, daemon, discover, history, later, logs, messages
         logs::logs,
         logs::clear,
         discover::discover,
-        later::handlers,
         discover::local,
         later::upgrade,
     )

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route, 
 use toq_api::ErrorCode;
 
 use crate::error::ApiError;
-use crate::{consumers, custody, daemon, discover, history, later, logs, messages, openapi, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, discover, handlers, history, later, logs, messages, openapi, peers, rules, runs, sse, streams};
 
 /// Registers every route of the local API.
 pub(crate) fn local(config: &mut web::ServiceConfig) {
@@ -42,10 +42,13 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/diagnostics").route(get().to(daemon::diagnostics)))
         .service(path("/v1/daemon/shutdown").route(web::post().to(daemon::shutdown)))
         .service(path("/v1/logs").route(get().to(logs::logs)).route(web::delete().to(logs::clear)))
-        .service(path("/v1/handlers").route(get().to(later::handlers)).route(web::post().to(later::not_yet)))
-        .service(path("/v1/handlers/reload").route(web::post().to(later::not_yet)))
-        .service(path("/v1/handlers/stop").route(web::post().to(later::not_yet)))
-        .service(path("/v1/handlers/{name}").route(web::put().to(later::not_yet)).route(web::delete().to(later::not_yet)))
+        .service(path("/v1/handlers").route(get().to(handlers::list)).route(web::post().to(handlers::add)))
+        .service(path("/v1/handlers/reload").route(web::post().to(handlers::reload)))
+        .service(path("/v1/handlers/stop").route(web::post().to(handlers::stop)))
+        .service(path("/v1/handlers/{name}").route(web::put().to(handlers::update)).route(web::delete().to(handlers::remove)))
+        .service(path("/v1/handlers/{name}/pause").route(web::post().to(handlers::pause)))
+        .service(path("/v1/handlers/{name}/resume").route(web::post().to(handlers::resume)))
+        .service(path("/v1/handlers/{name}/set-aside").route(get().to(handlers::set_aside)))
         .service(path("/v1/discover").route(get().to(discover::discover)))
         .service(path("/v1/discover/local").route(get().to(discover::local)))
         .service(path("/v1/upgrade/check").route(get().to(later::upgrade)))
@@ -54,6 +57,7 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/backup/import").route(web::post().to(custody::import)))
         .service(path("/openapi.json").route(get().to(openapi::serve)))
         .service(path("/v1/openapi.json").route(get().to(openapi::serve)))
+        .configure(runs::routes)
         .default_service(web::to(unknown));
 }
 

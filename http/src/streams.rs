@@ -34,7 +34,7 @@ pub(crate) async fn end(facade: web::Data<Facade>, body: Body<StreamEndRequest>)
     answer(ended)
 }
 
-fn answer(sent: Result<toq_protocol::message::MessageId, WorkspaceError>) -> Result<HttpResponse, ApiError> {
+pub(crate) fn answer(sent: Result<toq_protocol::message::MessageId, WorkspaceError>) -> Result<HttpResponse, ApiError> {
     match sent {
         Ok(id) => Ok(HttpResponse::Ok().json(StreamChunkResponse { chunk_id: id.to_string() })),
         // An open stream that breaks is a 500 to published clients.

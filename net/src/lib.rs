@@ -7,6 +7,7 @@
 //! - [`llm`]: asking language models: OpenAI and what speaks as it does, Anthropic, Ollama, Bedrock.
 //! - [`resolve`]: which agents a domain announces, and which addresses a host has.
 //! - [`neighbours`]: agents on the local network, by multicast DNS.
+//! - [`shell`]: commands and what they start, ended to the last process.
 //! - [`local_user`]: which user owns the other end of a loopback connection.
 //!
 //! What this room is not: it knows no actors, keeps no state between calls but what names were found to
@@ -19,6 +20,7 @@ pub mod local_socket;
 pub mod local_user;
 pub mod neighbours;
 pub mod resolve;
+pub mod shell;
 pub mod tls;
 
 pub use rustls::Error as TlsError;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, import, init, listen, logs,
-    messages, peers, permissions, ping, revoke, rotate_keys, send, setup, status, up, whoami,
+    agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, handler, import, init,
+    listen, logs, messages, peers, permissions, ping, reply, revoke, rotate_keys, send, setup, status, up, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -48,6 +48,7 @@ pub enum Command {
     Down(down::Down),
     Export(export::Export),
     Import(import::Import),
+    Handler(handler::Handler),
     Init(init::Init),
     Listen(listen::Listen),
     Logs(logs::Logs),
@@ -55,6 +56,7 @@ pub enum Command {
     Peers(peers::Peers),
     Permissions(permissions::Permissions),
     Ping(ping::Ping),
+    Reply(reply::Reply),
     Revoke(revoke::Revoke),
     RotateKeys(rotate_keys::RotateKeys),
     Send(send::Send),

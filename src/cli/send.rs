@@ -86,7 +86,7 @@ fn failed(error: toq_api::ClientError) -> Failure {
 }
 
 /// Reads the text, without the newline that `echo` puts at its end.
-fn input() -> Result<String, Failure> {
+pub fn input() -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin().lock().read_to_string(&mut text)?;
     if text.ends_with('\n') {

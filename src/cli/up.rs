@@ -22,7 +22,7 @@ use super::failure::{CONFIGURATION, ERROR, Failure, RUNNING};
 use super::sanitize;
 use super::state::{self, State};
 use crate::backup::{BackupFailure, apply};
-use crate::daemon;
+use crate::daemon::{self, Surroundings};
 
 /// How long a start may take: opening a large log after a crash is the slowest part.
 const START: Duration = Duration::from_secs(30);
@@ -65,9 +65,8 @@ impl Up {
                 .hint("Run `toq up --foreground`, or `toq config set adapter http`"));
         }
         if self.foreground {
-            let home = desk.world.home.clone();
-            let variables = desk.world.variables.clone();
-            return daemon::run(daemon::Surroundings { home, variables }, loaded, !self.detached)
+            let surroundings = Surroundings { home: desk.world.home.clone(), variables: desk.world.variables.clone() };
+            return daemon::run(surroundings, loaded, !self.detached)
                 .map_err(|error| Failure::error(sanitize::text(&error.to_string())).code(error.exit_code()));
         }
         desk.wait(self.background(desk, loaded))

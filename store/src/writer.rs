@@ -383,14 +383,12 @@ impl<'t> Tables<'t> {
         let attempts = self.offers.get((name, seq.0))?.map_or(0, |count| count.value());
         let row = SetAsideRow { reason: reason.to_owned(), attempts, at: at.as_nanos() };
         self.set_aside.insert((name, seq.0), row.to_bytes().as_slice())?;
-        let message = match self.messages.get(seq.0)? {
-            Some(bytes) => MessageRow::from_bytes(bytes.value())?.message()?,
-            None => return Err(StoreError::Record { table: "messages" }),
-        };
+        // A row that cannot be read is set aside for just that; it must not take the whole transaction with it.
+        let row = self.messages.get(seq.0)?.and_then(|bytes| MessageRow::from_bytes(bytes.value()).ok());
         self.event(&EventRow {
             kind: "handler.set_aside".to_owned(),
-            subject: message.id.to_string(),
-            address: Some(message.from.wire()),
+            subject: row.as_ref().map(|row| row.id().to_string()).unwrap_or_default(),
+            address: row.and_then(|row| row.message().ok()).map(|message| message.from.wire()),
             reason: Some(reason.to_owned()),
             timestamp: at.as_nanos(),
         })?;

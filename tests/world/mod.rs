@@ -141,6 +141,28 @@ impl Agent {
         Self { name: name.to_owned(), place: world.path().to_owned(), port, home: world.home() }
     }
 
+    /// The daemon that runs in a workspace by now.
+    pub fn at(name: &str, place: &Path, world: &World) -> Self {
+        Self { name: name.to_owned(), port: port(place), place: place.to_owned(), home: world.home() }
+    }
+
+    /// Waits for the first event of a stream.
+    pub fn first_event(&self, path: &str) -> Value {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port).as_bytes()).unwrap();
+        let mut seen = String::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let whole = seen.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            if let Some(event) = whole.filter_map(|line| line.strip_prefix("data: ")).find_map(|data| serde_json::from_str(data).ok()) {
+                return event;
+            }
+            let read = stream.read(&mut buffer).expect("an event comes within a minute");
+            seen += &String::from_utf8_lossy(&buffer[..read]);
+        }
+    }
+
     pub fn address(&self) -> String {
         format!("toq://127.0.0.1:{}/{}", self.port, self.name)
     }

@@ -16,6 +16,7 @@ mod messages;
 pub mod pass;
 mod queue;
 mod run;
+mod shell;
 pub mod work;
 pub mod workshop;
 
@@ -33,7 +34,7 @@ pub use llm::Models;
 pub use messages::{CONSUMER, Condition, HandlerName, Pause, Redefine, Resume, Show, Stop, View};
 pub use pass::Pass;
 pub use work::{NoHandlers, Order, Reaction, RunError, Running, Work, Workshop};
-pub use workshop::FileWorkshop;
+pub use workshop::{Bench, FileWorkshop};
 
 use crate::home::Home;
 use crate::workspace::Workspace;

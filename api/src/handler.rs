@@ -1,0 +1,129 @@
+//! What reacts to messages: handlers, their state, and what they gave up.
+//!
+//! A handler is added and changed with a JSON object of its keys; see `docs/operations.md` for the list.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::message::MessageEvent;
+
+/// The answer of `GET /v1/handlers`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct HandlersResponse {
+    /// The handlers, in the order of their file.
+    pub handlers: Vec<HandlerView>,
+}
+
+/// One handler.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct HandlerView {
+    /// What it is called.
+    pub name: String,
+    /// The command of a shell handler, else empty.
+    pub command: String,
+    /// The provider of an LLM handler, else empty.
+    pub provider: String,
+    /// The provider's model, else empty.
+    pub model: String,
+    /// Whether it reacts at all.
+    pub enabled: bool,
+    /// How many runs there are.
+    pub active: u64,
+    /// Address patterns, one of which must match the sender; none is any.
+    pub filter_from: Vec<String>,
+    /// Keys, one of which must be the sender's; none is any.
+    pub filter_key: Vec<String>,
+    /// Types, one of which must be the message's; none is messages and streams.
+    pub filter_type: Vec<String>,
+    /// The program and its arguments, where it runs without a shell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub argv: Vec<String>,
+    /// The system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// A file with the system prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_file: Option<String>,
+    /// How many messages of a conversation are answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// Whether the model may end a conversation.
+    #[serde(default)]
+    pub auto_close: bool,
+    /// `none`, or `stdout` where a command's standard output is the answer.
+    #[serde(default)]
+    pub reply: String,
+    /// How long one run may take, in seconds.
+    #[serde(default)]
+    pub timeout_s: u64,
+    /// How many runs there may be at a time.
+    #[serde(default)]
+    pub concurrency: u64,
+    /// How often a message is tried before it is set aside.
+    #[serde(default)]
+    pub max_attempts: u32,
+    /// `working`, `paused`, `broken` or `disabled`.
+    #[serde(default)]
+    pub state: String,
+    /// Why it is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The process ids of its runs.
+    #[serde(default)]
+    pub pids: Vec<u32>,
+    /// How many messages it has not confirmed.
+    #[serde(default)]
+    pub pending: u64,
+    /// How many messages were set aside.
+    #[serde(default)]
+    pub set_aside: u64,
+}
+
+/// The answer to a change of the handlers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct HandlerChanged {
+    /// Which handler; absent where all are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `added`, `updated`, `removed`, `reloaded`, `paused` or `resumed`.
+    pub status: String,
+}
+
+/// The body of `POST /v1/handlers/stop`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct StopHandlerRequest {
+    /// Which handler.
+    pub name: String,
+    /// Which of its processes; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+}
+
+/// The answer of `POST /v1/handlers/stop`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct StopHandlerResponse {
+    /// Which handler.
+    pub name: String,
+    /// How many runs were ended.
+    pub stopped: u64,
+}
+
+/// The answer of `GET /v1/handlers/{name}/set-aside`.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct SetAsideResponse {
+    /// What was given up, oldest first.
+    pub messages: Vec<SetAside>,
+}
+
+/// A message that a handler failed on too often.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct SetAside {
+    /// The message.
+    pub message: MessageEvent,
+    /// Why it was given up.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was given up.
+    pub timestamp: String,
+}

@@ -1,0 +1,118 @@
+//! Lists handlers, and what they gave up.
+
+use serde_json::json;
+use toq_api::{HandlerView, HandlersResponse, SetAsideResponse};
+use toq_config::HandlerConfig;
+
+use super::super::desk::Desk;
+use super::super::failure::Failure;
+use super::super::{message, sanitize, state};
+
+/// Lists the handlers
+#[derive(Debug, clap::Args)]
+pub struct List {}
+
+impl List {
+    pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        let dir = desk.dir()?;
+        let answer: HandlersResponse = match state::live(&dir)? {
+            Some(_) => desk.client()?.get(&["v1", "handlers"], &[]).await?,
+            None => HandlersResponse { handlers: toq_config::handlers::load(&dir)?.into_iter().map(defined).collect() },
+        };
+        desk.output.answer(
+            || json!(answer),
+            || match answer.handlers.as_slice() {
+                [] => "No handlers registered".to_owned(),
+                handlers => table(handlers),
+            },
+        )
+    }
+}
+
+/// Lists the messages that a handler failed on too often.
+pub async fn set_aside(desk: &Desk, name: &str) -> Result<(), Failure> {
+    let answer: SetAsideResponse = desk.client()?.get(&["v1", "handlers", name, "set-aside"], &[]).await?;
+    let words = || {
+        let each = answer.messages.iter().map(|aside| {
+            let why = sanitize::text(&aside.reason);
+            format!("{}\n  set aside after {} attempt(s): {why}", message::words(&aside.message), aside.attempts)
+        });
+        each.collect::<Vec<_>>().join("\n")
+    };
+    desk.output.answer(|| json!(answer), || if answer.messages.is_empty() { "No messages set aside".to_owned() } else { words() })
+}
+
+/// A handler of which only the definition is known.
+fn defined(handler: HandlerConfig) -> HandlerView {
+    HandlerView {
+        name: handler.name,
+        command: handler.command,
+        argv: handler.argv,
+        provider: handler.provider,
+        model: handler.model,
+        enabled: handler.enabled,
+        filter_from: handler.filter_from,
+        filter_key: handler.filter_key,
+        filter_type: handler.filter_type,
+        ..HandlerView::default()
+    }
+}
+
+fn table(handlers: &[HandlerView]) -> String {
+    let row = |name: &str, enabled: &str, active: &str, kind: &str, filter: &str| {
+        format!("{name:<20} {enabled:<8} {active:<8} {kind:<16} {filter}")
+    };
+    let mut lines = vec![row("NAME", "ENABLED", "ACTIVE", "TYPE", "FILTER")];
+    for handler in handlers {
+        let kind = if handler.provider.is_empty() { "command".to_owned() } else { format!("{}/{}", handler.provider, handler.model) };
+        let active = handler.active.to_string();
+        let mut filter = filter(handler);
+        if handler.state == "broken" || handler.state == "paused" {
+            let why = handler.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            filter.push_str(&format!(" [{}{why}]", handler.state));
+        }
+        if handler.set_aside > 0 {
+            filter.push_str(&format!(" [{} set aside]", handler.set_aside));
+        }
+        lines.push(sanitize::text(&row(&handler.name, &handler.enabled.to_string(), &active, &kind, &filter)));
+    }
+    lines.join("\n")
+}
+
+fn filter(handler: &HandlerView) -> String {
+    let kinds = [("from", &handler.filter_from), ("key", &handler.filter_key), ("type", &handler.filter_type)];
+    let words = kinds.iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name}: {}", list.join(", ")));
+    let words: Vec<_> = words.collect();
+    if words.is_empty() { "(all)".to_owned() } else { words.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_as_published_and_says_what_is_wrong() {
+        let plain = HandlerView { name: "echo".into(), enabled: true, state: "working".into(), ..HandlerView::default() };
+        let broken = HandlerView {
+            name: "bot".into(),
+            provider: "ollama".into(),
+            model: "m1".into(),
+            filter_from: vec!["toq://a/*".into(), "toq://b/*".into()],
+            filter_type: vec!["message.send".into()],
+            state: "broken".into(),
+            reason: Some("no key".into()),
+            set_aside: 2,
+            ..HandlerView::default()
+        };
+
+        let text = table(&[plain, broken]);
+
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "NAME                 ENABLED  ACTIVE   TYPE             FILTER");
+        assert_eq!(lines[1], "echo                 true     0        command          (all)");
+        assert_eq!(
+            lines[2],
+            "bot                  false    0        ollama/m1        from: toq://a/*, toq://b/*; type: message.send [broken: no key] [2 set aside]"
+        );
+    }
+}

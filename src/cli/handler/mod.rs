@@ -1,0 +1,128 @@
+//! Handlers: what reacts to messages.
+//!
+//! Definitions are changed in `handlers.toml`, with or without a daemon; one that runs is told to read them again.
+
+mod add;
+mod list;
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use toq_api::{HandlerChanged, StopHandlerRequest, StopHandlerResponse};
+use toq_config::handlers::{self, HandlersError, is_name};
+
+use super::desk::Desk;
+use super::failure::{Failure, chain};
+use super::{sanitize, state};
+
+/// Adds, lists, changes and stops handlers, which react to messages
+#[derive(Debug, clap::Args)]
+pub struct Handler {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    Add(Box<add::Add>),
+    List(list::List),
+    /// Removes a handler
+    Remove(Named),
+    /// Lets a handler react to what comes from now on
+    Enable(Named),
+    /// Keeps a handler from reacting
+    Disable(Named),
+    /// Ends the runs of a handler, with everything that they started
+    Stop {
+        /// Which handler
+        name: String,
+        /// Only the run with this process id
+        #[arg(long)]
+        pid: Option<u32>,
+    },
+    /// Prints what the runs of a handler wrote
+    Logs(Named),
+    /// Lists the messages that a handler failed on too often
+    SetAside(Named),
+}
+
+/// A handler's name.
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// Which handler
+    name: String,
+}
+
+impl Handler {
+    pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        match self.action {
+            Action::Add(add) => add.run(desk).await,
+            Action::List(list) => list.run(desk).await,
+            Action::Remove(Named { name }) => {
+                handlers::remove(&desk.dir()?, &name).map_err(failed)?;
+                reload(desk).await?;
+                desk.output.answer(|| json!({ "removed": name }), || format!("Removed handler '{}'", sanitize::name(&name)))
+            }
+            Action::Enable(Named { name }) => switch(desk, &name, true).await,
+            Action::Disable(Named { name }) => switch(desk, &name, false).await,
+            Action::Stop { name, pid } => stop(desk, name, pid).await,
+            Action::Logs(Named { name }) => logs(desk, &name),
+            Action::SetAside(Named { name }) => list::set_aside(desk, &name).await,
+        }
+    }
+}
+
+async fn switch(desk: &Desk, name: &str, enabled: bool) -> Result<(), Failure> {
+    let change: Map<String, Value> = [("enabled".to_owned(), Value::from(enabled))].into_iter().collect();
+    handlers::update(&desk.dir()?, name, &change).map_err(failed)?;
+    reload(desk).await?;
+    let word = if enabled { "Enabled" } else { "Disabled" };
+    desk.output.answer(|| json!({"name": name, "enabled": enabled}), || format!("{word} handler '{}'", sanitize::name(name)))
+}
+
+async fn stop(desk: &Desk, name: String, pid: Option<u32>) -> Result<(), Failure> {
+    let request = StopHandlerRequest { name, pid };
+    let stopped: StopHandlerResponse = desk.client()?.post(&["v1", "handlers", "stop"], &[], &request).await?;
+    let words = || format!("Stopped {} process(es) for '{}'", stopped.stopped, sanitize::name(&stopped.name));
+    desk.output.answer(|| json!(stopped), words)
+}
+
+fn logs(desk: &Desk, name: &str) -> Result<(), Failure> {
+    let none = || format!("No logs for handler '{}'", sanitize::name(name));
+    // The name becomes part of a path.
+    let log = if is_name(name) { read(&desk.dir()?, name) } else { None };
+    let Some(log) = log else { return desk.output.answer(|| json!({"lines": []}), none) };
+    let text = String::from_utf8_lossy(&log);
+    desk.output
+        .answer(|| json!({ "lines": text.lines().collect::<Vec<_>>() }), || text.lines().map(sanitize::text).collect::<Vec<_>>().join("\n"))
+}
+
+/// The log before and the log now; nothing where there is neither.
+fn read(dir: &Path, name: &str) -> Option<Vec<u8>> {
+    let path = toq_net::shell::RunLog::path(&dir.join("logs").join("handlers"), name);
+    let texts = [path.with_extension("log.1"), path].map(|path| std::fs::read(path).ok());
+    texts.iter().any(Option::is_some).then(|| texts.into_iter().flatten().flatten().collect())
+}
+
+/// Tells a daemon that runs to read the definitions again.
+async fn reload(desk: &Desk) -> Result<(), Failure> {
+    if state::live(&desk.dir()?)?.is_none() {
+        return Ok(());
+    }
+    let told: Result<HandlerChanged, _> = desk.client()?.post(&["v1", "handlers", "reload"], &[], &json!({})).await;
+    match told {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::from(error).after("handlers.toml is changed, but the daemon did not take it over")),
+    }
+}
+
+/// In the published words.
+fn failed(error: HandlersError) -> Failure {
+    match error {
+        HandlersError::Exists(_) => Failure::error(format!("io error: {error}")),
+        HandlersError::Unknown(name) => Failure::told(format!("Handler '{}' not found", sanitize::name(&name))),
+        HandlersError::Config(error) => error.into(),
+        other => Failure::error(chain(&other)),
+    }
+}

@@ -485,6 +485,9 @@ fn a_file_with_a_mistake_stops_a_start_and_changes_nothing_of_what_runs() {
     let reload = bob.post("/v1/handlers/reload", "{}");
     assert!(reload.status == 400 && reload.body.contains("did you mean `command`?"), "{reload:?}");
     assert_eq!(handler(&bob, "x")["state"], "working");
+    let status = bob.get("/v1/status").json();
+    assert_eq!((&status["handlers"], &status["handlers_broken"]), (&json!(1), &json!(0)));
+    assert!(bob.get("/v1/tree").body.contains("\"kind\":\"handler\""));
     assert!(bob.toq(&["down"]).status.success());
     let start = world.up(&bob.place);
 

@@ -39,6 +39,12 @@ pub struct StatusResponse {
     /// How many messages wait for delivery.
     #[serde(default)]
     pub outbox: u64,
+    /// How many handlers are switched on.
+    #[serde(default)]
+    pub handlers: u64,
+    /// How many of them cannot work.
+    #[serde(default)]
+    pub handlers_broken: u64,
     /// How long the daemon has been running.
     #[serde(default)]
     pub uptime_seconds: u64,

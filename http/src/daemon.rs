@@ -2,8 +2,9 @@
 
 use actix_web::{HttpResponse, web};
 use serde_json::Value;
+use toq_actors::handler::Condition;
 use toq_actors::home::Counters;
-use toq_actors::workspace::{Connections, CurrentMode, SetMode};
+use toq_actors::workspace::{Connections, CurrentMode, SetMode, ShowHandlers};
 use toq_actors::{Describe, Description};
 use toq_api::{
     Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, ErrorBody, ErrorCode, StatusResponse, StoreHealth,
@@ -48,6 +49,7 @@ pub(crate) async fn status(facade: web::Data<Facade>) -> Result<HttpResponse, Ap
     let mode: Mode = facade.ask(CurrentMode).await?;
     let incoming = facade.ask(Connections).await?.iter().filter(|view| view.is_incoming).count();
     let actors = describe(&facade).await?.count();
+    let handlers = facade.ask(ShowHandlers).await?;
     let health = store_health(&facade);
     let counters = &home.counters;
     let response = StatusResponse {
@@ -68,6 +70,8 @@ pub(crate) async fn status(facade: web::Data<Facade>) -> Result<HttpResponse, Ap
         actors: actors as u64,
         panics: Counters::read(&counters.panics),
         outbox: facade.reader().waiting()?,
+        handlers: handlers.iter().filter(|handler| handler.condition != Condition::Disabled).count() as u64,
+        handlers_broken: handlers.iter().filter(|handler| matches!(handler.condition, Condition::Broken(_))).count() as u64,
         uptime_seconds: home.clock.monotonic().as_secs(),
         store: health,
     };

@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_value_has_no_nul_and_an_end() {
         assert_eq!(value("a\0b"), ("ab".to_owned(), false));
-        assert_eq!(value(&"x".repeat(MAX_VALUE)).1, false);
+        assert!(!value(&"x".repeat(MAX_VALUE)).1);
         let (cut, is_cut) = value(&"ä".repeat(MAX_VALUE));
         assert!(is_cut && cut.len() <= MAX_VALUE && cut.chars().all(|letter| letter == 'ä'));
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -251,6 +252,37 @@ def test_other_operations(client: toq.Client, bob: Agent) -> None:
     assert isinstance(client.connections(), list)
     assert isinstance(client.diagnostics()["checks"], list)
     assert isinstance(client.logs(), list)
+
+
+SCRIPT = """
+import os, toq
+with toq.connect() as client:
+    client.send(os.environ["TOQ_FROM"], "you said " + os.environ["TOQ_TEXT"], thread_id=os.environ["TOQ_THREAD_ID"])
+    try:
+        client.handlers()
+    except toq.ToqError as error:
+        print(error)
+    else:
+        raise SystemExit("a run may list handlers")
+"""
+
+
+def test_a_handler_answers_with_this_package(client: toq.Client, bob: Agent, tmp_path: Path) -> None:
+    script = tmp_path / "handler.py"
+    script.write_text(SCRIPT)
+    with bob.connect() as other:
+        added = other.add_handler("py", f"{sys.executable} {script}", filter_type=["message.send"])
+        assert added == {"name": "py", "status": "added"}
+
+        answer = client.send(bob.address, "hi", wait="reply", timeout=30)["reply"]
+
+        assert answer["body"]["text"] == "you said hi"
+        [listed] = other.handlers()
+        assert (listed["name"], listed["enabled"], listed["filter_type"]) == ("py", True, ["message.send"])
+        assert other.update_handler("py", enabled=False) == {"name": "py", "status": "updated"}
+        assert other.stop_handler("py") == {"name": "py", "stopped": 0}
+        assert other.remove_handler("py") == {"name": "py", "status": "removed"}
+        assert other.handlers() == []
 
 
 def test_history_and_threads(client: toq.Client, bob: Agent) -> None:

@@ -125,8 +125,9 @@ fn a_streamed_answer_reaches_the_peer_while_it_is_being_written() {
     let mut told = Some(told);
     let piece = |text: &str| Step::Write(format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]})).into_bytes());
     let scene = Scene::new(move |_, _| {
-        let rest = [piece(" of an answer"), Step::Write(b"data: [DONE]\n\n".to_vec())];
-        let begin = [open("text/event-stream"), piece("The "), piece("begin"), Step::Wait(told.take()?)];
+        let rest = [piece("of an answer"), Step::Write(b"data: [DONE]\n\n".to_vec())];
+        // A piece that ends like the beginning of a secret is held back; none begins with a space.
+        let begin = [open("text/event-stream"), piece("The "), piece("begin "), Step::Wait(told.take()?)];
         Some(begin.into_iter().chain(rest).collect())
     });
     let alice = scene.plain("alice");
@@ -137,7 +138,7 @@ fn a_streamed_answer_reaches_the_peer_while_it_is_being_written() {
     let (ready, is_ready) = mpsc::sync_channel(1);
     std::thread::scope(|scope| {
         let begun = scope.spawn(|| {
-            let chunk = |event: &Value| event["type"] == "message.stream.chunk" && event["body"].to_string().contains("begin");
+            let chunk = |event: &Value| event["type"] == "message.stream.chunk" && event["body"].to_string().contains("begin ");
             let ready = ready;
             alice.reads("/v1/messages?since=0", |events| {
                 if !events.is_empty() {
@@ -397,4 +398,24 @@ fn a_provider_is_asked_only_where_its_certificate_is_trusted() {
     send(&alice, &bob, "t", "hello again");
 
     assert_eq!(texts(&alice.has_received(1)), ["over TLS"]);
+}
+
+#[test]
+fn a_handler_that_is_added_to_a_running_daemon_answers() {
+    let scene = Scene::new(|_, _| Some(says("at your service")));
+    let (alice, bob) = (scene.plain("alice"), scene.plain("bob"));
+    let base = format!("{}/v1", scene.provider.base);
+
+    let typed = ["handler", "add", "x", "--provider", "openai", "--model", "m1", "--base-url", &base, "--api-key-from", KEY];
+    let refused = bob.toq(&typed);
+    let llm = ["handler", "add", "bot", "--provider", "openai", "--model", "m1", "--base-url", &base, "--prompt", "PROMPT"];
+    let added = bob.toq(&[&llm[..], &["--max-turns", "1", "--no-stream"]].concat());
+    send(&alice, &bob, "t", "hello");
+    let answers = alice.has_received(1);
+
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && complaint.contains("env:NAME or file:PATH") && !complaint.contains("canary"), "{complaint}");
+    assert_eq!(String::from_utf8_lossy(&added.stdout), "Added handler 'bot'\n", "{added:?}");
+    assert_eq!((answers[0]["type"].as_str(), answers[0]["body"]["text"].as_str()), (Some("thread.close"), Some("at your service")));
+    assert!(scene.asked(1)[0].1.contains("turn 1 of 1") && scene.provider.asked()[0].body.get("stream").is_none());
 }

@@ -37,6 +37,27 @@ pub struct Add {
     /// Lets the model end a conversation
     #[arg(long)]
     auto_close: bool,
+    /// Where the provider is, if not at its usual place: a server that speaks as OpenAI does
+    #[arg(long, value_name = "URL", requires = "provider")]
+    base_url: Option<String>,
+    /// Where the key for that place is kept: env:NAME or file:PATH
+    #[arg(long, value_name = "REFERENCE", requires = "provider")]
+    api_key_from: Option<String>,
+    /// Sends long answers whole, and not as they are written
+    #[arg(long, requires = "provider")]
+    no_stream: bool,
+    /// Lets the model answer this often in a day
+    #[arg(long, value_name = "N", requires = "provider")]
+    runs_per_day: Option<u64>,
+    /// Lets the model read and write this many tokens in a day
+    #[arg(long, value_name = "N", requires = "provider")]
+    tokens_per_day: Option<u64>,
+    /// Lets one peer have this many of the answers of a day
+    #[arg(long, value_name = "N", requires = "provider")]
+    peer_runs_per_day: Option<u64>,
+    /// Lets one peer have this many of the tokens of a day
+    #[arg(long, value_name = "N", requires = "provider")]
+    peer_tokens_per_day: Option<u64>,
     /// Only messages from addresses that match this pattern; may be repeated
     #[arg(long, value_name = "PATTERN")]
     from: Vec<String>,
@@ -97,6 +118,13 @@ impl Add {
             "prompt_file": self.prompt_file,
             "max_turns": self.max_turns,
             "auto_close": self.auto_close.then_some(true),
+            "base_url": self.base_url,
+            "api_key": self.api_key_from,
+            "stream": self.no_stream.then_some(false),
+            "runs_per_day": self.runs_per_day,
+            "tokens_per_day": self.tokens_per_day,
+            "peer_runs_per_day": self.peer_runs_per_day,
+            "peer_tokens_per_day": self.peer_tokens_per_day,
             "filter_from": self.from,
             "filter_key": self.key,
             "filter_type": self.kind,

@@ -206,11 +206,16 @@ fn dns_records_parse_alike() {
     assert_eq!(query_name("example.com").as_deref(), vectors["query_name_for_example.com"].as_str());
 }
 
-/// We differ from the published matcher in two places, on purpose: a pattern without a port matches any
-/// port, and hosts compare without regard to case.
+/// We differ from the published matcher in three places, on purpose: a pattern without a port matches any
+/// port, hosts compare without regard to case, and a wildcard may be a part of a label.
 #[test]
-fn patterns_match_alike_but_for_ports_and_case() {
-    let ours = [("toq://h/*", "toq://h:9010/a"), ("toq://127.0.0.1/*", "toq://127.0.0.1:19002/bob"), ("toq://h/a", "toq://H/a")];
+fn patterns_match_alike_but_for_ports_case_and_parts_of_labels() {
+    let ours = [
+        ("toq://h/*", "toq://h:9010/a"),
+        ("toq://127.0.0.1/*", "toq://127.0.0.1:19002/bob"),
+        ("toq://h/a", "toq://H/a"),
+        ("toq://*.example.com/*", "toq://x.example.com/a"),
+    ];
     for case in vectors("policy")["cases"].as_array().expect("list") {
         let (pattern, address) = (text(case, "pattern"), text(case, "address"));
         let expected = case["matches"].as_bool().expect("bool") || ours.contains(&(pattern, address));

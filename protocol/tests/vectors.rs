@@ -215,6 +215,8 @@ fn patterns_match_alike_but_for_ports_case_and_parts_of_labels() {
         ("toq://127.0.0.1/*", "toq://127.0.0.1:19002/bob"),
         ("toq://h/a", "toq://H/a"),
         ("toq://*.example.com/*", "toq://x.example.com/a"),
+        ("toq://h*/a", "toq://host/a"),
+        ("toq://h/a*", "toq://h/alice"),
     ];
     for case in vectors("policy")["cases"].as_array().expect("list") {
         let (pattern, address) = (text(case, "pattern"), text(case, "address"));

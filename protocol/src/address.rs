@@ -207,6 +207,13 @@ impl Address {
         format!("toq://{}:{}/{}", self.host_key(), self.port, self.agent)
     }
 
+    /// The text under which the key of an agent is remembered: as [`Address::key`], but for the port of a domain
+    /// name, which the wire text does not show and DNS may change.
+    #[must_use]
+    pub fn pin_key(&self) -> String {
+        if self.hides_port() { format!("toq://{}/{}", self.host_key(), self.agent) } else { self.key() }
+    }
+
     /// The host by which addresses are compared.
     #[must_use]
     pub fn host_key(&self) -> String {

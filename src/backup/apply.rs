@@ -145,7 +145,10 @@ fn record(store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), Backu
     }
     for peer in &staged.peers {
         if let Ok(key) = PeerKey::parse(&peer.0) {
-            changes.push(Change::Peer(key, PeerRow { address: peer.1.clone(), first_seen: peer.2, last_seen: peer.3 }));
+            changes.push(Change::Peer(
+                key,
+                PeerRow { address: peer.1.clone(), first_seen: peer.2, last_seen: peer.3, proof: None, binds: None },
+            ));
         }
     }
     // Old messages behind new ones would be news to everybody who follows the log.

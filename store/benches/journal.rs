@@ -8,6 +8,7 @@ use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
+use toq_protocol::policy::Proof;
 use toq_protocol::time::Timestamp;
 use toq_store::batch::{Change, Guard};
 use toq_store::{Batch, Options, Store};
@@ -29,7 +30,7 @@ fn receive(number: u64) -> Batch {
         body: Json::parse(&format!(r#"{{"text":"{}"}}"#, "x".repeat(200))).ok(),
     };
     let guard = Guard::Unseen(sender, message.id);
-    Batch::guarded(guard, vec![Change::Receive { sender, message: Box::new(message) }])
+    Batch::guarded(guard, vec![Change::Receive { sender, message: Box::new(message), proof: Proof::Claimed }])
 }
 
 fn commit(runtime: &Runtime, store: &Store, batches: Vec<Batch>) {

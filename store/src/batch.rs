@@ -4,13 +4,14 @@
 //! this batch alone changes nothing and its outcome says so. Everything that must be atomic is one batch.
 
 use toq_protocol::budget::Spent;
+use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
-use toq_protocol::policy::{Ruling, Subject};
+use toq_protocol::policy::{Proof, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 
 use crate::Seq;
-use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, RotationRow, State, StateRow};
+use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, PinRow, RotationRow, State, StateRow};
 
 /// What must hold for a batch to take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum Change {
         sender: PeerKey,
         /// What it says.
         message: Box<Message>,
+        /// How it is known that the sender's address is its own.
+        proof: Proof,
     },
     /// Appends an outgoing message to a lane.
     Send {
@@ -99,6 +102,10 @@ pub enum Change {
     RemovePeer(PeerKey),
     /// Notes that a peer with this key has another one now.
     AddRotation(PeerKey, RotationRow),
+    /// Ties a key to an address, in place of any earlier one.
+    Pin(Address, PinRow),
+    /// Forgets which key belongs to an address.
+    Unpin(Address),
     /// Remembers a challenge.
     Challenge([u8; 32], Timestamp),
     /// Adds a rule.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 use tokio::sync::watch;
-use toq_protocol::address::AgentName;
+use toq_protocol::address::{Address, AgentName};
 use toq_protocol::conversation::{Conversation, Head};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
@@ -21,7 +21,7 @@ use toq_protocol::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::open::{Shared, Tail};
-use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, Record, RotationRow, SetAsideRow, StateRow};
+use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, PinRow, Record, RotationRow, SetAsideRow, StateRow};
 use crate::writer::seen_key;
 use crate::{Seq, tables};
 
@@ -358,6 +358,36 @@ impl Reader {
     /// [`StoreError`] where the disk or a row is damaged.
     pub fn peers(&self) -> Result<Vec<(PeerKey, PeerRow)>, StoreError> {
         self.by_key(tables::PEERS)
+    }
+
+    /// The key that belongs to an address, if one was met there.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn pin(&self, address: &Address) -> Result<Option<PinRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let pins = snapshot.open(tables::PINS)?;
+        pins.get(address.pin_key().as_str())?.map(|bytes| PinRow::from_bytes(bytes.value())).transpose()
+    }
+
+    /// Every key that belongs to an address.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn pins(&self) -> Result<Vec<PinRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let pins = snapshot.open(tables::PINS)?;
+        pins.iter()?.map(|entry| PinRow::from_bytes(entry?.1.value())).collect()
+    }
+
+    /// One question.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn approval(&self, key: &PeerKey) -> Result<Option<ApprovalRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let approvals = snapshot.open(tables::APPROVALS)?;
+        approvals.get(key.as_bytes())?.map(|bytes| ApprovalRow::from_bytes(bytes.value())).transpose()
     }
 
     /// Who waits for the owner's decision.

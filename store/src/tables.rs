@@ -37,6 +37,10 @@ pub const THREAD_LOG: TableDefinition<(&str, u64), ()> = TableDefinition::new("t
 /// peer key → [`crate::record::PeerRow`]. Written by `Peer` when a peer has proven itself.
 pub const PEERS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("peers");
 
+/// address by [`Address::pin_key`](toq_protocol::address::Address::pin_key) → [`crate::record::PinRow`]: the key that was met there.
+/// Written by `Pin`, removed by `Unpin`; read whenever that address is dialled or claimed.
+pub const PINS: TableDefinition<&str, &[u8]> = TableDefinition::new("pins");
+
 /// (`approve` or `block`, `key` or `address`, value) → when it was made, in nanoseconds of Unix time.
 pub const RULES: TableDefinition<(&str, &str, &str), i64> = TableDefinition::new("rules");
 

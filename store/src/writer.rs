@@ -99,6 +99,7 @@ struct Tables<'t> {
     sent: Table<'t, &'static [u8; 16], u64>,
     thread_log: Table<'t, (&'static str, u64), ()>,
     peers: Table<'t, &'static [u8; 32], &'static [u8]>,
+    pins: Table<'t, &'static str, &'static [u8]>,
     rules: Table<'t, (&'static str, &'static str, &'static str), i64>,
     rotations: Table<'t, &'static [u8; 32], &'static [u8]>,
     approvals: Table<'t, &'static [u8; 32], &'static [u8]>,
@@ -123,6 +124,7 @@ impl<'t> Tables<'t> {
             sent: transaction.open_table(tables::SENT)?,
             thread_log: transaction.open_table(tables::THREAD_LOG)?,
             peers: transaction.open_table(tables::PEERS)?,
+            pins: transaction.open_table(tables::PINS)?,
             rules: transaction.open_table(tables::RULES)?,
             rotations: transaction.open_table(tables::ROTATIONS)?,
             approvals: transaction.open_table(tables::APPROVALS)?,
@@ -177,18 +179,19 @@ impl<'t> Tables<'t> {
 
     fn change(&mut self, change: &Change, appended: &mut Vec<Seq>) -> Result<(), StoreError> {
         match change {
-            Change::Receive { sender, message } => {
-                let seq = self.append(Direction::In, message, Some(*sender))?;
+            Change::Receive { sender, message, proof } => {
+                let row = MessageRow::new(Direction::In, message, Some(*sender)).proven(*proof);
+                let seq = self.append(message, &row)?;
                 self.seen.insert(&seen_key(sender, &message.id), seq.0)?;
                 appended.push(seq);
             }
             Change::Send { lane, message } => {
-                let seq = self.append(Direction::Out, message, None)?;
+                let seq = self.append(message, &MessageRow::new(Direction::Out, message, None))?;
                 self.outbox.insert((lane.as_str(), seq.0), ())?;
                 appended.push(seq);
             }
             Change::Sent { message } => {
-                appended.push(self.append(Direction::Out, message, None)?);
+                appended.push(self.append(message, &MessageRow::new(Direction::Out, message, None))?);
             }
             Change::Restore { message, state } => appended.extend(self.restore(message, state)?),
             Change::Remember { key, fingerprint, at } => {
@@ -221,6 +224,8 @@ impl<'t> Tables<'t> {
             Change::Peer(key, row) => drop(self.peers.insert(key.as_bytes(), row.to_bytes().as_slice())?),
             Change::RemovePeer(key) => drop(self.peers.remove(key.as_bytes())?),
             Change::AddRotation(old, row) => drop(self.rotations.insert(old.as_bytes(), row.to_bytes().as_slice())?),
+            Change::Pin(address, row) => drop(self.pins.insert(address.pin_key().as_str(), row.to_bytes().as_slice())?),
+            Change::Unpin(address) => drop(self.pins.remove(address.pin_key().as_str())?),
             Change::Challenge(digest, at) => drop(self.challenges.insert(digest, at.as_nanos())?),
             Change::AddRule(subject, ruling, at) => {
                 if *ruling == Ruling::Block {
@@ -270,10 +275,10 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    fn append(&mut self, direction: Direction, message: &Message, peer: Option<PeerKey>) -> Result<Seq, StoreError> {
+    fn append(&mut self, message: &Message, row: &MessageRow) -> Result<Seq, StoreError> {
         let seq = self.take_seq();
-        self.messages.insert(seq.0, MessageRow::new(direction, message, peer).to_bytes().as_slice())?;
-        if direction == Direction::Out {
+        self.messages.insert(seq.0, row.to_bytes().as_slice())?;
+        if row.direction() == Direction::Out {
             self.sent.insert(message.id.as_bytes(), seq.0)?;
         }
         if let Some(thread) = &message.thread_id {

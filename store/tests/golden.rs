@@ -39,13 +39,22 @@ fn written() -> Vec<(&'static str, String)> {
     let state = StateRow { state: State::Accepted, attempts: 3, reason: Some(text("away")), next_attempt: Some(7), changed: 5 };
     let event =
         EventRow { kind: text("message.delivered"), subject: text("id"), address: Some(text("toq://h/a")), reason: None, timestamp: 9 };
+    let approval = ApprovalRow {
+        address: text("toq://h/a"),
+        requested_at: 1,
+        requests: 2,
+        proof: None,
+        source: None,
+        previous: None,
+        first_asked: None,
+    };
     vec![
         ("message-in", hex(&MessageRow::new(Direction::In, &message(), Some(PeerKey::from_bytes([2; 32]))).to_bytes())),
         ("message-out", hex(&MessageRow::new(Direction::Out, &message(), None).to_bytes())),
         ("state", hex(&state.to_bytes())),
         ("event", hex(&event.to_bytes())),
-        ("peer", hex(&PeerRow { address: text("toq://h/a"), first_seen: 1, last_seen: 2 }.to_bytes())),
-        ("approval", hex(&ApprovalRow { address: text("toq://h/a"), requested_at: 1, requests: 2 }.to_bytes())),
+        ("peer", hex(&PeerRow { last_seen: 2, ..PeerRow::new(text("toq://h/a"), Timestamp::from_nanos(1)) }.to_bytes())),
+        ("approval", hex(&approval.to_bytes())),
         ("consumer", hex(&ConsumerRow { low_water: 4, confirmed: vec![6, 9] }.to_bytes())),
         ("idempotency", hex(&IdempotencyRow { fingerprint: [3; 32], messages: vec![1, 2], at: 8 }.to_bytes())),
         ("set-aside", hex(&SetAsideRow { reason: text("exit status 1"), attempts: 3, at: 8 }.to_bytes())),

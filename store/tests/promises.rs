@@ -9,7 +9,7 @@ use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
-use toq_protocol::policy::{Ruling, Subject};
+use toq_protocol::policy::{Proof, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 use toq_store::batch::{Change, Guard};
 use toq_store::record::{Direction, State};
@@ -43,7 +43,7 @@ fn key(byte: u8) -> PeerKey {
 fn receive(number: u8) -> Batch {
     let message = message(number);
     let guard = Guard::Unseen(key(1), message.id);
-    Batch::guarded(guard, vec![Change::Receive { sender: key(1), message: Box::new(message) }])
+    Batch::guarded(guard, vec![Change::Receive { sender: key(1), message: Box::new(message), proof: Proof::Claimed }])
 }
 
 fn send(number: u8) -> Batch {
@@ -405,7 +405,7 @@ fn at_nine_tenths_of_the_quota_there_is_no_room_and_deleting_makes_some() {
             }
             let mut large = message(number);
             large.body = Json::parse(&format!("\"{}\"", "x".repeat(100_000))).ok();
-            let batch = Batch::new(vec![Change::Receive { sender: key(1), message: Box::new(large) }]);
+            let batch = Batch::new(vec![Change::Receive { sender: key(1), message: Box::new(large), proof: Proof::Claimed }]);
             sent.extend(commit(&store, batch).await);
         }
         assert!(store.room().is_full());

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::broadcast;
-use toq_config::{ConnectionMode, WorkspaceConfig};
+use tokio::sync::{broadcast, watch};
+use toq_config::{ChannelBinding, ConnectionMode, WorkspaceConfig};
 use toq_kit::{Clock, fault};
 use toq_net::SecureIo;
 use toq_net::dial::{DialError, Dialer};
@@ -13,11 +13,11 @@ use toq_net::resolve::{Resolver, Route, Routes};
 use toq_protocol::address::Address;
 use toq_protocol::card::Card;
 use toq_protocol::delivery::Schedule;
-use toq_protocol::key::Identity;
+use toq_protocol::key::{Identity, PeerKey};
 use toq_protocol::message::MessageId;
-use toq_protocol::policy::Mode;
+use toq_protocol::policy::{Mode, Policy};
 use toq_protocol::rotation::RotationProof;
-use toq_protocol::session::{Deadlines, Entropy, Local, Locality};
+use toq_protocol::session::{Deadlines, Entropy, Expected, Local, Locality};
 use toq_protocol::time::{Now, Timestamp};
 use toq_store::Store;
 
@@ -104,6 +104,8 @@ pub struct Home {
     pub clock: Clock,
     /// Chunks as they come.
     pub live: broadcast::Sender<Arc<LiveChunk>>,
+    /// The policy in force, for everybody who offers messages: what a blocked peer has sent is not offered.
+    pub policy: watch::Sender<Policy>,
     /// What happened since the start.
     pub counters: Counters,
 }
@@ -137,15 +139,10 @@ impl Home {
             heartbeat: config.heartbeat_interval,
             silence: config.heartbeat_timeout,
         };
-        let local = Arc::new(Local {
-            identity: seed.identity,
-            address,
-            locality,
-            card,
-            deadlines,
-            requires_binding: false,
-            rotations: seed.rotations,
-        });
+        let requires_binding = config.require_channel_binding == ChannelBinding::Always;
+        let mode = mode(config.connection_mode);
+        let local =
+            Arc::new(Local { identity: seed.identity, address, locality, card, deadlines, requires_binding, rotations: seed.rotations });
         let (live, _) = broadcast::channel(BEHIND);
         Arc::new(Self {
             id: seed.id,
@@ -159,6 +156,7 @@ impl Home {
             resolver: seed.resolver,
             clock: seed.clock,
             live,
+            policy: watch::Sender::new(Policy::new(mode)),
             counters: Counters::default(),
         })
     }
@@ -188,6 +186,24 @@ impl Home {
         *local = Arc::new(Local { identity, address, locality, card, deadlines, requires_binding, rotations });
     }
 
+    /// What is known of the agent at an address before it is dialled: the pinned key, else the one that DNS
+    /// announces.
+    #[must_use]
+    pub fn expected(&self, target: &Address, announced: Option<PeerKey>) -> Expected {
+        let reader = self.store.reader();
+        let pinned = match reader.pin(target) {
+            Ok(pin) => pin.map(|pin| pin.peer()),
+            Err(error) => {
+                // A key that cannot be read must not make room for any other.
+                tracing::error!(%error, "a pin cannot be read; the agent is not met");
+                Some(PeerKey::from_bytes([0; 32]))
+            }
+        };
+        let key = pinned.or(announced);
+        let binds = key.and_then(|key| reader.peer(&key).ok().flatten()).and_then(|peer| peer.binds);
+        Expected { key, binding: binds == Some(true) }
+    }
+
     /// Both clocks now.
     #[must_use]
     pub fn now(&self) -> Now {
@@ -203,11 +219,7 @@ impl Home {
     /// The mode in the configuration.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        match self.config.connection_mode {
-            ConnectionMode::Open => Mode::Open,
-            ConnectionMode::Allowlist => Mode::Allowlist,
-            _ => Mode::Approval,
-        }
+        mode(self.config.connection_mode)
     }
 
     /// How deliveries are spaced.
@@ -242,5 +254,14 @@ impl Home {
     #[must_use]
     pub fn entropy(&self) -> Entropy {
         Entropy { challenge: self.random(), ids: self.random() }
+    }
+}
+
+const fn mode(configured: ConnectionMode) -> Mode {
+    match configured {
+        ConnectionMode::Open => Mode::Open,
+        ConnectionMode::Allowlist => Mode::Allowlist,
+        ConnectionMode::DnsVerified => Mode::DnsVerified,
+        _ => Mode::Approval,
     }
 }

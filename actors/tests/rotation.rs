@@ -56,7 +56,12 @@ async fn deliver(house: &House, peer: PeerKey, id: MessageId) -> Stored {
         e2e_nonce: None,
         body: None,
     };
-    let deliver = Deliver { peer, address: house.alice.address.clone(), envelopes: vec![envelope] };
+    let deliver = Deliver {
+        connection: toq_actors::connection::ConnectionId(0),
+        peer,
+        address: house.alice.address.clone(),
+        envelopes: vec![envelope],
+    };
     house.bob.workspace.address().send(deliver).await.expect("alive")[0]
 }
 

@@ -88,6 +88,12 @@ pub enum EventKind {
     /// A message was taken back before it was written.
     #[serde(rename = "message.withdrawn")]
     MessageWithdrawn,
+    /// Somebody seems to be between us and a peer: the session was refused.
+    #[serde(rename = "peer.intercepted")]
+    PeerIntercepted,
+    /// An agent has another key than before; the owner decides.
+    #[serde(rename = "peer.key_changed")]
+    PeerKeyChanged,
     /// A rule or the connection mode changed.
     #[serde(rename = "policy.changed")]
     PolicyChanged,
@@ -111,6 +117,8 @@ impl EventKind {
             Self::MessageExpired => "message.expired",
             Self::MessageRejected => "message.rejected",
             Self::MessageWithdrawn => "message.withdrawn",
+            Self::PeerIntercepted => "peer.intercepted",
+            Self::PeerKeyChanged => "peer.key_changed",
             Self::PolicyChanged => "policy.changed",
             Self::StreamAborted => "stream.aborted",
             Self::ThreadPaused => "thread.paused",

@@ -47,5 +47,5 @@ pub use message::{
     SendStatus, Wait,
 };
 pub use peer::{Connection, ConnectionsResponse, Peer, PeerStatus, PeersResponse, PingRequest, PingResponse};
-pub use rule::{Approval, ApprovalDecision, ApprovalsResponse, Decision, PermissionsResponse, Rule, RuleBody, RuleKind};
+pub use rule::{Approval, ApprovalDecision, ApprovalKind, ApprovalsResponse, Decision, PermissionsResponse, Rule, RuleBody, RuleKind};
 pub use stream::{StreamChunkRequest, StreamChunkResponse, StreamEndRequest, StreamStartRequest, StreamStartResponse};

@@ -253,6 +253,13 @@ pub struct MessageEvent {
     /// Where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<MessageState>,
+    /// Whether it is known, other than from the sender, that `from` is the sender's own address. Only on messages
+    /// that came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// How: `pinned`, `dns` or `dialled`; `claimed` where only the sender says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_by: Option<String>,
     /// How often this consumer has been offered it, from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,

@@ -21,6 +21,21 @@ pub struct Peer {
     pub status: PeerStatus,
     /// When it was heard last.
     pub last_seen: String,
+    /// Whether it is known, other than from the agent, that the address is its own.
+    #[serde(default)]
+    pub verified: bool,
+    /// How: `pinned`, `dns` or `dialled`; `claimed` where only the agent says so.
+    #[serde(default)]
+    pub verified_by: String,
+    /// Whether its sessions are bound to their TLS channel, so that nobody can be in between unnoticed.
+    #[serde(default)]
+    pub bound: bool,
+    /// The key in six words, to be compared with its owner's by another way.
+    #[serde(default)]
+    pub words: String,
+    /// The beginning of the key in hexadecimal.
+    #[serde(default)]
+    pub fingerprint: String,
 }
 
 /// Whether a peer is connected now.

@@ -12,6 +12,9 @@ pub struct RuleBody {
     /// An address or an address pattern.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Must be true to approve a pattern that covers every address.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub i_understand: bool,
 }
 
 /// The answer of `GET /v1/permissions`.
@@ -61,16 +64,51 @@ pub struct ApprovalsResponse {
 }
 
 /// One agent that asks to be let in.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Approval {
     /// The same as the key; what `/v1/approvals/{id}` takes.
     pub id: String,
     /// The key that asks.
     pub public_key: String,
-    /// The address that it claims, unproven.
+    /// The address that it claims.
     pub address: String,
-    /// When it asked first.
+    /// When it asked last.
     pub requested_at: String,
+    /// Why it is asked.
+    #[serde(default)]
+    pub kind: ApprovalKind,
+    /// How it is known that the address is its own; `claimed` where only the agent says so.
+    #[serde(default)]
+    pub proof: String,
+    /// How often it has asked.
+    #[serde(default)]
+    pub requests: u32,
+    /// The key in six words, to be compared with its owner's by another way.
+    #[serde(default)]
+    pub words: String,
+    /// The beginning of the key in hexadecimal.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// The key that was known for this address before, where this one is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_key: Option<String>,
+    /// That key in six words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_words: Option<String>,
+    /// The beginning of that key in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_fingerprint: Option<String>,
+}
+
+/// Why the owner is asked about an agent.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalKind {
+    /// No rule names it.
+    #[default]
+    Unknown,
+    /// It has another key than the one that was known for its address.
+    KeyChanged,
 }
 
 /// The body of `POST /v1/approvals/{id}`.

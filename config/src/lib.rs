@@ -38,8 +38,8 @@ pub use load::{Loaded, REDACTED, check, read_text};
 pub use locate::{Located, Mode, locate};
 pub use schema::{is_key, keys, needs_restart};
 pub use workspace::{
-    Access, Adapter, AdapterHttp, AdapterUnix, ApiConfig, ConnectionMode, DeliveryConfig, DnsConfig, DnsRequire, LimitsConfig, LogLevel,
-    MdnsConfig, RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
+    Access, Adapter, AdapterHttp, AdapterUnix, ApiConfig, ChannelBinding, ConnectionMode, DeliveryConfig, DnsConfig, DnsRequire,
+    LimitsConfig, LogLevel, MdnsConfig, RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
 };
 
 /// The built-in layer, which is also the documentation of every key.

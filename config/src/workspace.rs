@@ -31,6 +31,8 @@ pub struct WorkspaceConfig {
     pub connection_mode: ConnectionMode,
     /// How many unknown agents may wait for an answer.
     pub max_pending_approvals: usize,
+    /// Whether a session must be bound to its TLS channel.
+    pub require_channel_binding: ChannelBinding,
     /// How much `toq status` shows.
     pub verbosity: Verbosity,
     /// What is logged.
@@ -119,6 +121,8 @@ pub enum ConnectionMode {
     Allowlist,
     /// Nobody, but they may ask.
     Approval,
+    /// Whoever's key DNS names for the address that it claims.
+    DnsVerified,
     /// Anyone.
     Open,
 }
@@ -129,6 +133,7 @@ impl ConnectionMode {
         match self {
             Self::Allowlist => "allowlist",
             Self::Approval => "approval",
+            Self::DnsVerified => "dns-verified",
             Self::Open => "open",
         }
     }
@@ -142,6 +147,16 @@ pub enum Verbosity {
     NonTechnical,
     /// Ports and process ids too.
     Technical,
+}
+
+/// Whether a session must be bound to its TLS channel.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelBinding {
+    /// Always, which published peers cannot.
+    Always,
+    /// Where both sides can, and always with a key that has done so before.
+    Prefer,
 }
 
 /// What is logged.

@@ -67,7 +67,7 @@ fn a_value_that_is_the_same_is_no_change() {
 fn a_refused_change_leaves_the_file_as_it_was() {
     let dir = workspace();
 
-    for (key, value) in [("prot", "1"), ("port", "x"), ("connection_mode", "dns-verified"), ("heartbeat_timeout", "30")] {
+    for (key, value) in [("prot", "1"), ("port", "x"), ("connection_mode", "closed"), ("heartbeat_timeout", "30")] {
         let error = set(dir.path(), key, value).expect_err(key);
 
         assert!(matches!(&error, ConfigError::Fault(_)), "{key}");

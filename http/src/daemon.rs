@@ -120,6 +120,7 @@ pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_jso
         "open" => Some(Mode::Open),
         "allowlist" => Some(Mode::Allowlist),
         "approval" => Some(Mode::Approval),
+        "dns-verified" => Some(Mode::DnsVerified),
         _ => None,
     });
     if let Some(mode) = mode {

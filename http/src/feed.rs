@@ -15,8 +15,8 @@ use toq_actors::workspace::Consume;
 use toq_api::MessageEvent;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
-use toq_protocol::policy::Pattern;
-use toq_store::record::{Direction, MessageRow};
+use toq_protocol::policy::{Pattern, Policy};
+use toq_store::record::{ConsumerRow, Direction, MessageRow};
 use toq_store::{Seq, StoreError};
 
 use crate::error::ApiError;
@@ -46,6 +46,16 @@ impl Filter {
     fn wants_from(&self, from: &str) -> bool {
         self.from.as_ref().is_none_or(|pattern| pattern.matches_text(from))
     }
+}
+
+fn is_blocked(policy: &Policy, row: &MessageRow) -> Result<bool, StoreError> {
+    let Some(peer) = row.peer() else { return Ok(false) };
+    Ok(policy.blocks(&peer, &row.message()?.from))
+}
+
+/// True for what a consumer has not confirmed.
+fn is_open(place: &ConsumerRow, seq: Seq) -> bool {
+    seq.0 > place.low_water && place.confirmed.binary_search(&seq.0).is_err()
 }
 
 /// What a feed yields.
@@ -121,17 +131,34 @@ impl Feed {
             self.cursor = newest;
             return Ok(());
         }
-        let mut wanted = Vec::new();
+        let (mut wanted, mut blocked) = (Vec::new(), Vec::new());
+        let policy = self.facade.home().policy.borrow().clone();
         for (seq, row) in rows {
             self.cursor = seq;
-            if self.filter.wants(&row)? {
-                wanted.push((seq, view::event(&row)?));
+            if !self.filter.wants(&row)? {
+                continue;
+            }
+            // What a blocked agent has sent before it was blocked is in the history and nowhere else.
+            match is_blocked(&policy, &row)? {
+                true => blocked.push(seq),
+                false => wanted.push((seq, view::event(&row)?)),
             }
         }
         if let Some(name) = self.consumer.clone() {
+            self.quarantine(&name, blocked).await?;
             wanted = self.offer(&name, wanted).await?;
         }
         self.ready.extend(wanted.into_iter().map(|(seq, event)| Item::Row(seq, Box::new(event))));
+        Ok(())
+    }
+
+    /// Keeps from a consumer what blocked agents have sent, so that its place moves on.
+    async fn quarantine(&self, name: &str, blocked: Vec<Seq>) -> Result<(), ApiError> {
+        let Some(place) = self.facade.reader().consumer(name)? else { return Ok(()) };
+        let blocked: Vec<Seq> = blocked.into_iter().filter(|seq| is_open(&place, *seq)).collect();
+        if !blocked.is_empty() {
+            self.facade.ask(Consume::SetAside(name.to_owned(), blocked, "the sender is blocked".to_owned())).await??;
+        }
         Ok(())
     }
 
@@ -139,8 +166,7 @@ impl Feed {
     async fn offer(&self, name: &str, wanted: Vec<(Seq, MessageEvent)>) -> Result<Vec<(Seq, MessageEvent)>, ApiError> {
         let reader = self.facade.reader();
         let Some(place) = reader.consumer(name)? else { return Ok(Vec::new()) };
-        let is_open = |seq: &Seq| seq.0 > place.low_water && place.confirmed.binary_search(&seq.0).is_err();
-        let mut open: Vec<_> = wanted.into_iter().filter(|(seq, _)| is_open(seq)).collect();
+        let mut open: Vec<_> = wanted.into_iter().filter(|(seq, _)| is_open(&place, *seq)).collect();
         if open.is_empty() {
             return Ok(open);
         }
@@ -183,6 +209,8 @@ impl Feed {
             seq: None,
             direction: None,
             state: None,
+            verified: None,
+            verified_by: None,
             attempt: None,
             redelivered: None,
         })));

@@ -7,6 +7,7 @@ use toq_actors::workspace::{Connections, Ping};
 use toq_api::{Connection, ConnectionsResponse, ErrorBody, ErrorCode, Peer, PeerStatus, PeersResponse, PingRequest, PingResponse};
 use toq_protocol::address::Address;
 use toq_protocol::time::Timestamp;
+use toq_store::record::Proof;
 
 use crate::body::Body;
 use crate::error::ApiError;
@@ -22,6 +23,11 @@ pub(crate) async fn peers(facade: web::Data<Facade>) -> Result<HttpResponse, Api
         address: row.address,
         status: if connected.contains(&key) { PeerStatus::Connected } else { PeerStatus::Seen },
         last_seen: Timestamp::from_nanos(row.last_seen).to_string(),
+        verified: row.proof.is_some(),
+        verified_by: Proof::read(row.proof).as_str().to_owned(),
+        bound: row.binds == Some(true),
+        words: key.words(),
+        fingerprint: key.fingerprint(),
     };
     let peers = facade.reader().peers()?.into_iter().map(peer).collect();
     Ok(HttpResponse::Ok().json(PeersResponse { peers }))

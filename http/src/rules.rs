@@ -3,11 +3,14 @@
 use actix_web::{HttpResponse, web};
 use toq_actors::workspace::Rule as RuleCommand;
 use toq_api::{
-    Approval, ApprovalDecision, ApprovalsResponse, Decision, ErrorBody, ErrorCode, PermissionsResponse, Rule, RuleBody, RuleKind,
+    Approval, ApprovalDecision, ApprovalKind, ApprovalsResponse, Decision, ErrorBody, ErrorCode, PermissionsResponse, Rule, RuleBody,
+    RuleKind,
 };
+use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::{Pattern, Ruling, Subject};
 use toq_protocol::time::Timestamp;
+use toq_store::record::{ApprovalRow, Proof};
 
 use crate::body::Body;
 use crate::error::ApiError;
@@ -40,13 +43,15 @@ pub(crate) async fn unblock(facade: web::Data<Facade>, body: Body<RuleBody>) -> 
     rule(&facade, RuleCommand::Remove(subject(&body.0)?, Ruling::Block)).await
 }
 
-/// Approves a key.
+/// Approves a key or an address pattern. A pattern admits an agent only where its address is proven.
 #[utoipa::path(post, path = "/v1/approve", request_body = RuleBody, responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(crate) async fn approve(facade: web::Data<Facade>, body: Body<RuleBody>) -> Result<HttpResponse, ApiError> {
     let subject = subject(&body.0)?;
-    if matches!(subject, Subject::Address(_)) {
-        let message = "approving by address needs proof of the address, which is not part of this release";
-        return Err(ApiError::new(ErrorCode::NotImplemented, message).hint("approve the agent's key; `toq approvals` shows it"));
+    if matches!(&subject, Subject::Address(pattern) if pattern.is_everything()) && !body.0.i_understand {
+        let message = "this pattern covers every agent whose address is proven";
+        return Err(
+            ApiError::new(ErrorCode::InvalidRequest, message).hint("if that is meant, say so: `--i-understand`, or \"i_understand\": true")
+        );
     }
     rule(&facade, RuleCommand::Add(subject, Ruling::Approve)).await
 }
@@ -78,14 +83,28 @@ pub(crate) async fn permissions(facade: web::Data<Facade>) -> Result<HttpRespons
 /// Lists who waits for a decision.
 #[utoipa::path(get, path = "/v1/approvals", responses((status = 200, body = ApprovalsResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn approvals(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
-    let shown = |(key, row): (PeerKey, toq_store::record::ApprovalRow)| Approval {
+    let mut open = facade.reader().approvals()?;
+    open.sort_by_key(|(_, row)| row.first_asked());
+    let approvals = open.into_iter().map(|(key, row)| shown(&key, row)).collect();
+    Ok(HttpResponse::Ok().json(ApprovalsResponse { approvals }))
+}
+
+fn shown(key: &PeerKey, row: ApprovalRow) -> Approval {
+    let previous = row.previous();
+    Approval {
         id: key.to_string(),
         public_key: key.to_string(),
-        address: row.address,
         requested_at: Timestamp::from_nanos(row.requested_at).to_string(),
-    };
-    let approvals = facade.reader().approvals()?.into_iter().map(shown).collect();
-    Ok(HttpResponse::Ok().json(ApprovalsResponse { approvals }))
+        kind: if previous.is_some() { ApprovalKind::KeyChanged } else { ApprovalKind::Unknown },
+        proof: Proof::read(row.proof).as_str().to_owned(),
+        requests: row.requests,
+        words: key.words(),
+        fingerprint: key.fingerprint(),
+        previous_key: previous.map(|key| key.to_string()),
+        previous_words: previous.map(|key| key.words()),
+        previous_fingerprint: previous.map(|key| key.fingerprint()),
+        address: Address::parse(&row.address).map_or(row.address, |address| address.wire()),
+    }
 }
 
 fn approval_key(id: &str) -> Result<PeerKey, ApiError> {
@@ -118,13 +137,13 @@ pub(crate) async fn revoke_approval(facade: web::Data<Facade>, id: web::Path<Str
 /// Blocks a peer by the key in the path, as older clients do.
 #[utoipa::path(post, path = "/v1/peers/{key}/block", params(("key" = String, Path)), responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(crate) async fn block_peer(facade: web::Data<Facade>, key: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let body = RuleBody { key: Some(key.into_inner()), from: None };
+    let body = RuleBody { key: Some(key.into_inner()), ..RuleBody::default() };
     rule(&facade, RuleCommand::Add(subject(&body)?, Ruling::Block)).await
 }
 
 /// Takes such a block back.
 #[utoipa::path(delete, path = "/v1/peers/{key}/block", params(("key" = String, Path)), responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(crate) async fn unblock_peer(facade: web::Data<Facade>, key: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let body = RuleBody { key: Some(key.into_inner()), from: None };
+    let body = RuleBody { key: Some(key.into_inner()), ..RuleBody::default() };
     rule(&facade, RuleCommand::Remove(subject(&body)?, Ruling::Block)).await
 }

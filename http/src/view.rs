@@ -52,6 +52,8 @@ pub fn event(row: &MessageRow) -> Result<MessageEvent, StoreError> {
         seq: None,
         direction: None,
         state: None,
+        verified: (!is_own).then(|| row.proof().is_proven()),
+        verified_by: (!is_own).then(|| row.proof().as_str().to_owned()),
         attempt: None,
         redelivered: None,
     })

@@ -125,6 +125,14 @@ impl Delivery {
         self.link = Link::Paused(until);
     }
 
+    /// Something was decided that may make the next attempt a success: pauses end and failures are forgotten.
+    pub const fn retry(&mut self) {
+        self.failures = 0;
+        if let Link::Paused(_) = self.link {
+            self.link = Link::Down;
+        }
+    }
+
     /// The lane is idle and its connection was closed in order.
     pub const fn closed(&mut self) {
         self.link = Link::Down;

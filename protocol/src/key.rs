@@ -8,6 +8,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use sha2::Digest as _;
 
 /// Why a text is not a key or a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +81,26 @@ impl PeerKey {
     #[must_use]
     pub fn short(&self) -> String {
         STANDARD.encode(self.0).chars().take(8).collect()
+    }
+
+    /// The key in six words that two people can compare by telephone: the first 66 bits of its SHA-256, as words
+    /// of the BIP 39 list. Enough to find a swapped key, not enough to name one.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let digest = sha2::Sha256::digest(self.0);
+        let word = |index: usize| {
+            let bit = |at: usize| digest.get(at / 8).map_or(0, |byte| usize::from(byte >> (7 - at % 8) & 1));
+            let number = (index * 11..index * 11 + 11).fold(0, |number, at| number << 1 | bit(at));
+            bip39::Language::English.word_list().get(number).copied().unwrap_or_default()
+        };
+        (0..6).map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The key in short hexadecimal: its first eight bytes in groups of two.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let groups: Vec<String> = self.0.chunks(2).take(4).map(|pair| pair.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+        groups.join(" ")
     }
 
     /// True where `signature` is this key's over `message`.
@@ -174,5 +195,22 @@ impl Identity {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Identity({}…)", self.public.short())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_told_in_six_words_and_sixteen_digits() {
+        let key = PeerKey::from_bytes([0; 32]);
+
+        assert_eq!(key.fingerprint(), "0000 0000 0000 0000");
+        assert_eq!(key.words().split(' ').count(), 6);
+        assert_ne!(key.words(), PeerKey::from_bytes([1; 32]).words());
+        // SHA-256 of 32 zero bytes begins with 66 68 7a ad f8 62 bd 77 6c.
+        let expected: Vec<_> = [0x66687aad_u64].iter().map(|head| (head >> 21) as usize).collect();
+        assert_eq!(key.words().split(' ').next(), bip39::Language::English.word_list().get(expected[0]).copied());
     }
 }

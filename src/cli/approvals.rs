@@ -108,12 +108,24 @@ pub fn choose(desk: &Desk, approvals: &[Approval], verb: &str) -> Result<Option<
 }
 
 fn words(approval: &Approval) -> String {
-    format!(
-        "{}\n  address:   {}\n  requested: {}\n",
+    let mut text = format!(
+        "{}\n  address:   {} ({})\n  requested: {}\n  words:     {}\n  digits:    {}\n",
         sanitize::name(&approval.public_key),
         sanitize::name(&approval.address),
+        sanitize::name(if approval.proof.is_empty() { "claimed" } else { &approval.proof }),
         sanitize::name(&approval.requested_at),
-    )
+        sanitize::name(&approval.words),
+        sanitize::name(&approval.fingerprint),
+    );
+    if let Some(previous) = &approval.previous_key {
+        text += &format!(
+            "  KEY CHANGED: this address had another key before\n  before:    {}\n  words:     {}\n  digits:    {}\n",
+            sanitize::name(previous),
+            sanitize::name(approval.previous_words.as_deref().unwrap_or_default()),
+            sanitize::name(approval.previous_fingerprint.as_deref().unwrap_or_default()),
+        );
+    }
+    text
 }
 
 #[cfg(test)]
@@ -121,7 +133,7 @@ mod tests {
     use super::*;
 
     fn approval(key: &str, address: &str) -> Approval {
-        Approval { id: key.into(), public_key: key.into(), address: address.into(), requested_at: "T".into() }
+        Approval { id: key.into(), public_key: key.into(), address: address.into(), requested_at: "T".into(), ..Approval::default() }
     }
 
     #[test]

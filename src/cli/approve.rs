@@ -23,13 +23,16 @@ pub struct Approve {
     /// The agent with this key
     #[arg(long)]
     key: Option<String>,
+    /// Approve a pattern that covers every address
+    #[arg(long, requires = "from")]
+    i_understand: bool,
 }
 
 impl Approve {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
         let client = desk.client()?;
         if self.from.is_some() || self.key.is_some() {
-            let rule = RuleBody { key: self.key.clone(), from: self.from.clone() };
+            let rule = RuleBody { key: self.key.clone(), from: self.from.clone(), i_understand: self.i_understand };
             let approving = client.post::<_, ()>(&["v1", "approve"], &[], &rule).await;
             approving.map_err(|error| Failure::from(error).after("Failed to approve"))?;
             let approved = self.from.or(self.key).unwrap_or_default();

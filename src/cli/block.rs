@@ -58,17 +58,17 @@ impl Unblock {
 impl Target {
     async fn rule(self, client: &Client) -> Result<RuleBody, Failure> {
         let Some(target) = self.target else {
-            return Ok(RuleBody { key: self.key, from: self.from });
+            return Ok(RuleBody { key: self.key, from: self.from, ..RuleBody::default() });
         };
         if target.starts_with("ed25519:") {
-            return Ok(RuleBody { key: Some(target), from: None });
+            return Ok(RuleBody { key: Some(target), ..RuleBody::default() });
         }
         // A key is proven and an address is only claimed, so the key is the better rule where it is known.
         let known: PeersResponse = client.get(&["v1", "peers"], &[]).await?;
         let keys: Vec<String> = known.peers.into_iter().filter(|peer| peer.address == target).map(|peer| peer.public_key).collect();
         match <[String; 1]>::try_from(keys) {
-            Ok([key]) => Ok(RuleBody { key: Some(key), from: None }),
-            Err(_) => Ok(RuleBody { key: None, from: Some(target) }),
+            Ok([key]) => Ok(RuleBody { key: Some(key), ..RuleBody::default() }),
+            Err(_) => Ok(RuleBody { from: Some(target), ..RuleBody::default() }),
         }
     }
 }

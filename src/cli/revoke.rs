@@ -24,13 +24,13 @@ pub struct Revoke {
 impl Revoke {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
         let rule = match (self.id, self.from, self.key) {
-            (Some(id), _, _) if id.starts_with("ed25519:") => RuleBody { key: Some(id), from: None },
-            (Some(id), _, _) => RuleBody { key: None, from: Some(id) },
+            (Some(id), _, _) if id.starts_with("ed25519:") => RuleBody { key: Some(id), ..RuleBody::default() },
+            (Some(id), _, _) => RuleBody { from: Some(id), ..RuleBody::default() },
             (None, None, None) => {
                 let text = "say which approval to take back: a key, or --from with an address pattern";
                 return Err(Failure::error(text).hint("Run `toq permissions` to see them"));
             }
-            (None, from, key) => RuleBody { key, from },
+            (None, from, key) => RuleBody { key, from, ..RuleBody::default() },
         };
         desk.client()?
             .post::<_, ()>(&["v1", "revoke"], &[], &rule)

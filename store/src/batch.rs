@@ -3,8 +3,8 @@
 //! A batch is a guard and changes. The guard is looked at inside the write transaction; where it fails,
 //! this batch alone changes nothing and its outcome says so. Everything that must be atomic is one batch.
 
-use toq_protocol::budget::Spent;
 use toq_protocol::address::Address;
+use toq_protocol::budget::Spent;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy::{Proof, Ruling, Subject};

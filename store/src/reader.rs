@@ -21,7 +21,9 @@ use toq_protocol::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::open::{Shared, Tail};
-use crate::record::{ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, PinRow, Record, RotationRow, SetAsideRow, StateRow};
+use crate::record::{
+    ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, PinRow, Record, RotationRow, SetAsideRow, StateRow,
+};
 use crate::writer::seen_key;
 use crate::{Seq, tables};
 

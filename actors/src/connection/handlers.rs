@@ -1,5 +1,7 @@
 //! Input → session → effects.
 
+use std::net::SocketAddr;
+
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
 use toq_kit::{Drain, fault, spawn};
 use toq_net::BoxedIo;
@@ -7,13 +9,13 @@ use toq_protocol::address::Address;
 use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
-use toq_protocol::session::{Admission, Effect, End, Expected, LocalEnd, Outgoing as Send, Session};
+use toq_protocol::session::{Admission, Effect, End, LocalEnd, Outgoing as Send, Session};
 
 use super::socket::{ReadHalf, read};
 use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
-use crate::workspace::{Admitted, Authenticated, Deliver, Met, Stored};
+use crate::workspace::{Admitted, Authenticated, Deliver, Intercepted, KeyChanged, Met, Stored};
 
 type Ctx = Context<Connection>;
 
@@ -29,6 +31,7 @@ impl Connection {
 
     pub(super) fn dial(&mut self, target: Address, ctx: &mut Ctx) {
         self.remote = target.wire();
+        self.target = Some(target.clone());
         let home = self.home.clone();
         let dialing = async move {
             let reached = home.reach(&target).await;
@@ -36,7 +39,7 @@ impl Connection {
         };
         ctx.spawn(dialing.into_actor(self).map(|(target, reached), act, ctx| match reached {
             Ok((route, stream)) => {
-                let (home, expected) = (&act.home, Expected { key: route.announced, binding: false });
+                let (home, expected) = (&act.home, act.home.expected(&target, route.announced));
                 let (session, first) = Session::dial(home.local(), &target, expected, stream.exporter, home.entropy(), home.now());
                 act.open(session, stream.io, &first, ctx);
             }
@@ -120,7 +123,7 @@ impl Connection {
                 Effect::Authenticated => self.be_judged(ctx),
                 Effect::Opened(card) => {
                     tracing::debug!(peer = %self.remote, name = %card.name.escape_debug(), "session is open");
-                    self.meet();
+                    self.introduce();
                     self.tell(LinkNews::Opened);
                 }
                 Effect::Received(envelope) => received.push(*envelope),
@@ -144,23 +147,45 @@ impl Connection {
             Counters::count(&self.home.counters.refused);
         }
         tracing::debug!(peer = %self.remote, %end, "session ended");
+        self.report(end);
         self.tell(LinkNews::Closed(why(end)));
         self.reader = None;
         self.outgoing.close();
     }
 
-    /// Tells the workspace whom we dialled, where it shows that its key followed another.
-    fn meet(&self) {
-        let peer = self.session.as_ref().and_then(Session::peer).filter(|peer| self.events.is_some() && !peer.rotations.is_empty());
-        if let Some(peer) = peer {
-            self.workspace.do_send(Met(peer.clone()));
+    /// Tells the workspace whom we dialled and met.
+    fn introduce(&self) {
+        let session = self.session.as_ref();
+        let Some((target, peer)) = self.target.clone().zip(session.and_then(Session::peer)) else { return };
+        self.workspace.do_send(Met { target, peer: peer.clone(), is_bound: session.is_some_and(Session::is_bound) });
+    }
+
+    /// Tells the workspace of an end that its owner should hear of.
+    fn report(&self, end: &End) {
+        match end {
+            End::KeyChanged { expected, met } => {
+                if let Some(target) = self.target.clone() {
+                    self.workspace.do_send(KeyChanged { target, expected: *expected, met: *met });
+                }
+            }
+            End::Refused(reason @ (Reason::ChannelBindingMismatch | Reason::ChannelBindingMissing)) => {
+                let Some(peer) = self.session.as_ref().and_then(Session::peer) else { return };
+                tracing::error!(peer = %peer.key.short(), remote = %self.remote, %reason, "somebody may be in between; nothing was exchanged");
+                self.workspace.do_send(Intercepted { key: peer.key, address: peer.address.clone(), reason: *reason });
+            }
+            _ => {}
         }
     }
 
     fn be_judged(&mut self, ctx: &mut Ctx) {
         let Some(peer) = self.session.as_ref().and_then(Session::peer).cloned() else { return };
         self.is_judging = true;
-        let asked = self.workspace.send(Authenticated { credentials: peer, connection: *self.lifeline.key() });
+        let asked = self.workspace.send(Authenticated {
+            credentials: peer,
+            connection: *self.lifeline.key(),
+            is_bound: self.session.as_ref().is_some_and(Session::is_bound),
+            remote: self.remote.parse::<SocketAddr>().map(|remote| remote.ip()).ok(),
+        });
         ctx.spawn(asked.into_actor(self).map(|admission, act, ctx| {
             act.is_judging = false;
             let admission = admission.unwrap_or(Admission::Refuse);
@@ -197,7 +222,7 @@ impl Connection {
                 self.write(&ack, ctx);
             }
         }
-        let deliver = Deliver { peer: key, address, envelopes };
+        let deliver = Deliver { connection: *self.lifeline.key(), peer: key, address, envelopes };
         // Seen through even if the peer has closed by now: published peers do not wait for the answer.
         let storing = spawn(self.workspace.send(deliver));
         ctx.spawn(storing.into_actor(self).map(move |outcome, act, ctx| act.have_stored(number, outcome.ok().and_then(Result::ok), ctx)));

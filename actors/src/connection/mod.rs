@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, SpawnHandle};
 use toq_kit::Lifeline;
+use toq_protocol::address::Address;
 use toq_protocol::message::MessageId;
 use toq_protocol::session::Session;
 use toq_protocol::time::Timestamp;
@@ -37,6 +38,8 @@ pub struct Connection {
     role: Option<Role>,
     events: Option<(u64, actix::Recipient<LinkEvent>)>,
     remote: String,
+    /// Whom we dialled.
+    target: Option<Address>,
     session: Option<Session>,
     reader: Option<ReadHalf>,
     outgoing: Outgoing,
@@ -74,6 +77,7 @@ impl Connection {
             role: Some(role),
             events,
             remote: String::new(),
+            target: None,
             session: None,
             reader: None,
             outgoing: Outgoing::default(),

@@ -26,6 +26,7 @@ pub struct Pinged {
 pub async fn ping(home: Arc<Home>, target: Address) -> Result<Pinged, String> {
     let patience = home.config.handshake_timeout;
     let (route, SecureIo { io: mut stream, exporter }) = home.reach(&target).await.map_err(|error| error.to_string())?;
+    // Whoever answers is shown, also where it is not who was there before.
     let expected = Expected { key: route.announced, binding: false };
     let (mut session, first) = Session::dial(home.local(), &target, expected, exporter, home.entropy(), home.now());
     let shaking = async {

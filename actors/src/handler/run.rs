@@ -69,6 +69,9 @@ impl Run {
             Ok(message) => message,
             Err(error) => return self.set_aside(&format!("the message cannot be read: {error}")).await,
         };
+        if entry.row.peer().is_some_and(|peer| self.home.policy.borrow().blocks(&peer, &message.from)) {
+            return self.set_aside("the sender is blocked").await;
+        }
         let hops = hops(message.body.as_ref());
         if hops >= self.definition.max_hops() {
             return self.suspect_loop(&message).await;

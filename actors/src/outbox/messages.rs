@@ -12,6 +12,11 @@ use toq_store::record::State;
 #[rtype(result = "()")]
 pub struct Nudge(pub Seq);
 
+/// Try again at once: something was decided.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Retry;
+
 /// What became of a message that somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {

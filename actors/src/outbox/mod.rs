@@ -19,7 +19,7 @@ use toq_protocol::delivery::Delivery;
 use toq_protocol::message::{Message, MessageId};
 use toq_store::Seq;
 
-pub use messages::{Await, Express, Linked, Nudge, Settled, Urgent};
+pub use messages::{Await, Express, Linked, Nudge, Retry, Settled, Urgent};
 
 use crate::connection::Connection;
 use crate::home::Home;

@@ -193,6 +193,7 @@ impl Handler<Exited<ConnectionId>> for Workspace {
 
     fn handle(&mut self, exited: Exited<ConnectionId>, _: &mut Ctx) {
         self.unproven.retain(|id| *id != exited.key);
+        self.proofs.remove(&exited.key);
         self.admitted.retain(|_, connections| {
             connections.retain(|id| *id != exited.key);
             !connections.is_empty()

@@ -12,22 +12,27 @@ impl Handler<Consume> for Workspace {
 
     fn handle(&mut self, consume: Consume, _: &mut Context<Self>) -> Self::Result {
         let is_confirmation = matches!(consume, Consume::Confirm(..) | Consume::ConfirmUpTo(..));
-        let change = match consume {
-            Consume::Begin(name, place) => Change::AddConsumer(name, place),
+        let at = self.home.wall();
+        let changes = match consume {
+            Consume::Begin(name, place) => vec![Change::AddConsumer(name, place)],
             Consume::Offer(name, messages) => {
                 fault::crash_point("before-offer");
-                Change::Offer(name, messages)
+                vec![Change::Offer(name, messages)]
             }
-            Consume::Confirm(name, messages) => Change::Confirm(name, messages),
-            Consume::ConfirmUpTo(name, place) => Change::ConfirmUpTo(name, place),
-            Consume::Forget(name) => Change::RemoveConsumer(name),
+            Consume::Confirm(name, messages) => vec![Change::Confirm(name, messages)],
+            Consume::ConfirmUpTo(name, place) => vec![Change::ConfirmUpTo(name, place)],
+            Consume::SetAside(name, messages, reason) => {
+                let aside = |message| Change::SetAside { consumer: name.clone(), message, reason: reason.clone(), at };
+                messages.into_iter().map(aside).collect()
+            }
+            Consume::Forget(name) => vec![Change::ForgetSetAside(name.clone()), Change::RemoveConsumer(name)],
         };
         let journal = self.home.store.journal().clone();
         Box::pin(async move {
             if is_confirmation {
                 fault::crash_point("before-confirm-commit");
             }
-            journal.commit(Batch::new(vec![change])).await?;
+            journal.commit(Batch::new(changes)).await?;
             if is_confirmation {
                 fault::crash_point("after-confirm-commit");
             }

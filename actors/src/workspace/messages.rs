@@ -1,5 +1,7 @@
 //! What a workspace is told, by its children and by whoever speaks for the owner.
 
+use std::net::IpAddr;
+
 use actix::{Addr, Message, Recipient};
 use tokio::sync::oneshot;
 use toq_protocol::address::{Address, AgentName};
@@ -68,12 +70,47 @@ pub struct Authenticated {
     pub credentials: Credentials,
     /// On which connection.
     pub connection: ConnectionId,
+    /// Whether it has bound the session to its TLS channel.
+    pub is_bound: bool,
+    /// Its end of the connection, where it has one.
+    pub remote: Option<IpAddr>,
 }
 
-/// Somebody whom we dialled has proven itself, and shows how it came to its key.
-#[derive(Debug, Message)]
+/// A peer that we dialled has proven itself.
+#[derive(Message)]
 #[rtype(result = "()")]
-pub struct Met(pub Credentials);
+pub struct Met {
+    /// The address that was dialled.
+    pub target: Address,
+    /// What it showed.
+    pub peer: Credentials,
+    /// Whether the session is bound to its TLS channel.
+    pub is_bound: bool,
+}
+
+/// Another key than the pinned one answered at an address.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct KeyChanged {
+    /// The address that was dialled.
+    pub target: Address,
+    /// The pinned key.
+    pub expected: PeerKey,
+    /// The key that answered.
+    pub met: PeerKey,
+}
+
+/// The two ends of a session saw different TLS channels, or one of them did not show which it saw.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Intercepted {
+    /// The key of the peer.
+    pub key: PeerKey,
+    /// The address that it claims.
+    pub address: Address,
+    /// How it was noticed.
+    pub reason: Reason,
+}
 
 /// Replace the identity key.
 #[derive(Clone, Copy, Debug, Message)]
@@ -103,6 +140,8 @@ pub enum Stored {
 #[derive(Message)]
 #[rtype(result = "Vec<Stored>")]
 pub struct Deliver {
+    /// On which connection.
+    pub connection: ConnectionId,
     /// Who sent them.
     pub peer: PeerKey,
     /// The address that the sender claims.
@@ -307,6 +346,8 @@ pub enum Consume {
     Confirm(String, Vec<Seq>),
     /// Confirm everything up to this place.
     ConfirmUpTo(String, Seq),
+    /// Keep these from the consumer, for this reason; they stay where their owner finds them.
+    SetAside(String, Vec<Seq>, String),
     /// Forget the consumer.
     Forget(String),
 }

@@ -5,10 +5,12 @@
 //! (sender, thread) ordered. It holds nothing that must survive; when it panics, the Registry starts
 //! another one over the same store and it begins from rows.
 
+mod admission;
 mod children;
 mod consume;
 mod handlers;
 mod messages;
+mod pins;
 mod policy;
 mod receive;
 mod retention;
@@ -16,21 +18,23 @@ mod rotation;
 mod send;
 mod streams;
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
 use toq_kit::{Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
-use toq_protocol::policy::Policy;
+use toq_protocol::policy::{Policy, Proof};
 use toq_protocol::rotation::Successions;
 use toq_store::Seq;
 
 pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
-    Idempotency, Met, OpenStream, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send, SetMode, Stored, StreamChunk, StreamOpened,
-    ThreadIdle, WorkspaceError,
+    Idempotency, Intercepted, KeyChanged, Met, OpenStream, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send, SetMode, Stored,
+    StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
 };
 
 use crate::approval::Approval;
@@ -62,6 +66,9 @@ pub struct Workspace {
     dialed: HashMap<ConnectionId, (u64, Recipient<LinkEvent>)>,
     /// Connections of each key that came in and were let in, oldest first.
     admitted: HashMap<PeerKey, VecDeque<ConnectionId>>,
+    /// How it is known, for each connection that was let in, that the peer's address is its own.
+    proofs: HashMap<ConnectionId, Proof>,
+    last_alarm: Cell<Option<Duration>>,
     /// Connections whose peer has not proven itself, oldest first.
     unproven: VecDeque<ConnectionId>,
     pub(crate) outboxes: Roster<Lane, Outbox>,
@@ -92,6 +99,8 @@ impl Workspace {
             next_connection: 1,
             dialed: HashMap::new(),
             admitted: HashMap::new(),
+            proofs: HashMap::new(),
+            last_alarm: Cell::new(None),
             unproven: VecDeque::new(),
             outboxes: Roster::new(),
             threads: Roster::new(),
@@ -113,6 +122,7 @@ impl Workspace {
             self.policy.add(&subject, ruling);
         }
         self.begin_successions()?;
+        self.publish();
         for (key, row) in reader.approvals()? {
             self.start_approval(key, toq_protocol::time::Timestamp::from_nanos(row.requested_at), ctx);
         }

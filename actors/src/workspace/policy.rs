@@ -1,4 +1,4 @@
-//! Who gets in: the verdict at the door, the owner's decisions, and their effect on whoever is inside.
+//! What the owner decides about peers, and its effect on whoever is inside.
 
 use std::time::Duration;
 
@@ -7,15 +7,13 @@ use futures_util::future::join_all;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::{Mode, Proof, Ruling, Subject, Verdict};
-use toq_protocol::session::Admission;
-use toq_store::batch::{Change, Guard};
-use toq_store::record::{ApprovalRow, EventRow, PeerRow};
-use toq_store::{Batch, Outcome, StoreError};
+use toq_store::batch::Change;
+use toq_store::record::EventRow;
+use toq_store::{Batch, StoreError};
 
-use super::{Authenticated, CurrentMode, Expire, Rule, SetMode, Workspace, WorkspaceError};
+use super::{CurrentMode, Expire, Rule, SetMode, Workspace, WorkspaceError};
 use crate::approval::Resolved;
 use crate::connection::{Goodbye, View};
-use crate::home::Counters;
 
 /// How long an accepted challenge is remembered: a day, and a handshake is stale after ten minutes.
 const CHALLENGE_MEMORY: Duration = Duration::from_secs(24 * 3600);
@@ -26,7 +24,7 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 type Ctx = Context<Workspace>;
 
 impl Workspace {
-    fn event(&self, kind: &str, subject: &dyn std::fmt::Display, address: Option<String>, reason: Option<&str>) -> Change {
+    pub(super) fn event(&self, kind: &str, subject: &dyn std::fmt::Display, address: Option<String>, reason: Option<&str>) -> Change {
         Change::Event(EventRow {
             kind: kind.to_owned(),
             subject: subject.to_string(),
@@ -36,49 +34,104 @@ impl Workspace {
         })
     }
 
-    /// What is written when a peer has proven itself: its challenge, and that it was here or that it asks.
-    fn authentication(&self, asked: &Authenticated, verdict: Verdict) -> Result<Vec<Change>, StoreError> {
-        let (key, address) = (asked.credentials.key, asked.credentials.address.wire());
-        let now = self.home.wall();
-        let mut changes = vec![Change::Challenge(asked.credentials.digest(), now)];
-        match verdict {
-            Verdict::Accept => {
-                let earlier = self.successions.predecessor(&key).copied().unwrap_or(key);
-                let reader = self.home.store.reader();
-                let row = reader.peer(&key)?.map_or_else(|| reader.peer(&earlier), |row| Ok(Some(row)))?;
-                let first_seen = row.map_or(now.as_nanos(), |row| row.first_seen);
-                changes.push(Change::Peer(key, PeerRow { address, first_seen, last_seen: now.as_nanos() }));
-            }
-            Verdict::Ask => {
-                let earlier = self.home.store.reader().approvals()?.into_iter().find(|(pending, _)| *pending == key);
-                if earlier.is_none() {
-                    changes.push(self.event("approval.requested", &key, Some(address.clone()), None));
-                }
-                let requests = earlier.map_or(0, |(_, row)| row.requests).saturating_add(1);
-                changes.push(Change::AddApproval(key, ApprovalRow { address, requested_at: now.as_nanos(), requests }));
-            }
-            Verdict::Refuse => {}
-        }
-        Ok(changes)
+    /// Hands the policy in force to everybody who offers messages.
+    pub(super) fn publish(&self) {
+        self.home.policy.send_replace(self.policy.clone());
     }
 
-    /// Sends those away whom the policy does not admit any more.
+    /// Sends those away whom the policy does not admit any more, or whose address is another key's by now.
     fn recheck(&self, ctx: &mut Ctx) {
-        let views = self.connections.iter().map(|(_, connection)| {
-            let (seen, connection) = (connection.send(View), connection.clone());
-            async move { seen.await.ok().flatten().map(|view| (view, connection)) }
+        let views = self.connections.iter().map(|(id, connection)| {
+            let (id, seen, connection) = (*id, connection.send(View), connection.clone());
+            async move { seen.await.ok().flatten().map(|view| (id, view, connection)) }
         });
         ctx.spawn(join_all(views).into_actor(self).map(|views, act, _| {
-            for (view, connection) in views.into_iter().flatten().filter(|(view, _)| view.is_incoming) {
+            for (id, view, connection) in views.into_iter().flatten().filter(|(_, view, _)| view.is_incoming) {
                 let Ok(address) = Address::parse(&view.peer_address) else { continue };
-                if act.policy.verdict(&view.peer_key, &address, Proof::Claimed) != Verdict::Accept {
+                let proof = act.proofs.get(&id).copied().unwrap_or_default();
+                let is_pinned_elsewhere =
+                    || act.home.store.reader().pin(&address).is_ok_and(|pin| pin.is_some_and(|pin| pin.peer() != view.peer_key));
+                if act.policy.verdict(&view.peer_key, &address, proof) != Verdict::Accept || is_pinned_elsewhere() {
                     connection.do_send(Goodbye("the policy changed"));
                 }
             }
         }));
     }
 
-    fn resolve(&mut self, key: &PeerKey) {
+    /// What a decision of the owner writes.
+    fn decision(&self, rule: &Rule) -> Result<Vec<Change>, StoreError> {
+        let now = self.home.wall();
+        let mut changes = Vec::new();
+        match rule {
+            Rule::Add(subject, Ruling::Approve) => {
+                changes.push(Change::AddRule(subject.clone(), Ruling::Approve, now));
+                if let Subject::Key(key) = subject {
+                    changes.extend(self.acceptance(key)?);
+                }
+                changes.push(self.event("policy.changed", subject, None, Some("approved")));
+            }
+            Rule::Add(subject, Ruling::Block) => {
+                let reader = self.home.store.reader();
+                let addresses = |(key, address): (PeerKey, String)| Some((key, Address::parse(&address).ok()?));
+                let peers = reader.peers()?.into_iter().map(|(key, row)| (key, row.address));
+                let waiting: Vec<_> = reader.approvals()?.into_iter().map(|(key, row)| (key, row.address)).filter_map(addresses).collect();
+                let known: Vec<_> = peers.filter_map(addresses).chain(waiting.clone()).collect();
+                let covered = self.policy.covered_by(subject, &known);
+                changes.extend(covered.into_iter().map(|subject| Change::RemoveRule(subject, Ruling::Approve)));
+                changes.push(Change::AddRule(subject.clone(), Ruling::Block, now));
+                for (key, address) in waiting {
+                    let is_covered = match subject {
+                        Subject::Key(blocked) => *blocked == key,
+                        Subject::Address(pattern) => pattern.matches(&address),
+                    };
+                    if is_covered {
+                        changes.push(Change::RemoveApproval(key));
+                        changes.push(self.event("approval.resolved", &key, None, Some("blocked")));
+                    }
+                }
+                changes.push(self.event("policy.changed", subject, None, Some("blocked")));
+            }
+            Rule::Remove(subject, ruling) => {
+                let word = if *ruling == Ruling::Approve { "revoked" } else { "unblocked" };
+                changes.push(Change::RemoveRule(subject.clone(), *ruling));
+                changes.push(self.event("policy.changed", subject, None, Some(word)));
+            }
+            Rule::Deny(key) if self.home.store.reader().approval(key)?.is_some() => {
+                changes.push(Change::RemoveApproval(*key));
+                changes.push(self.event("approval.resolved", key, None, Some("denied")));
+            }
+            Rule::Deny(_) => {}
+        }
+        Ok(changes)
+    }
+
+    /// What it means for a question that its key is approved. Where another key was known for the address, the
+    /// owner has now said that the address is this one's, and the other one's approval ends.
+    fn acceptance(&self, key: &PeerKey) -> Result<Vec<Change>, StoreError> {
+        let Some(row) = self.home.store.reader().approval(key)? else { return Ok(Vec::new()) };
+        let mut changes = vec![Change::RemoveApproval(*key), self.event("approval.resolved", key, None, Some("approved"))];
+        if let (Some(previous), Ok(address)) = (row.previous(), Address::parse(&row.address)) {
+            changes.push(self.pin(&address, *key, Proof::Pinned));
+            changes.push(Change::RemoveRule(Subject::Key(previous), Ruling::Approve));
+        }
+        Ok(changes)
+    }
+
+    /// Does in memory what is committed.
+    fn enact(&mut self, changes: &[Change], ctx: &mut Ctx) {
+        for change in changes {
+            match change {
+                Change::AddRule(subject, ruling, _) => self.policy.add(subject, *ruling),
+                Change::RemoveRule(subject, ruling) => self.policy.remove(subject, *ruling),
+                Change::RemoveApproval(key) => self.resolve(key),
+                _ => {}
+            }
+        }
+        self.publish();
+        self.recheck(ctx);
+    }
+
+    pub(super) fn resolve(&mut self, key: &PeerKey) {
         if let Some(approval) = self.approvals.remove(key) {
             approval.do_send(Resolved);
         }
@@ -98,99 +151,27 @@ impl Workspace {
     }
 }
 
-impl Handler<Authenticated> for Workspace {
-    type Result = ResponseActFuture<Self, Admission>;
-
-    fn handle(&mut self, asked: Authenticated, _: &mut Ctx) -> Self::Result {
-        let (key, address) = (asked.credentials.key, asked.credentials.address.clone());
-        let carried = match self.carry_over(&asked.credentials) {
-            Ok(carried) => carried,
-            Err(error) => {
-                tracing::error!(%error, "a peer cannot be admitted because nothing can be read");
-                return Box::pin(async { Admission::Refuse }.into_actor(self));
-            }
-        };
-        let mut verdict = if self.is_retired(&key) { Verdict::Refuse } else { self.policy.verdict(&key, &address, Proof::Claimed) };
-        let is_full = self.approvals.len() >= self.home.config.max_pending_approvals && self.approvals.find(&key).is_none();
-        if verdict == Verdict::Ask && is_full {
-            tracing::warn!(pending = self.approvals.len(), "the queue of pending approvals is full");
-            verdict = Verdict::Refuse;
-        }
-        let changes = self.authentication(&asked, verdict).map(|own| [carried.changes.clone(), own].concat());
-        let (journal, digest) = (self.home.store.journal().clone(), asked.credentials.digest());
-        let committing = async move { journal.commit(Batch::guarded(Guard::FreshChallenge(digest), changes?)).await };
-        Box::pin(committing.into_actor(self).map(move |result, act, ctx| {
-            act.unproven.retain(|id| *id != asked.connection);
-            match result {
-                Ok(Outcome::Committed(_)) => {}
-                Ok(Outcome::Duplicate { .. }) => {
-                    act.undo(&carried, &key);
-                    Counters::count(&act.home.counters.refused);
-                    tracing::warn!(peer = %key.short(), "a handshake was replayed and refused");
-                    return Admission::Refuse;
-                }
-                Err(error) => {
-                    act.undo(&carried, &key);
-                    tracing::error!(%error, "a peer cannot be admitted because nothing can be stored");
-                    return Admission::Refuse;
-                }
-            }
-            match verdict {
-                Verdict::Accept => Admission::Accept,
-                Verdict::Ask => {
-                    tracing::info!(peer = %key.short(), address = %address.wire().escape_debug(), "an unknown agent asks for approval");
-                    act.start_approval(key, act.home.wall(), ctx);
-                    Admission::Ask
-                }
-                Verdict::Refuse => {
-                    Counters::count(&act.home.counters.refused);
-                    Admission::Refuse
-                }
-            }
-        }))
-    }
-}
-
 impl Handler<Rule> for Workspace {
     type Result = ResponseActFuture<Self, Result<(), WorkspaceError>>;
 
     fn handle(&mut self, rule: Rule, _: &mut Ctx) -> Self::Result {
-        let now = self.home.wall();
-        let changes = match &rule {
-            Rule::Add(subject, ruling) => {
-                let mut changes = vec![Change::AddRule(subject.clone(), *ruling, now)];
-                let word = if *ruling == Ruling::Approve { "approved" } else { "blocked" };
-                if let Subject::Key(key) = subject {
-                    changes.push(Change::RemoveApproval(*key));
-                    if self.approvals.find(key).is_some() {
-                        changes.push(self.event("approval.resolved", key, None, Some(word)));
-                    }
-                }
-                changes.push(self.event("policy.changed", subject, None, Some(word)));
-                changes
-            }
-            Rule::Remove(subject, ruling) => {
-                let word = if *ruling == Ruling::Approve { "revoked" } else { "unblocked" };
-                vec![Change::RemoveRule(subject.clone(), *ruling), self.event("policy.changed", subject, None, Some(word))]
-            }
-            Rule::Deny(key) if self.approvals.find(key).is_some() => {
-                vec![Change::RemoveApproval(*key), self.event("approval.resolved", key, None, Some("denied"))]
-            }
-            Rule::Deny(_) => Vec::new(),
-        };
         let journal = self.home.store.journal().clone();
-        let committing = async move { journal.commit(Batch::new(changes)).await };
-        Box::pin(committing.into_actor(self).map(move |result, act, ctx| {
-            result?;
-            match &rule {
-                Rule::Add(subject, ruling) => act.policy.add(subject, *ruling),
-                Rule::Remove(subject, ruling) => act.policy.remove(subject, *ruling),
-                Rule::Deny(key) => act.resolve(key),
+        // Messages may wait for exactly this decision.
+        let asked = match &rule {
+            Rule::Add(Subject::Key(key), Ruling::Approve) => self.home.store.reader().approval(key).ok().flatten(),
+            _ => None,
+        };
+        let changes = self.decision(&rule);
+        let committing = async move {
+            let changes = changes?;
+            journal.commit(Batch::new(changes.clone())).await?;
+            Ok(changes)
+        };
+        Box::pin(committing.into_actor(self).map(move |result: Result<_, StoreError>, act, ctx| {
+            act.enact(&result?, ctx);
+            if let Some(row) = asked {
+                act.retry(&row.address);
             }
-            if let Rule::Add(Subject::Key(key), _) = &rule {
-                act.resolve(key);
-            }
-            act.recheck(ctx);
             Ok(())
         }))
     }
@@ -208,12 +189,8 @@ impl Handler<SetMode> for Workspace {
     type Result = ();
 
     fn handle(&mut self, set: SetMode, ctx: &mut Ctx) {
-        let mut policy = toq_protocol::policy::Policy::new(set.0);
-        match self.home.store.reader().rules() {
-            Ok(rules) => rules.iter().for_each(|(subject, ruling)| policy.add(subject, *ruling)),
-            Err(error) => return tracing::error!(%error, "the rules cannot be read; the mode stays as it is"),
-        }
-        self.policy = policy;
+        self.policy.set_mode(set.0);
+        self.publish();
         self.recheck(ctx);
     }
 }

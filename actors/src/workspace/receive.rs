@@ -26,29 +26,29 @@ type Storing = std::pin::Pin<Box<dyn Future<Output = Stored>>>;
 const MAX_REFERENCE: usize = 512;
 
 impl Workspace {
-    fn store_one(&mut self, peer: PeerKey, address: &Address, envelope: Envelope, ctx: &mut Ctx) -> Storing {
+    fn store_one(&mut self, peer: PeerKey, address: &Address, proof: Proof, envelope: Envelope, ctx: &mut Ctx) -> Storing {
         if let Some(reason) = unacceptable(&envelope) {
             return Box::pin(async move { Stored::Refused(reason) });
         }
         match envelope.kind {
             Kind::MessageStreamChunk => self.store_chunk(peer, address, envelope, ctx),
-            Kind::MessageStreamEnd => self.store_end(peer, envelope, ctx),
+            Kind::MessageStreamEnd => self.store_end(peer, proof, envelope, ctx),
             _ => {
                 let message = Message::from_envelope(envelope, self.home.local().address.clone(), self.home.wall());
-                self.commit_received(peer, message, ctx)
+                self.commit_received(peer, proof, message, ctx)
             }
         }
     }
 
     /// Commits a message that came in and tells its thread.
-    fn commit_received(&mut self, peer: PeerKey, message: Message, ctx: &mut Ctx) -> Storing {
+    fn commit_received(&mut self, peer: PeerKey, proof: Proof, message: Message, ctx: &mut Ctx) -> Storing {
         let (home, thread_id, kind, at) = (self.home.clone(), message.thread_id.clone(), message.kind, message.timestamp);
         let workspace = ctx.address();
         if self.came_before(&peer, &message.id) {
             Counters::count(&self.home.counters.duplicates);
             return Box::pin(async { Stored::Committed });
         }
-        let batch = receive(peer, message);
+        let batch = receive(peer, proof, message);
         fault::crash_point("before-inbox-commit");
         Box::pin(async move {
             let result = home.store.journal().commit(batch).await;
@@ -91,7 +91,7 @@ impl Workspace {
         })
     }
 
-    fn store_end(&mut self, peer: PeerKey, envelope: Envelope, ctx: &mut Ctx) -> Storing {
+    fn store_end(&mut self, peer: PeerKey, proof: Proof, envelope: Envelope, ctx: &mut Ctx) -> Storing {
         let Some(piece) = Piece::parse(envelope.body.as_ref()) else {
             return Box::pin(async { Stored::Refused(Reason::InvalidEnvelope) });
         };
@@ -100,14 +100,14 @@ impl Workspace {
             // The end of a stream without chunks, or one that came before and is known by its id.
             let message = Message::from_envelope(envelope, to, self.home.wall());
             let message = crate::stream::assembled(message, &piece, "");
-            return self.commit_received(peer, message, ctx);
+            return self.commit_received(peer, proof, message, ctx);
         };
         let (workspace, at) = (ctx.address(), self.home.wall());
         Box::pin(async move {
             let message = Message::from_envelope(envelope, to, at);
             match stream.send(End { message: Box::new(message), piece }).await {
                 Ok(Ok(message)) => {
-                    workspace.send(CommitReceived { peer, message }).await.unwrap_or(Stored::Refused(Reason::AgentUnavailable))
+                    workspace.send(CommitReceived { peer, proof, message }).await.unwrap_or(Stored::Refused(Reason::AgentUnavailable))
                 }
                 Ok(Err(_)) | Err(_) => Stored::Refused(Reason::StreamNotFound),
             }
@@ -135,9 +135,9 @@ fn unacceptable(envelope: &Envelope) -> Option<Reason> {
 }
 
 /// The batch of a received message: its row, the key by which it is recognised, its thread.
-fn receive(peer: PeerKey, message: Message) -> Batch {
+fn receive(peer: PeerKey, proof: Proof, message: Message) -> Batch {
     let guard = if fault::is_broken("no-dedupe") { Guard::Always } else { Guard::Unseen(peer, message.id) };
-    Batch::guarded(guard, vec![Change::Receive { sender: peer, message: Box::new(message) }])
+    Batch::guarded(guard, vec![Change::Receive { sender: peer, message: Box::new(message), proof }])
 }
 
 const fn refusal(error: &StoreError) -> Reason {
@@ -152,7 +152,8 @@ impl Handler<Deliver> for Workspace {
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Ctx) -> Self::Result {
         let count = deliver.envelopes.len();
-        let is_refused = self.policy.verdict(&deliver.peer, &deliver.address, Proof::Claimed) != Verdict::Accept;
+        let proof = self.proofs.get(&deliver.connection).copied().unwrap_or_default();
+        let is_refused = self.policy.verdict(&deliver.peer, &deliver.address, proof) != Verdict::Accept;
         if is_refused || self.is_retired(&deliver.peer) {
             Counters::count(&self.home.counters.refused);
             return Box::pin(async move { vec![Stored::Refused(Reason::Blocked); count] });
@@ -166,7 +167,7 @@ impl Handler<Deliver> for Workspace {
             return Box::pin(async move { vec![Stored::Refused(reason); count] });
         }
         let storing: Vec<_> =
-            deliver.envelopes.into_iter().map(|envelope| self.store_one(deliver.peer, &deliver.address, envelope, ctx)).collect();
+            deliver.envelopes.into_iter().map(|envelope| self.store_one(deliver.peer, &deliver.address, proof, envelope, ctx)).collect();
         Box::pin(join_all(storing))
     }
 }
@@ -192,6 +193,7 @@ impl Handler<TellThread> for Workspace {
 #[rtype(result = "Stored")]
 struct CommitReceived {
     peer: PeerKey,
+    proof: Proof,
     message: Box<Message>,
 }
 
@@ -199,6 +201,6 @@ impl Handler<CommitReceived> for Workspace {
     type Result = ResponseFuture<Stored>;
 
     fn handle(&mut self, commit: CommitReceived, ctx: &mut Ctx) -> Self::Result {
-        self.commit_received(commit.peer, *commit.message, ctx)
+        self.commit_received(commit.peer, commit.proof, *commit.message, ctx)
     }
 }

@@ -6,20 +6,21 @@
 //! A peer's change is believed for a proof of both keys. Its rules and its row go over to the new key in the batch
 //! that stores the succession. From then on the old key has one successor, and is refused when its grace is over.
 
-use actix::{AsyncContext as _, Context, Handler, WrapFuture as _};
+use actix::{Context, Handler};
 use toq_kit::fault;
+use toq_protocol::address::Address;
 use toq_protocol::handshake::Credentials;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Ruling, Subject};
 use toq_protocol::rotation::{RotationProof, Succession};
 use toq_protocol::time::Timestamp;
+use toq_store::StoreError;
 use toq_store::batch::Change;
-use toq_store::record::{EventRow, PeerRow, RotationRow};
-use toq_store::{Batch, StoreError};
+use toq_store::record::{EventRow, PeerRow, PinRow, RotationRow};
 use toq_vault::{Rotated, Rotation, VaultError};
 
-use super::{Met, RotateKeys, Workspace, WorkspaceError};
+use super::{RotateKeys, Workspace, WorkspaceError};
 use crate::connection::Goodbye;
 
 type Ctx = Context<Workspace>;
@@ -31,6 +32,13 @@ pub(super) struct CarriedOver {
     pub changes: Vec<Change>,
     /// The successions, to be forgotten should the rows not be stored.
     olds: Vec<PeerKey>,
+}
+
+impl CarriedOver {
+    /// True where this key is one that the peer had before.
+    pub fn replaces(&self, key: &PeerKey) -> bool {
+        self.olds.contains(key)
+    }
 }
 
 impl Workspace {
@@ -97,6 +105,11 @@ impl Workspace {
         if let Some(row) = reader.peer(&first)? {
             carried.changes.push(Change::Peer(peer.key, PeerRow { address: address.clone(), ..row }));
             carried.changes.push(Change::RemovePeer(first));
+        }
+        for pin in reader.pins()?.into_iter().filter(|pin| pin.peer() == first) {
+            if let Ok(address) = Address::parse(&pin.address) {
+                carried.changes.push(Change::Pin(address, PinRow { key: *peer.key.as_bytes(), ..pin }));
+            }
         }
         for proof in &news {
             self.believe(proof, &mut carried);
@@ -165,26 +178,5 @@ impl Handler<RotateKeys> for Workspace {
             connection.do_send(Goodbye("the key was replaced"));
         }
         Ok(proof)
-    }
-}
-
-impl Handler<Met> for Workspace {
-    type Result = ();
-
-    /// Somebody whom we dialled has proven itself.
-    fn handle(&mut self, met: Met, ctx: &mut Ctx) {
-        let carried = match self.carry_over(&met.0) {
-            Ok(carried) if carried.changes.is_empty() => return,
-            Ok(carried) => carried,
-            Err(error) => return tracing::error!(%error, "a peer's new key cannot be looked at"),
-        };
-        let (journal, batch) = (self.home.store.journal().clone(), Batch::new(carried.changes.clone()));
-        let committing = async move { journal.commit(batch).await };
-        ctx.spawn(actix::ActorFutureExt::map(committing.into_actor(self), move |result, act, _| {
-            if let Err(error) = result {
-                tracing::error!(%error, "a peer's new key cannot be stored");
-                act.undo(&carried, &met.0.key);
-            }
-        }));
     }
 }

@@ -10,6 +10,7 @@ pub mod waiting;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::address::Address;
 use crate::key::PeerKey;
@@ -126,10 +127,16 @@ impl Proof {
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     mode: Mode,
-    approved_keys: HashSet<PeerKey>,
-    approved_addresses: AddressRules,
-    blocked_keys: HashSet<PeerKey>,
-    blocked_addresses: AddressRules,
+    approved: Arc<Named>,
+    blocked: Arc<Named>,
+}
+
+/// Whom rules of one kind name. Shared, because a policy is handed to everybody who offers messages whenever
+/// it changes.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    keys: HashSet<PeerKey>,
+    addresses: AddressRules,
 }
 
 impl Policy {
@@ -152,22 +159,27 @@ impl Policy {
 
     /// Adds a rule. It takes nothing away: see [`Policy::covered_by`].
     pub fn add(&mut self, subject: &Subject, ruling: Ruling) {
-        match (subject, ruling) {
-            (Subject::Key(key), Ruling::Approve) => drop(self.approved_keys.insert(*key)),
-            (Subject::Key(key), Ruling::Block) => drop(self.blocked_keys.insert(*key)),
-            (Subject::Address(pattern), Ruling::Approve) => self.approved_addresses.add(pattern),
-            (Subject::Address(pattern), Ruling::Block) => self.blocked_addresses.add(pattern),
+        let named = self.named(ruling);
+        match subject {
+            Subject::Key(key) => drop(named.keys.insert(*key)),
+            Subject::Address(pattern) => named.addresses.add(pattern),
         }
     }
 
     /// Removes exactly this rule, if it is there.
     pub fn remove(&mut self, subject: &Subject, ruling: Ruling) {
-        match (subject, ruling) {
-            (Subject::Key(key), Ruling::Approve) => drop(self.approved_keys.remove(key)),
-            (Subject::Key(key), Ruling::Block) => drop(self.blocked_keys.remove(key)),
-            (Subject::Address(pattern), Ruling::Approve) => self.approved_addresses.remove(pattern),
-            (Subject::Address(pattern), Ruling::Block) => self.blocked_addresses.remove(pattern),
+        let named = self.named(ruling);
+        match subject {
+            Subject::Key(key) => drop(named.keys.remove(key)),
+            Subject::Address(pattern) => named.addresses.remove(pattern),
         }
+    }
+
+    fn named(&mut self, ruling: Ruling) -> &mut Named {
+        Arc::make_mut(match ruling {
+            Ruling::Approve => &mut self.approved,
+            Ruling::Block => &mut self.blocked,
+        })
     }
 
     /// The approvals that a block of `subject` takes away, so that lifting the block does not bring them back.
@@ -177,14 +189,14 @@ impl Policy {
     pub fn covered_by(&self, subject: &Subject, known: &[(PeerKey, Address)]) -> Vec<Subject> {
         match subject {
             Subject::Key(key) => {
-                let own = self.approved_keys.contains(key).then_some(Subject::Key(*key));
+                let own = self.approved.keys.contains(key).then_some(Subject::Key(*key));
                 let homes = known.iter().filter(|(known, _)| known == key);
-                let whole = homes.flat_map(|(_, address)| self.approved_addresses.included_in(&Pattern::new(&address.written())));
+                let whole = homes.flat_map(|(_, address)| self.approved.addresses.included_in(&Pattern::new(&address.written())));
                 own.into_iter().chain(whole.map(Subject::Address)).collect()
             }
             Subject::Address(pattern) => {
-                let keys = known.iter().filter(|(key, address)| self.approved_keys.contains(key) && pattern.matches(address));
-                let patterns = self.approved_addresses.included_in(pattern);
+                let keys = known.iter().filter(|(key, address)| self.approved.keys.contains(key) && pattern.matches(address));
+                let patterns = self.approved.addresses.included_in(pattern);
                 keys.map(|(key, _)| Subject::Key(*key)).chain(patterns.into_iter().map(Subject::Address)).collect()
             }
         }
@@ -193,19 +205,19 @@ impl Policy {
     /// True where a rule blocks this key, or whoever claims this address.
     #[must_use]
     pub fn blocks(&self, key: &PeerKey, address: &Address) -> bool {
-        self.blocked_keys.contains(key) || self.blocked_addresses.cover(&Parts::of(address))
+        self.blocked.keys.contains(key) || self.blocked.addresses.cover(&Parts::of(address))
     }
 
     /// True where an address rule would admit this address, were it proven.
     #[must_use]
     pub fn would_approve(&self, address: &Address) -> bool {
-        self.approved_addresses.cover(&Parts::of(address))
+        self.approved.addresses.cover(&Parts::of(address))
     }
 
     /// True where this key is approved by name.
     #[must_use]
     pub fn approves_key(&self, key: &PeerKey) -> bool {
-        self.approved_keys.contains(key)
+        self.approved.keys.contains(key)
     }
 
     /// The verdict on the peer with `key` that claims `address`.
@@ -214,7 +226,7 @@ impl Policy {
         if self.blocks(key, address) {
             return Verdict::Refuse;
         }
-        if self.approved_keys.contains(key) || (proof.is_proven() && self.would_approve(address)) {
+        if self.approved.keys.contains(key) || (proof.is_proven() && self.would_approve(address)) {
             return Verdict::Accept;
         }
         match self.mode {

@@ -5,6 +5,7 @@
 //! whose address is proven have room in reserve and never give way to unproven ones.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::Proof;
 use crate::key::PeerKey;
@@ -12,6 +13,22 @@ use crate::time::Timestamp;
 
 /// One in this many places is kept for proven questions.
 const RESERVED: usize = 10;
+
+/// The network that a peer asks from, of which one owner usually has the whole: /24 for IPv4, /48 for IPv6.
+#[must_use]
+pub fn source(remote: Option<IpAddr>) -> String {
+    match remote.map(|ip| ip.to_canonical()) {
+        None => String::new(),
+        Some(IpAddr::V4(ip)) => {
+            let [a, b, c, _] = ip.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        Some(IpAddr::V6(ip)) => {
+            let [a, b, c, ..] = ip.segments();
+            format!("{a:x}:{b:x}:{c:x}::/48")
+        }
+    }
+}
 
 /// A question that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]

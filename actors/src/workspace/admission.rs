@@ -1,0 +1,285 @@
+//! Who gets in: what is known of a peer that has proven its key, and the verdict.
+//!
+//! A peer claims an address. Whether it is its own is known from a pin (the same key was met there before), from
+//! DNS, or from dialling the address now and meeting the same key. The last two cost time and traffic, so they
+//! are tried only where they decide something: an address rule covers the claim, or the mode is `dns-verified`.
+
+use std::time::Duration;
+
+use actix::{ActorFutureExt as _, Context, Handler, ResponseActFuture, WrapFuture as _};
+use toq_protocol::address::Address;
+use toq_protocol::handshake::Credentials;
+use toq_protocol::key::PeerKey;
+use toq_protocol::policy::waiting::{Question, Room, room, source};
+use toq_protocol::policy::{Mode, Proof, Verdict};
+use toq_protocol::session::Admission;
+use toq_protocol::time::Timestamp;
+use toq_store::batch::{Change, Guard};
+use toq_store::record::{self, ApprovalRow, PeerRow, PinRow};
+use toq_store::{Batch, Outcome, StoreError};
+
+use super::rotation::CarriedOver;
+use super::{Authenticated, Workspace};
+use crate::connection::ping;
+use crate::home::{Counters, Home};
+
+/// How long a claimed address may take to answer before it counts as unproven. Published peers give the whole
+/// negotiation five seconds.
+const PROVING: Duration = Duration::from_secs(3);
+
+type Ctx = Context<Workspace>;
+
+/// What is known of a peer before it is judged.
+struct Standing {
+    /// Its row, where it was here before.
+    peer: Option<PeerRow>,
+    /// The key that is pinned to the address that it claims.
+    pinned: Option<PeerKey>,
+    /// Whether an address that is not proven yet is worth proving.
+    is_worth_proving: bool,
+    /// What of it goes over from the key that it had before.
+    carried: CarriedOver,
+}
+
+/// What the owner's rules say about a peer that has proven its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judgement {
+    Accept(Proof),
+    /// `Some` where the address is known to belong to this other key.
+    Ask(Proof, Option<PeerKey>),
+    Refuse,
+    Unbound,
+}
+
+impl Workspace {
+    fn standing(&mut self, peer: &Credentials) -> Result<Standing, StoreError> {
+        let (key, address) = (&peer.key, &peer.address);
+        let carried = self.carry_over(peer)?;
+        let reader = self.home.store.reader();
+        let pinned = reader.pin(address)?.map(|pin| pin.peer()).map(|pinned| if carried.replaces(&pinned) { *key } else { pinned });
+        let earlier = self.successions.predecessor(key).copied().unwrap_or(*key);
+        let row = reader.peer(key)?.map_or_else(|| reader.peer(&earlier), |row| Ok(Some(row)))?;
+        let is_decided = self.policy.blocks(key, address) || self.policy.approves_key(key);
+        let by_dns = self.policy.mode() == Mode::DnsVerified;
+        let by_rule = pinned.is_none() && self.policy.would_approve(address);
+        let is_worth_proving = !is_decided && (by_dns || by_rule) && pinned.is_none_or(|pinned| pinned == *key);
+        Ok(Standing { peer: row, pinned, is_worth_proving, carried })
+    }
+
+    fn judge(&self, asked: &Authenticated, standing: &Standing, proof: Proof) -> Judgement {
+        let (key, address) = (&asked.credentials.key, &asked.credentials.address);
+        if self.policy.blocks(key, address) || self.is_retired(key) {
+            return Judgement::Refuse;
+        }
+        if standing.peer.as_ref().is_some_and(|peer| peer.binds == Some(true)) && !asked.is_bound {
+            return Judgement::Unbound;
+        }
+        // Even an approved key does not speak for an address that is another's, until the owner says so.
+        if let Some(pinned) = standing.pinned.filter(|pinned| pinned != key) {
+            return Judgement::Ask(proof, Some(pinned));
+        }
+        let proof = if proof == Proof::Claimed && standing.pinned.is_some() { Proof::Pinned } else { proof };
+        match self.policy.verdict(key, address, proof) {
+            Verdict::Accept => Judgement::Accept(proof),
+            Verdict::Ask => Judgement::Ask(proof, None),
+            Verdict::Refuse => Judgement::Refuse,
+        }
+    }
+
+    /// What is written when a peer has proven itself: its challenge, and that it was here or that it asks.
+    fn written(&self, asked: &Authenticated, standing: &Standing, judgement: &mut Judgement) -> Result<Vec<Change>, StoreError> {
+        let (key, address, now) = (asked.credentials.key, &asked.credentials.address, self.home.wall());
+        let mut changes = standing.carried.changes.clone();
+        changes.push(Change::Challenge(asked.credentials.digest(), now));
+        match *judgement {
+            Judgement::Accept(proof) => {
+                changes.push(Change::Peer(key, self.seen(standing.peer.clone(), address, proof, asked.is_bound)));
+                if standing.pinned.is_none() && proof.is_proven() {
+                    changes.push(self.pin(address, key, proof));
+                }
+            }
+            Judgement::Ask(proof, previous) => match self.question(key, address, proof, previous, source(asked.remote))? {
+                Some(asking) => changes.extend(asking),
+                None => *judgement = Judgement::Refuse,
+            },
+            Judgement::Unbound => changes.extend(self.alarm(&key, address, "channel_binding_missing")),
+            Judgement::Refuse => {}
+        }
+        Ok(changes)
+    }
+
+    /// A peer's row after it was here.
+    pub(super) fn seen(&self, earlier: Option<PeerRow>, address: &Address, proof: Proof, is_bound: bool) -> PeerRow {
+        let now = self.home.wall();
+        let mut row = earlier.unwrap_or_else(|| PeerRow::new(address.wire(), now));
+        row.address = address.wire();
+        row.last_seen = now.as_nanos();
+        row.proof = record::Proof::of(proof);
+        row.binds = row.binds.or(is_bound.then_some(true));
+        row
+    }
+
+    /// Ties a key to an address.
+    pub(super) fn pin(&self, address: &Address, key: PeerKey, proof: Proof) -> Change {
+        let since = self.home.wall().as_nanos();
+        Change::Pin(address.clone(), PinRow { address: address.written(), key: *key.as_bytes(), proof: record::Proof::of(proof), since })
+    }
+
+    /// The changes that put a question before the owner; `None` where the queue has no room for it.
+    pub(super) fn question(
+        &self,
+        key: PeerKey,
+        address: &Address,
+        proof: Proof,
+        previous: Option<PeerKey>,
+        source: String,
+    ) -> Result<Option<Vec<Change>>, StoreError> {
+        let now = self.home.wall();
+        let open = self.home.store.reader().approvals()?;
+        let earlier = open.iter().find(|(waiting, _)| *waiting == key).map(|(_, row)| row.clone());
+        let source = if proof.is_proven() { address.host_key() } else { source };
+        let waiting: Vec<Question> = open.into_iter().map(|(key, row)| as_question(key, &row)).collect();
+        let asking = Question { key, source: source.clone(), proof, since: now };
+        let mut changes = match room(&waiting, &asking, self.home.config.max_pending_approvals) {
+            Room::Free => Vec::new(),
+            Room::Instead(gone) => {
+                vec![Change::RemoveApproval(gone), self.event("approval.resolved", &gone, None, Some("crowded out"))]
+            }
+            Room::None => {
+                tracing::warn!(pending = waiting.len(), "the queue of pending approvals is full");
+                return Ok(None);
+            }
+        };
+        if earlier.is_none() {
+            let (kind, why) = match previous {
+                Some(_) => ("peer.key_changed", Some("another key was known for this address")),
+                None => ("approval.requested", None),
+            };
+            changes.push(self.event(kind, &key, Some(address.wire()), why));
+        }
+        changes.push(Change::AddApproval(
+            key,
+            ApprovalRow {
+                address: address.written(),
+                requested_at: now.as_nanos(),
+                requests: earlier.as_ref().map_or(0, |row| row.requests).saturating_add(1),
+                proof: record::Proof::of(proof),
+                source: Some(source),
+                previous: previous.map(|key| *key.as_bytes()),
+                first_asked: Some(earlier.map_or(now, |row| row.first_asked()).as_nanos()),
+            },
+        ));
+        Ok(Some(changes))
+    }
+
+    /// Closes what is not asked any more and starts what is, after the changes of a question are committed.
+    pub(super) fn watch_question(&mut self, changes: &[Change], ctx: &mut Ctx) {
+        for change in changes {
+            match change {
+                Change::RemoveApproval(gone) => self.resolve(gone),
+                Change::AddApproval(key, row) => self.start_approval(*key, Timestamp::from_nanos(row.requested_at), ctx),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn as_question(key: PeerKey, row: &ApprovalRow) -> Question {
+    let source = row.source.clone().unwrap_or_default();
+    Question { key, source, proof: record::Proof::read(row.proof), since: row.first_asked() }
+}
+
+/// Finds out whether an address that a peer claims is its own.
+async fn prove(home: std::sync::Arc<Home>, address: Address, key: PeerKey, must_be_dns: bool) -> Proof {
+    let by_dns = async {
+        let Some(name) = toq_protocol::dns::name(address.host()) else { return false };
+        home.resolver.prove(&name, address.agent(), &key).await.is_verified()
+    };
+    if tokio::time::timeout(PROVING, by_dns).await.unwrap_or(false) {
+        return Proof::Dns;
+    }
+    if must_be_dns {
+        return Proof::Claimed;
+    }
+    match tokio::time::timeout(PROVING, ping(home.clone(), address.clone())).await {
+        Ok(Ok(answered)) if answered.key == key => Proof::Dialled,
+        _ => Proof::Claimed,
+    }
+}
+
+impl Handler<Authenticated> for Workspace {
+    type Result = ResponseActFuture<Self, Admission>;
+
+    fn handle(&mut self, asked: Authenticated, _: &mut Ctx) -> Self::Result {
+        let (key, address) = (asked.credentials.key, asked.credentials.address.clone());
+        let refused = |error: &StoreError| {
+            tracing::error!(%error, "a peer cannot be admitted because the store fails");
+            Admission::Refuse
+        };
+        let standing = match self.standing(&asked.credentials) {
+            Ok(standing) => standing,
+            Err(error) => {
+                let admission = refused(&error);
+                return Box::pin(async move { admission }.into_actor(self));
+            }
+        };
+        let (home, must_be_dns, is_worth_proving) = (self.home.clone(), self.policy.mode() == Mode::DnsVerified, standing.is_worth_proving);
+        let claimed = address.clone();
+        let proving = async move { if is_worth_proving { prove(home, claimed, key, must_be_dns).await } else { Proof::Claimed } };
+        Box::pin(proving.into_actor(self).then(move |proof, act, _| {
+            let mut judgement = act.judge(&asked, &standing, proof);
+            let changes = act.written(&asked, &standing, &mut judgement);
+            let (journal, digest) = (act.home.store.journal().clone(), asked.credentials.digest());
+            let committing = async move {
+                let changes = changes?;
+                let outcome = journal.commit(Batch::guarded(Guard::FreshChallenge(digest), changes.clone())).await?;
+                Ok((outcome, changes))
+            };
+            committing.into_actor(act).map(move |result: Result<_, StoreError>, act, ctx| {
+                act.unproven.retain(|id| *id != asked.connection);
+                let changes = match result {
+                    Ok((Outcome::Committed(_), changes)) => changes,
+                    Ok((Outcome::Duplicate { .. }, _)) => {
+                        act.undo(&standing.carried, &key);
+                        Counters::count(&act.home.counters.refused);
+                        tracing::warn!(peer = %key.short(), "a handshake was replayed and refused");
+                        return Admission::Refuse;
+                    }
+                    Err(error) => {
+                        act.undo(&standing.carried, &key);
+                        return refused(&error);
+                    }
+                };
+                act.publish();
+                act.watch_question(&changes, ctx);
+                act.admit(&asked, judgement)
+            })
+        }))
+    }
+}
+
+impl Workspace {
+    fn admit(&mut self, asked: &Authenticated, judgement: Judgement) -> Admission {
+        let (key, address) = (asked.credentials.key.short(), asked.credentials.address.wire());
+        match judgement {
+            Judgement::Accept(proof) => {
+                self.proofs.insert(asked.connection, proof);
+                return Admission::Accept;
+            }
+            Judgement::Ask(_, None) => {
+                tracing::info!(peer = %key, address = %address.escape_debug(), "an unknown agent asks for approval");
+                return Admission::Ask;
+            }
+            Judgement::Ask(_, Some(_)) => {
+                tracing::warn!(peer = %key, address = %address.escape_debug(), "an agent came with another key than before; the owner is asked");
+                return Admission::Ask;
+            }
+            Judgement::Unbound => {
+                tracing::error!(peer = %key, "a peer that binds its sessions came without; somebody may be in between");
+            }
+            Judgement::Refuse => {}
+        }
+        Counters::count(&self.home.counters.refused);
+        if judgement == Judgement::Unbound { Admission::Unbound } else { Admission::Refuse }
+    }
+}

@@ -62,7 +62,7 @@ impl Workspace {
         let is_decided = self.policy.blocks(key, address) || self.policy.approves_key(key);
         let by_dns = self.policy.mode() == Mode::DnsVerified;
         let by_rule = pinned.is_none() && self.policy.would_approve(address);
-        let is_worth_proving = !is_decided && (by_dns || by_rule) && pinned.is_none_or(|pinned| pinned == *key);
+        let is_worth_proving = !is_decided && (by_dns || by_rule);
         Ok(Standing { peer: row, pinned, is_worth_proving, carried })
     }
 
@@ -76,7 +76,9 @@ impl Workspace {
         }
         // Even an approved key does not speak for an address that is another's, until the owner says so.
         if let Some(pinned) = standing.pinned.filter(|pinned| pinned != key) {
-            return Judgement::Ask(proof, Some(pinned));
+            // Where DNS decides, a key that it does not name is no news.
+            let is_news = self.policy.mode() != Mode::DnsVerified || proof == Proof::Dns;
+            return if is_news { Judgement::Ask(proof, Some(pinned)) } else { Judgement::Refuse };
         }
         let proof = if proof == Proof::Claimed && standing.pinned.is_some() { Proof::Pinned } else { proof };
         match self.policy.verdict(key, address, proof) {

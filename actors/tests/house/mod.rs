@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use toq_actors::actix::{Actor as _, Addr};
 use toq_actors::connection::Link;
 use toq_actors::handler::{NoHandlers, Workshop};
@@ -37,12 +38,19 @@ pub const SILENT: &str = "silent.example";
 pub struct Wire {
     ends: Mutex<HashMap<String, WorkspaceRef>>,
     is_cut: AtomicBool,
+    /// The TXT records of each domain.
+    records: Mutex<HashMap<String, Vec<String>>>,
 }
 
 impl Wire {
     /// Makes every dial fail, or work again.
     pub fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::SeqCst);
+    }
+
+    /// Publishes a TXT record.
+    pub fn announce(&self, domain: &str, record: String) {
+        self.records.lock().expect("not poisoned").entry(domain.to_owned()).or_default().push(record);
     }
 }
 
@@ -74,7 +82,8 @@ impl Dialer for Wire {
 /// Nobody in the house has a domain.
 impl Resolver for Wire {
     fn agents<'a>(&'a self, domain: &'a str) -> Asked<'a, Result<Answer, LookupError>> {
-        Box::pin(async { Err(LookupError::NoName(domain.to_owned())) })
+        let records = self.records.lock().expect("not poisoned").get(domain).cloned();
+        Box::pin(async { Ok(Answer::read(records.ok_or_else(|| LookupError::NoName(domain.to_owned()))?)?) })
     }
 
     fn addresses<'a>(&'a self, host: &'a str) -> Asked<'a, Result<Vec<IpAddr>, LookupError>> {
@@ -113,11 +122,12 @@ pub const NEWEST: usize = 20;
 pub struct Agent {
     pub workspace: WorkspaceRef,
     pub address: Address,
-    _dir: tempfile::TempDir,
+    _dir: TempDir,
 }
 
 /// Two agents and the wire between them.
 pub struct House {
+    clock: Clock,
     pub wire: Arc<Wire>,
     pub registry: Addr<Registry>,
     pub alice: Agent,
@@ -142,7 +152,22 @@ impl House {
         let wire = Arc::new(Wire::default());
         let alice = open(&registry, &wire, clock, "alice", 9101, ConnectionMode::Open, alices).await;
         let bob = open(&registry, &wire, clock, "bob", 9102, mode, bobs).await;
-        Self { wire, registry, alice, bob }
+        Self { clock, wire, registry, alice, bob }
+    }
+
+    /// Opens an agent that calls itself whatever it likes. It dials others; whoever dials its address meets whom
+    /// the wire leads to.
+    pub async fn impostor(&self, id: &str, claims: &Address, seed: u8) -> Agent {
+        let dir = TempDir::new().expect("a directory");
+        let config = config(&dir, claims.agent().as_str(), claims.host(), claims.port(), ConnectionMode::Open);
+        let home = home(&dir, id, config, [seed; 32], &self.wire, self.clock, Arc::new(NoHandlers));
+        let workspace = self.registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
+        Agent { workspace, address: claims.clone(), _dir: dir }
+    }
+
+    /// Leads everybody who dials `address` to `agent`.
+    pub fn lead(&self, address: &Address, agent: &Agent) {
+        self.wire.ends.lock().expect("not poisoned").insert(address.key(), agent.workspace.clone());
     }
 }
 
@@ -155,33 +180,50 @@ async fn open(
     mode: ConnectionMode,
     workshop: Arc<dyn Workshop>,
 ) -> Agent {
-    let dir = tempfile::TempDir::new().expect("a directory");
-    toq_config::init(dir.path(), name, "127.0.0.1", Some(port)).expect("a workspace");
+    let dir = TempDir::new().expect("a directory");
+    let config = config(&dir, name, "127.0.0.1", port, mode);
+    let home = home(&dir, name, config, [name.len() as u8; 32], wire, clock, workshop);
+    let address = home.local().address.clone();
+    let workspace = registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
+    wire.ends.lock().expect("not poisoned").insert(address.key(), workspace.clone());
+    Agent { workspace, address, _dir: dir }
+}
+
+fn config(dir: &TempDir, name: &str, host: &str, port: u16, mode: ConnectionMode) -> WorkspaceConfig {
+    toq_config::init(dir.path(), name, host, Some(port)).expect("a workspace");
     let mut config = WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("valid").config;
     config.connection_mode = mode;
     config.message_history_limit = NEWEST;
     config.thread_cleanup_days = 1;
-    let seed = toq_vault::Seed::new([name.len() as u8; 32]);
+    config
+}
+
+fn home(
+    dir: &TempDir,
+    id: &str,
+    config: WorkspaceConfig,
+    seed: [u8; 32],
+    wire: &Arc<Wire>,
+    clock: Clock,
+    workshop: Arc<dyn Workshop>,
+) -> Arc<Home> {
+    let seed = toq_vault::Seed::new(seed);
     let keys = dir.path().join("keys");
     toq_vault::make_private_dir(&keys).expect("a directory");
     toq_vault::write_private(&keys.join("identity.key"), toq_vault::seed_text(&seed).as_bytes()).expect("a key");
-    let home = Home::new(Seed {
-        id: name.to_owned(),
+    Home::new(Seed {
+        id: id.to_owned(),
+        port: config.port,
         config: Arc::new(config),
         identity: Identity::from_seed(&seed),
         rotations: Vec::new(),
         keys,
         store: Store::in_memory().expect("memory"),
-        port,
         dialer: wire.clone(),
         workshop,
         resolver: wire.clone(),
         clock,
-    });
-    let address = home.local().address.clone();
-    let workspace = registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
-    wire.ends.lock().expect("not poisoned").insert(address.key(), workspace.clone());
-    Agent { workspace, address, _dir: dir }
+    })
 }
 
 /// Moves the paused clock on while nothing else can happen.

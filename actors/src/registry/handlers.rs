@@ -105,28 +105,60 @@ impl Handler<Close> for Registry {
     }
 }
 
+impl Registry {
+    /// Starts the actor of a door that is listened at; false where the process has no descriptor left for it.
+    fn listen(&mut self, key: DoorKey, ctx: &mut Ctx) -> bool {
+        let Some((kept, _)) = self.listening.get(&key) else { return true };
+        let open = match kept.again() {
+            Ok(open) => open,
+            Err(error) => {
+                tracing::error!(address = %key.0, %error, "a listener cannot be started again yet");
+                return false;
+            }
+        };
+        let (clock, parent, seat) = (self.clock, ctx.address(), open.seat.clone());
+        self.doors.find_or_start(&key, |generation| {
+            let lifeline = Lifeline::new(key, generation, parent.clone().recipient());
+            seat.start(move |_| Door::new(open, clock, parent, lifeline))
+        });
+        true
+    }
+
+    fn listen_later(&mut self, key: DoorKey, ctx: &mut Ctx) {
+        let Some((_, backoff)) = self.listening.get_mut(&key) else { return };
+        // One listener has nobody to keep in step with, so its pauses need no jitter.
+        let pause = backoff.next(0);
+        ctx.run_later(pause, move |act, ctx| {
+            if !act.is_draining && !act.listen(key, ctx) {
+                act.listen_later(key, ctx);
+            }
+        });
+    }
+}
+
 impl Handler<OpenDoor> for Registry {
     type Result = ();
 
     fn handle(&mut self, open: OpenDoor, ctx: &mut Ctx) {
         let Ok(address) = open.listener.local_addr() else { return };
         let key = DoorKey(address);
-        let (clock, parent, seat) = (self.clock, ctx.address(), open.seat.clone());
-        self.doors.find_or_start(&key, |generation| {
-            let lifeline = Lifeline::new(key, generation, parent.clone().recipient());
-            seat.start(move |_| Door::new(open, clock, parent, lifeline))
-        });
+        self.listening.insert(key, (open, Backoff::new(RESTART_FIRST, RESTART_LONGEST)));
+        if !self.listen(key, ctx) {
+            self.listen_later(key, ctx);
+        }
     }
 }
 
 impl Handler<Exited<DoorKey>> for Registry {
     type Result = ();
 
-    fn handle(&mut self, exited: Exited<DoorKey>, _: &mut Ctx) {
-        self.doors.exited(&exited, self.clock.monotonic());
-        if !self.is_draining {
-            tracing::error!(address = %exited.key.0, how = ?exited.how, "a listener ended; peers cannot reach this address until a restart");
+    fn handle(&mut self, exited: Exited<DoorKey>, ctx: &mut Ctx) {
+        let fate = self.doors.exited(&exited, self.clock.monotonic());
+        if fate == Fate::Ignore || self.is_draining {
+            return;
         }
+        tracing::error!(address = %exited.key.0, how = ?exited.how, "a listener ended and is started again");
+        self.listen_later(exited.key, ctx);
     }
 }
 
@@ -149,6 +181,7 @@ impl Handler<Drain> for Registry {
 
     fn handle(&mut self, order: Drain, _: &mut Ctx) -> Self::Result {
         self.is_draining = true;
+        self.listening.clear();
         let doors: Vec<_> = self.doors.iter().map(|(_, door)| door.clone().recipient()).collect();
         let workspaces: Vec<_> = self.workspaces.iter().map(|(_, workspace)| workspace.clone().recipient()).collect();
         Box::pin(async move {

@@ -50,6 +50,23 @@ pub struct OpenDoor {
     pub seats_per_source: usize,
 }
 
+impl OpenDoor {
+    /// The same door once more: the listener is duplicated, the socket is one.
+    ///
+    /// # Errors
+    /// Where the process has no descriptor left.
+    pub(crate) fn again(&self) -> std::io::Result<Self> {
+        Ok(Self {
+            listener: self.listener.try_clone()?,
+            acceptor: self.acceptor.clone(),
+            plain: self.plain.clone(),
+            seat: self.seat.clone(),
+            seats: self.seats,
+            seats_per_source: self.seats_per_source,
+        })
+    }
+}
+
 /// Which workspace does this initiator want?
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Found")]

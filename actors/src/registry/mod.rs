@@ -43,9 +43,12 @@ impl WorkspaceRef {
 /// The root of the tree.
 pub struct Registry {
     clock: Clock,
-    doors: Roster<DoorKey, Door>,
+    pub(crate) doors: Roster<DoorKey, Door>,
     workspaces: Roster<WorkspaceId, Workspace>,
     kept: HashMap<WorkspaceId, Kept>,
+    /// What each door listens with. It outlives the door's actor, so that the port is never given up and whoever
+    /// connects while a door is started again waits in the kernel's queue.
+    listening: HashMap<DoorKey, (OpenDoor, Backoff)>,
     is_draining: bool,
 }
 
@@ -61,7 +64,7 @@ impl Registry {
     /// Makes a root without children.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { clock, doors: Roster::new(), workspaces: Roster::new(), kept: HashMap::new(), is_draining: false }
+        Self { clock, doors: Roster::new(), workspaces: Roster::new(), kept: HashMap::new(), listening: HashMap::new(), is_draining: false }
     }
 }
 

@@ -257,9 +257,17 @@ impl Handler<Exited<OutKey>> for Workspace {
 impl Handler<Exited<PeerKey>> for Workspace {
     type Result = ();
 
-    fn handle(&mut self, exited: Exited<PeerKey>, _: &mut Ctx) {
+    fn handle(&mut self, exited: Exited<PeerKey>, ctx: &mut Ctx) {
         let fate = self.approvals.exited(&exited, self.home.clock.monotonic());
         self.note_end("approval", &exited.key, exited.how, fate);
+        // The question is a row and stands; its expiry is watched again.
+        if exited.how == How::Panicked && fate == Fate::Forget && !self.is_draining {
+            ctx.run_later(RESTART_PAUSE, move |act, ctx| {
+                if let Ok(Some(row)) = act.home.store.reader().approval(&exited.key) {
+                    act.start_approval(exited.key, Timestamp::from_nanos(row.requested_at), ctx);
+                }
+            });
+        }
     }
 }
 

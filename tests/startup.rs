@@ -95,14 +95,14 @@ fn a_mistyped_setting_is_found_with_its_place_and_the_nearest_key() {
 }
 
 #[test]
-fn an_unimplemented_mode_is_refused_and_never_stored() {
+fn an_unknown_mode_is_refused_and_never_stored() {
     let world = World::new();
     let place = world.workspace("alice", &[]);
 
-    let output = toq(&world.home(), &place, &["config", "set", "connection_mode", "dns-verified"]);
+    let output = toq(&world.home(), &place, &["config", "set", "connection_mode", "friends"]);
 
     assert!(!output.status.success());
-    assert!(!fs::read_to_string(place.join(".toq/config.toml")).expect("reads").contains("dns-verified"));
+    assert!(!fs::read_to_string(place.join(".toq/config.toml")).expect("reads").contains("friends"));
 }
 
 #[test]

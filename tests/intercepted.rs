@@ -6,6 +6,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use toq_net::dial::{Patience, dial};
 use toq_net::tls;
 use toq_vault::Keys;
@@ -16,9 +17,10 @@ async fn intercept(listener: TcpListener, to: u16) {
     let dir = TempDir::new().expect("a directory");
     let keys = Keys::open(&dir.path().join("keys")).expect("keys");
     let (acceptor, connector) = (tls::acceptor(&keys.certificate).expect("TLS"), tls::connector().expect("TLS"));
+    let mut carried = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, connector) = (acceptor.clone(), connector.clone());
-        tokio::spawn(async move {
+        carried.spawn(async move {
             let mut victim = acceptor.accept(stream).await.expect("any certificate is good enough");
             let mut other = dial(&connector, "127.0.0.1", to, Patience::default()).await.expect("the other side listens");
             let _either_closes = copy_bidirectional(&mut victim, &mut other).await;

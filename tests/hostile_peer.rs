@@ -12,7 +12,7 @@ use toq_net::dial::{Patience, dial};
 use toq_protocol::address::{Address, AgentName};
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::{Envelope, Kind, VERSION};
-use toq_protocol::frame::{Decoder, MAX_HANDSHAKE, encode};
+use toq_protocol::frame::{Decoder, MAX_FRAME, MAX_HANDSHAKE, encode};
 use toq_protocol::handshake::{MAGIC, Showing, hello, parse_reply};
 use toq_protocol::key::Identity;
 use toq_protocol::message::MessageId;
@@ -223,6 +223,45 @@ fn one_key_has_so_many_sessions_and_no_more() {
         closed(&mut first).await;
         world::eventually("two are left", || (connections() == Some(2)).then_some(()));
     });
+}
+
+#[test]
+fn a_published_peer_above_its_limit_is_read_late_and_told_nothing_but_acknowledgements() {
+    let world = World::new();
+    let bob = world.agent("bob", &[("connection_mode", "open"), ("limits.messages_per_second_per_peer", "20")]);
+    let stranger = Stranger::new(12);
+    let answers = block_on(async {
+        let mut io = connect(&bob).await;
+        stranger.greet(&mut io, 1).await;
+        let card = json!({"name": "stranger", "public_key": stranger.identity.public().to_string(), "protocol_version": "0.1"});
+        let mut envelopes = vec![
+            stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, published_request()),
+            stranger.envelope(Kind::CardExchange, &bob.address(), 1, Json::from_value(&card)),
+        ];
+        let text = |number: u64| Json::from_value(&json!({"text": number.to_string()}));
+        envelopes.extend((2..82).map(|number| stranger.envelope(Kind::MessageSend, &bob.address(), number, text(number))));
+        for envelope in envelopes {
+            io.write_all(&encode(&envelope.sign(&stranger.identity)).expect("small")).await.expect("writes");
+        }
+        io.flush().await.expect("writes");
+        let (mut decoder, mut buffer, mut answers) = (Decoder::new(), [0; 4096], Vec::new());
+        while answers.len() < 82 {
+            let read = tokio::time::timeout(Duration::from_secs(60), io.read(&mut buffer)).await.expect("an answer").expect("reads");
+            assert!(read > 0, "the session goes on: {answers:?}");
+            decoder.push(&buffer[..read]);
+            while let Some(frame) = decoder.next_frame(MAX_FRAME).expect("small") {
+                let envelope: serde_json::Value = serde_json::from_slice(&frame).expect("JSON");
+                answers.push(envelope["type"].as_str().expect("a type").to_owned());
+            }
+        }
+        answers
+    });
+
+    assert_eq!(answers[..2], ["negotiate.response", "card.exchange"]);
+    assert!(answers[2..].iter().all(|kind| kind == "message.ack"), "{answers:?}");
+    let history = bob.get("/v1/messages/history?limit=200").json();
+    let texts = history["messages"].as_array().expect("a list").len();
+    assert_eq!(texts, 80);
 }
 
 #[test]

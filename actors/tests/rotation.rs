@@ -60,9 +60,10 @@ async fn deliver(house: &House, peer: PeerKey, id: MessageId) -> Stored {
         connection: toq_actors::connection::ConnectionId(0),
         peer,
         address: house.alice.address.clone(),
+        source: None,
         envelopes: vec![envelope],
     };
-    house.bob.workspace.address().send(deliver).await.expect("alive")[0]
+    house.bob.workspace.address().send(deliver).await.expect("alive").stored[0]
 }
 
 #[test]

@@ -94,6 +94,9 @@ pub enum EventKind {
     /// An agent has another key than before; the owner decides.
     #[serde(rename = "peer.key_changed")]
     PeerKeyChanged,
+    /// A peer kept sending too fast and is not heard for a while.
+    #[serde(rename = "peer.muted")]
+    PeerMuted,
     /// A rule or the connection mode changed.
     #[serde(rename = "policy.changed")]
     PolicyChanged,
@@ -119,6 +122,7 @@ impl EventKind {
             Self::MessageWithdrawn => "message.withdrawn",
             Self::PeerIntercepted => "peer.intercepted",
             Self::PeerKeyChanged => "peer.key_changed",
+            Self::PeerMuted => "peer.muted",
             Self::PolicyChanged => "policy.changed",
             Self::StreamAborted => "stream.aborted",
             Self::ThreadPaused => "thread.paused",

@@ -340,6 +340,23 @@ pub struct LimitsConfig {
     pub stream_idle: Duration,
     /// How long the text of a stream may become.
     pub stream_max_bytes: usize,
+    /// Messages in a second from one peer.
+    pub messages_per_second_per_peer: u64,
+    /// Bytes of message bodies in a second from one peer.
+    pub bytes_per_second_per_peer: u64,
+    /// Messages in a second from one network.
+    pub messages_per_second_per_source: u64,
+    /// Bytes of message bodies in a second from one network.
+    pub bytes_per_second_per_source: u64,
+    /// Messages in a second from all peers together.
+    pub messages_per_second: u64,
+    /// Bytes of message bodies in a second from all peers together.
+    pub bytes_per_second: u64,
+    /// Conversations that one peer may begin in an hour.
+    pub new_threads_per_hour_per_peer: u64,
+    /// How long a peer is not heard that keeps sending too fast.
+    #[serde(rename = "mute_s", deserialize_with = "seconds")]
+    pub mute: Duration,
     /// Runs of handlers at a time, altogether.
     pub max_runs: usize,
 }

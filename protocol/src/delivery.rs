@@ -73,20 +73,23 @@ pub struct Delivery {
     schedule: Schedule,
     link: Link,
     failures: u32,
+    /// The peer asked that nothing be written before.
+    not_before: Duration,
 }
 
 impl Delivery {
     /// A lane that has not been tried.
     #[must_use]
     pub const fn new(schedule: Schedule) -> Self {
-        Self { schedule, link: Link::Down, failures: 0 }
+        Self { schedule, link: Link::Down, failures: 0, not_before: Duration::ZERO }
     }
 
-    /// What to do now. A caller who waits does not wait for a pause to end.
+    /// What to do now. A caller who waits does not wait for a pause of ours to end, but for one that the peer asked for.
     #[must_use]
     pub fn next(&mut self, waiting: Waiting, now: Duration) -> Next {
         match (self.link, waiting) {
             (Link::Dialing, _) | (_, Waiting::Nothing) => Next::Rest,
+            (Link::Up | Link::Down | Link::Paused(_), _) if now < self.not_before => Next::At(self.not_before),
             (Link::Up, _) => Next::Write,
             (Link::Paused(until), Waiting::Messages) if now < until => Next::At(until),
             (Link::Down | Link::Paused(_), _) => {
@@ -120,9 +123,9 @@ impl Delivery {
         until
     }
 
-    /// The peer asked for a pause.
-    pub fn pause(&mut self, until: Duration) {
-        self.link = Link::Paused(until);
+    /// The peer asked for a pause. The connection stays, and what was written on it may still be answered.
+    pub fn slow(&mut self, until: Duration) {
+        self.not_before = self.not_before.max(until);
     }
 
     /// Something was decided that may make the next attempt a success: pauses end and failures are forgotten.
@@ -202,6 +205,23 @@ mod tests {
 
         assert_eq!(delivery.next(Waiting::Messages, SECOND), Next::At(until));
         assert_eq!(delivery.next(Waiting::Urgent, SECOND), Next::Dial);
+    }
+
+    #[test]
+    fn a_pause_that_the_peer_asked_for_keeps_the_connection_and_binds_those_who_wait_too() {
+        let mut delivery = Delivery::new(Schedule::default());
+        delivery.connected();
+
+        delivery.slow(5 * SECOND);
+        delivery.slow(2 * SECOND);
+
+        assert_eq!(delivery.next(Waiting::Nothing, SECOND), Next::Rest);
+        assert_eq!(delivery.next(Waiting::Messages, SECOND), Next::At(5 * SECOND));
+        assert_eq!(delivery.next(Waiting::Urgent, SECOND), Next::At(5 * SECOND));
+        assert_eq!(delivery.next(Waiting::Messages, 5 * SECOND), Next::Write, "no new connection is made");
+        delivery.slow(9 * SECOND);
+        delivery.failed(6 * SECOND, 0);
+        assert_eq!(delivery.next(Waiting::Urgent, 8 * SECOND), Next::At(9 * SECOND), "nor is the pause got round by one");
     }
 
     #[test]

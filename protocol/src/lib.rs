@@ -9,7 +9,7 @@
 //! it, [`canonical`] what is signed, [`address`] how agents are named. [`policy`] decides who gets in,
 //! [`delivery`] when an outgoing message is tried again, [`conversation`] and [`flow`] follow threads
 //! and streams. [`dns`] reads what a domain says of its agents. [`dialogue`] is what a language model is
-//! shown of a thread, [`budget`] what it may cost.
+//! shown of a thread, [`budget`] what it may cost, [`rate`] how fast peers may send.
 //!
 //! What this room is not: a place for records on disk (`store`), for sockets (`net`) or for the local
 //! HTTP API (`api`).
@@ -34,6 +34,7 @@ pub mod key;
 pub mod message;
 pub mod negotiate;
 pub mod policy;
+pub mod rate;
 pub mod reason;
 pub mod rotation;
 pub mod sealed_body;

@@ -121,6 +121,19 @@ fn open_pair() -> Pair {
 }
 
 #[test]
+fn a_pause_is_asked_of_our_own_kind_and_never_for_longer_than_a_minute() {
+    let Pair { mut dialer, mut acceptor, .. } = open_pair();
+
+    let short = acceptor.slow_down(Duration::from_millis(1), now());
+    let long = acceptor.slow_down(Duration::from_secs(3600), now());
+
+    let heard = [short, long].map(|bytes| hear(&mut dialer, &bytes, now()).events);
+    assert!(matches!(heard[0][..], [Effect::Slow(pause)] if pause == Duration::from_secs(1)), "{:?}", heard[0]);
+    assert!(matches!(heard[1][..], [Effect::Slow(pause)] if pause == Duration::from_secs(60)), "{:?}", heard[1]);
+    assert!(dialer.is_open());
+}
+
+#[test]
 fn two_of_our_own_open_a_session_with_cumulative_acks() {
     let pair = open_pair();
 

@@ -1,12 +1,14 @@
 //! Input → session → effects.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
 use toq_kit::{Drain, fault, spawn};
 use toq_net::BoxedIo;
 use toq_protocol::address::Address;
 use toq_protocol::envelope::{Envelope, Kind};
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
 use toq_protocol::session::{Admission, Effect, End, LocalEnd, Outgoing as Send, Session};
@@ -15,12 +17,13 @@ use super::socket::{ReadHalf, read};
 use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
-use crate::workspace::{Admitted, Authenticated, Deliver, Intercepted, KeyChanged, Met, Stored};
+use crate::workspace::{Admitted, Authenticated, Deliver, Delivered, Intercepted, KeyChanged, Met, Stored};
 
 type Ctx = Context<Connection>;
 
 impl Connection {
     pub(super) fn accept(&mut self, link: Link, ctx: &mut Ctx) {
+        self.source = link.remote.parse().ok().map(|remote: SocketAddr| remote.ip());
         self.remote = link.remote;
         let now = self.home.now();
         let local = self.home.local();
@@ -70,11 +73,11 @@ impl Connection {
         self.pull(ctx);
     }
 
-    /// Handles every frame that has arrived, then reads on; stops at the window and while judged.
-    fn pull(&mut self, ctx: &mut Ctx) {
+    /// Handles every frame that has arrived, then reads on; stops at the window, while judged and while held.
+    pub(super) fn pull(&mut self, ctx: &mut Ctx) {
         let mut received = Vec::new();
         loop {
-            if self.is_judging || self.is_ending() || self.in_flight() + received.len() >= self.window() {
+            if self.is_judging || self.is_held() || self.is_ending() || self.in_flight() + received.len() >= self.window() {
                 self.is_stalled = !self.is_judging;
                 break;
             }
@@ -184,7 +187,7 @@ impl Connection {
             credentials: peer,
             connection: *self.lifeline.key(),
             is_bound: self.session.as_ref().is_some_and(Session::is_bound),
-            remote: self.remote.parse::<SocketAddr>().map(|remote| remote.ip()).ok(),
+            remote: self.source,
         });
         ctx.spawn(asked.into_actor(self).map(|admission, act, ctx| {
             act.is_judging = false;
@@ -192,12 +195,23 @@ impl Connection {
             if let (Admission::Accept, None) = (&admission, &act.events)
                 && let Some(key) = act.session.as_ref().and_then(Session::peer).map(|peer| peer.key)
             {
-                act.workspace.do_send(Admitted { key, connection: *act.lifeline.key() });
+                act.enter(key, ctx);
             }
             let now = act.home.now();
             let effects = act.session.as_mut().map(|session| session.admit(admission, now)).unwrap_or_default();
             act.perform(effects, &mut Vec::new(), ctx);
             act.arm(ctx);
+            act.pull(ctx);
+        }));
+    }
+
+    /// Tells the workspace that this connection was let in; reads when it says so.
+    fn enter(&mut self, key: PeerKey, ctx: &mut Ctx) {
+        self.is_judging = true;
+        let told = self.workspace.send(Admitted { key, connection: *self.lifeline.key() });
+        ctx.spawn(told.into_actor(self).map(|pause, act, ctx| {
+            act.is_judging = false;
+            act.hold(pause.unwrap_or_default(), ctx);
             act.pull(ctx);
         }));
     }
@@ -222,16 +236,19 @@ impl Connection {
                 self.write(&ack, ctx);
             }
         }
-        let deliver = Deliver { connection: *self.lifeline.key(), peer: key, address, envelopes };
+        let deliver = Deliver { connection: *self.lifeline.key(), peer: key, address, source: self.source, envelopes };
         // Seen through even if the peer has closed by now: published peers do not wait for the answer.
         let storing = spawn(self.workspace.send(deliver));
         ctx.spawn(storing.into_actor(self).map(move |outcome, act, ctx| act.have_stored(number, outcome.ok().and_then(Result::ok), ctx)));
     }
 
-    fn have_stored(&mut self, number: u64, outcome: Option<Vec<Stored>>, ctx: &mut Ctx) {
+    fn have_stored(&mut self, number: u64, delivered: Option<Delivered>, ctx: &mut Ctx) {
         let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.number == number) else { return };
         let gone = || vec![Stored::Refused(Reason::AgentUnavailable); flight.messages.len()];
-        flight.outcome = Some(outcome.unwrap_or_else(gone));
+        let (stored, pause) = delivered.map_or_else(|| (gone(), Duration::ZERO), |delivered| (delivered.stored, delivered.pause));
+        flight.outcome = Some(stored);
+        // Before any refusal: who hears that a message was not taken must know by then when to try again.
+        self.hold(pause, ctx);
         self.answer(ctx);
         self.pull(ctx);
     }
@@ -277,7 +294,7 @@ impl Connection {
         self.perform(effects, &mut Vec::new(), ctx);
     }
 
-    fn write(&mut self, bytes: &[u8], ctx: &mut Ctx) {
+    pub(super) fn write(&mut self, bytes: &[u8], ctx: &mut Ctx) {
         if !self.outgoing.push(bytes) {
             tracing::warn!(peer = %self.remote, "the peer reads too slowly; the connection is closed");
             self.tell(LinkNews::Closed("the peer reads too slowly".to_owned()));

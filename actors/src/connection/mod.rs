@@ -7,11 +7,14 @@
 
 mod handlers;
 mod messages;
+mod pace;
 mod ping;
 mod socket;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Addr, Context, SpawnHandle};
 use toq_kit::Lifeline;
@@ -40,6 +43,8 @@ pub struct Connection {
     remote: String,
     /// Whom we dialled.
     target: Option<Address>,
+    /// Where it comes from; `None` where we dialled.
+    source: Option<IpAddr>,
     session: Option<Session>,
     reader: Option<ReadHalf>,
     outgoing: Outgoing,
@@ -48,6 +53,10 @@ pub struct Connection {
     next_flight: u64,
     is_stalled: bool,
     is_judging: bool,
+    /// Nothing is read before.
+    held_until: Duration,
+    /// Until when the peer was asked to write nothing.
+    told_until: Duration,
     timer: Option<SpawnHandle>,
     connected_at: Timestamp,
     messages: u64,
@@ -78,6 +87,7 @@ impl Connection {
             events,
             remote: String::new(),
             target: None,
+            source: None,
             session: None,
             reader: None,
             outgoing: Outgoing::default(),
@@ -85,6 +95,8 @@ impl Connection {
             next_flight: 0,
             is_stalled: false,
             is_judging: false,
+            held_until: Duration::ZERO,
+            told_until: Duration::ZERO,
             timer: None,
             connected_at,
             messages: 0,

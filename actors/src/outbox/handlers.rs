@@ -379,7 +379,10 @@ impl Handler<LinkEvent> for Outbox {
             }
             LinkNews::Acked(ids) => self.acked(ids, ctx),
             LinkNews::Refused(id, reason, text) => self.refused(id, reason, &text, ctx),
-            LinkNews::Slow(pause) => self.delivery.pause(self.home.clock.monotonic() + pause),
+            LinkNews::Slow(pause) => {
+                self.delivery.slow(self.home.clock.monotonic() + pause);
+                self.work(ctx);
+            }
             LinkNews::Closed(why) => {
                 // News of this dial ends here; the next one has its own number.
                 self.attempt += 1;

@@ -139,10 +139,10 @@ impl Handler<Arrived> for Workspace {
 }
 
 impl Handler<Admitted> for Workspace {
-    type Result = ();
+    type Result = actix::MessageResult<Admitted>;
 
     /// One more than a key may have ends its oldest: a peer that lost its connections without a word must get in again.
-    fn handle(&mut self, admitted: Admitted, _: &mut Ctx) {
+    fn handle(&mut self, admitted: Admitted, _: &mut Ctx) -> Self::Result {
         let connections = self.admitted.entry(admitted.key).or_default();
         connections.push_back(admitted.connection);
         if connections.len() > self.home.config.limits.connections_per_key
@@ -153,6 +153,8 @@ impl Handler<Admitted> for Workspace {
             tracing::warn!(peer = %admitted.key.short(), "a peer has too many connections; its oldest is ended");
             connection.do_send(Goodbye("this key has too many connections"));
         }
+        // A new connection is no way round a pause.
+        actix::MessageResult(self.tolls.hold(&admitted.key, self.home.clock.monotonic()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a workspace is told, by its children and by whoever speaks for the owner.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use actix::{Addr, Message, Recipient};
 use tokio::sync::oneshot;
@@ -117,9 +118,9 @@ pub struct Intercepted {
 #[rtype(result = "Result<RotationProof, WorkspaceError>")]
 pub struct RotateKeys;
 
-/// A connection was let in.
+/// A connection was let in. Nothing is to be read from it for as long as the answer says.
 #[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
+#[rtype(result = "Duration")]
 pub struct Admitted {
     /// Whose it is.
     pub key: PeerKey,
@@ -136,9 +137,18 @@ pub enum Stored {
     Refused(Reason),
 }
 
+/// What became of messages that were received together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Each of them, in order.
+    pub stored: Vec<Stored>,
+    /// How long nothing more is to be read from this peer.
+    pub pause: Duration,
+}
+
 /// These were received; answer when each is on disk or refused.
 #[derive(Message)]
-#[rtype(result = "Vec<Stored>")]
+#[rtype(result = "Delivered")]
 pub struct Deliver {
     /// On which connection.
     pub connection: ConnectionId,
@@ -146,6 +156,8 @@ pub struct Deliver {
     pub peer: PeerKey,
     /// The address that the sender claims.
     pub address: Address,
+    /// Where the connection comes from; `None` where we dialled it.
+    pub source: Option<IpAddr>,
     /// What was received, in order.
     pub envelopes: Vec<Envelope>,
 }

@@ -17,6 +17,7 @@ mod retention;
 mod rotation;
 mod send;
 mod streams;
+mod tolls;
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -27,14 +28,15 @@ use actix::{Actor, Context, Recipient};
 use toq_kit::{Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::{Policy, Proof};
+use toq_protocol::rate::Tolls;
 use toq_protocol::rotation::Successions;
 use toq_store::Seq;
 
 pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
-    Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Dial, EndStream, Expire,
-    Idempotency, Intercepted, KeyChanged, Met, OpenStream, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send, SetMode, Stored,
-    StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
+    Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,
+    EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send, SetMode,
+    Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
 };
 
 use crate::approval::Approval;
@@ -80,6 +82,7 @@ pub struct Workspace {
     pub(crate) approvals: Roster<PeerKey, Approval>,
     pub(crate) handlers: Roster<HandlerName, HandlerActor>,
     arranged: handlers::Handlers,
+    tolls: Tolls,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
 }
@@ -90,6 +93,7 @@ impl Workspace {
     pub fn new(home: Arc<Home>, seat: Seat, lifeline: Lifeline<WorkspaceId>) -> Self {
         let policy = Policy::new(home.mode());
         let arranged = handlers::Handlers::new(&home);
+        let tolls = Tolls::new(tolls::limits(&home.config.limits));
         Self {
             home,
             seat,
@@ -110,6 +114,7 @@ impl Workspace {
             approvals: Roster::new(),
             handlers: Roster::new(),
             arranged,
+            tolls,
             is_draining: false,
             _lifeline: lifeline,
         }

@@ -1,5 +1,7 @@
 //! What comes in: the verdict, the commit, the news.
 
+use std::time::Duration;
+
 use actix::{AsyncContext as _, Context, Handler, ResponseFuture};
 use futures_util::future::join_all;
 use toq_kit::fault;
@@ -9,12 +11,13 @@ use toq_protocol::flow::Piece;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
 use toq_protocol::policy::{Proof, Verdict};
+use toq_protocol::rate::Toll;
 use toq_protocol::reason::Reason;
 use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
 use toq_store::{Batch, Outcome, StoreError};
 
-use super::{Deliver, Stored, Workspace};
+use super::{Deliver, Delivered, Stored, Workspace};
 use crate::home::Counters;
 use crate::stream::{Chunk, End};
 use crate::thread::Recorded;
@@ -147,8 +150,12 @@ const fn refusal(error: &StoreError) -> Reason {
     }
 }
 
+fn refused(count: usize, reason: Reason, pause: Duration) -> ResponseFuture<Delivered> {
+    Box::pin(async move { Delivered { stored: vec![Stored::Refused(reason); count], pause } })
+}
+
 impl Handler<Deliver> for Workspace {
-    type Result = ResponseFuture<Vec<Stored>>;
+    type Result = ResponseFuture<Delivered>;
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Ctx) -> Self::Result {
         let count = deliver.envelopes.len();
@@ -156,19 +163,23 @@ impl Handler<Deliver> for Workspace {
         let is_refused = self.policy.verdict(&deliver.peer, &deliver.address, proof) != Verdict::Accept;
         if is_refused || self.is_retired(&deliver.peer) {
             Counters::count(&self.home.counters.refused);
-            return Box::pin(async move { vec![Stored::Refused(Reason::Blocked); count] });
+            return refused(count, Reason::Blocked, Duration::ZERO);
         }
         if self.is_draining {
-            return Box::pin(async move { vec![Stored::Refused(Reason::AgentUnavailable); count] });
+            return refused(count, Reason::AgentUnavailable, Duration::ZERO);
         }
+        let pause = match self.toll(&deliver, ctx) {
+            Toll::Take => Duration::ZERO,
+            Toll::TakeThenPause(pause) => pause,
+            Toll::Mute(pause) | Toll::Muted(pause) => return refused(count, Reason::ResourceExhausted, pause),
+        };
         let bytes = deliver.envelopes.iter().map(|envelope| envelope.body.as_ref().map_or(0, |body| body.as_str().len())).sum();
         if let Err(error) = self.home.store.room().take(bytes, self.home.clock.monotonic()) {
-            let reason = refusal(&error);
-            return Box::pin(async move { vec![Stored::Refused(reason); count] });
+            return refused(count, refusal(&error), pause);
         }
         let storing: Vec<_> =
             deliver.envelopes.into_iter().map(|envelope| self.store_one(deliver.peer, &deliver.address, proof, envelope, ctx)).collect();
-        Box::pin(join_all(storing))
+        Box::pin(async move { Delivered { stored: join_all(storing).await, pause } })
     }
 }
 

@@ -147,11 +147,30 @@ impl House {
 
     /// Opens two agents with these handlers, of which bob is in this mode.
     pub async fn with_workshops(mode: ConnectionMode, alices: Arc<dyn Workshop>, bobs: Arc<dyn Workshop>) -> Self {
+        Self::furnished(mode, alices, bobs, |_| {}).await
+    }
+
+    /// Opens two agents that let everybody in, of which bob takes so many messages a second from one peer.
+    pub async fn with_bob_taking(messages_per_second: u64) -> Self {
+        let slow = |config: &mut WorkspaceConfig| config.limits.messages_per_second_per_peer = messages_per_second;
+        Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), Arc::new(NoHandlers), slow).await
+    }
+
+    async fn furnished(
+        mode: ConnectionMode,
+        alices: Arc<dyn Workshop>,
+        bobs: Arc<dyn Workshop>,
+        bobs_way: impl FnOnce(&mut WorkspaceConfig),
+    ) -> Self {
         let clock = Clock::paused(1_800_000_000_000_000_000);
         let registry = Registry::new(clock).start();
         let wire = Arc::new(Wire::default());
-        let alice = open(&registry, &wire, clock, "alice", 9101, ConnectionMode::Open, alices).await;
-        let bob = open(&registry, &wire, clock, "bob", 9102, mode, bobs).await;
+        let alice = open(&registry, &wire, clock, "alice", 9101, alices, |_| {}).await;
+        let bobs_way = |config: &mut WorkspaceConfig| {
+            config.connection_mode = mode;
+            bobs_way(config);
+        };
+        let bob = open(&registry, &wire, clock, "bob", 9102, bobs, bobs_way).await;
         Self { clock, wire, registry, alice, bob }
     }
 
@@ -159,7 +178,7 @@ impl House {
     /// the wire leads to.
     pub async fn impostor(&self, id: &str, claims: &Address, seed: u8) -> Agent {
         let dir = TempDir::new().expect("a directory");
-        let config = config(&dir, claims.agent().as_str(), claims.host(), claims.port(), ConnectionMode::Open);
+        let config = config(&dir, claims.agent().as_str(), claims.host(), claims.port());
         let home = home(&dir, id, config, [seed; 32], &self.wire, self.clock, Arc::new(NoHandlers));
         let workspace = self.registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
         Agent { workspace, address: claims.clone(), _dir: dir }
@@ -177,11 +196,12 @@ async fn open(
     clock: Clock,
     name: &str,
     port: u16,
-    mode: ConnectionMode,
     workshop: Arc<dyn Workshop>,
+    way: impl FnOnce(&mut WorkspaceConfig),
 ) -> Agent {
     let dir = TempDir::new().expect("a directory");
-    let config = config(&dir, name, "127.0.0.1", port, mode);
+    let mut config = config(&dir, name, "127.0.0.1", port);
+    way(&mut config);
     let home = home(&dir, name, config, [name.len() as u8; 32], wire, clock, workshop);
     let address = home.local().address.clone();
     let workspace = registry.send(Open { home, seat: Seat::Here }).await.expect("the registry lives");
@@ -189,10 +209,10 @@ async fn open(
     Agent { workspace, address, _dir: dir }
 }
 
-fn config(dir: &TempDir, name: &str, host: &str, port: u16, mode: ConnectionMode) -> WorkspaceConfig {
+fn config(dir: &TempDir, name: &str, host: &str, port: u16) -> WorkspaceConfig {
     toq_config::init(dir.path(), name, host, Some(port)).expect("a workspace");
     let mut config = WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("valid").config;
-    config.connection_mode = mode;
+    config.connection_mode = ConnectionMode::Open;
     config.message_history_limit = NEWEST;
     config.thread_cleanup_days = 1;
     config

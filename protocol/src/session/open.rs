@@ -12,8 +12,8 @@ use crate::message::{MessageId, is_timely};
 use crate::reason::Reason;
 use crate::time::{Now, Timestamp};
 
-/// The longest pause that a peer may ask for.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause that a peer may ask for, as the published protocol has it.
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 impl Session {
     pub(super) fn opened(&mut self, frame: &Bytes, now: Now) -> Result<Vec<Effect>, End> {

@@ -1,7 +1,10 @@
 //! What a session writes: messages with their own sequence numbers, acknowledgements, refusals, the end.
 
+use std::time::Duration;
+
 use serde_json::json;
 
+use super::open::MAX_PAUSE;
 use super::{Effect, End, Phase, Session};
 use crate::address::Address;
 use crate::canonical::Json;
@@ -82,6 +85,17 @@ impl Session {
         }
         let body = json!({"code": reason.as_str(), "message": reason.as_str(), "related_id": id.to_string()});
         vec![Effect::Write(self.write(Kind::SystemError, Some(Json::from_value(&body)), now))]
+    }
+
+    /// Asks the peer to write nothing for so long. Nothing is written to a published peer, which would take it for its
+    /// acknowledgement.
+    #[must_use]
+    pub fn slow_down(&mut self, pause: Duration, now: Now) -> Vec<u8> {
+        if !self.is_open() || !self.extensions.cumulative_ack {
+            return Vec::new();
+        }
+        let seconds = u64::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).min(MAX_PAUSE.as_secs());
+        self.write(Kind::SystemBackpressure, Some(Json::from_value(&json!({"retry_after": seconds}))), now)
     }
 
     /// Says goodbye and ends the session.

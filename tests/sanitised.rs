@@ -28,9 +28,17 @@ fn answer(path: &str) -> (u16, Value) {
     let path = path.split('?').next().unwrap_or_default();
     let found = match path {
         "/v1/messages/history" => json!({"messages": [message]}),
-        "/v1/messages" => json!({"id": ATTACK, "status": "delivered", "thread_id": ATTACK, "timestamp": ATTACK, "reply": message}),
-        "/v1/peers" => json!({"peers": [{"public_key": ATTACK, "address": ATTACK, "status": "seen", "last_seen": ATTACK}]}),
-        "/v1/approvals" => json!({"approvals": [{"id": ATTACK, "public_key": ATTACK, "address": ATTACK, "requested_at": ATTACK}]}),
+        // As the answer to a send, and as an event.
+        "/v1/messages" => json!({"id": ATTACK, "status": "delivered", "thread_id": ATTACK, "timestamp": ATTACK, "reply": message,
+            "type": ATTACK, "from": ATTACK, "to": ATTACK, "body": {"text": ATTACK}, "direction": "out"}),
+        "/v1/peers" => json!({"peers": [{"public_key": ATTACK, "address": ATTACK, "status": "seen", "last_seen": ATTACK,
+            "verified": true, "verified_by": ATTACK, "words": ATTACK, "fingerprint": ATTACK}]}),
+        "/v1/approvals" => json!({"approvals": [{"id": ATTACK, "public_key": ATTACK, "address": ATTACK, "requested_at": ATTACK,
+            "proof": ATTACK, "words": ATTACK, "fingerprint": ATTACK, "previous_key": ATTACK, "previous_words": ATTACK,
+            "previous_fingerprint": ATTACK}, {"id": "x", "public_key": "x", "address": "x", "requested_at": "x", "proof": "claimed"}]}),
+        "/v1/handlers" => json!({"handlers": [{"name": ATTACK, "command": ATTACK, "provider": ATTACK, "model": ATTACK, "enabled": true,
+            "active": 0, "filter_from": [ATTACK], "filter_key": [ATTACK], "filter_type": [ATTACK], "state": "broken", "reason": ATTACK}]}),
+        "/v1/handlers/x/set-aside" => json!({"messages": [{"message": message, "attempts": 1, "reason": ATTACK, "timestamp": ATTACK}]}),
         "/v1/permissions" => json!({"approved": rules, "blocked": rules}),
         "/v1/ping" => json!({"address": ATTACK, "agent_name": ATTACK, "public_key": ATTACK, "reachable": true}),
         "/v1/tree" => json!({"name": ATTACK, "kind": ATTACK, "detail": {"last_error": ATTACK}, "children": []}),
@@ -60,14 +68,14 @@ fn serve(stream: &TcpStream) -> Option<()> {
     }
     reader.read_exact(&mut vec![0; length]).ok()?;
     let (status, body) = answer(request.split(' ').nth(1)?);
-    let body = body.to_string();
+    let (kind, body) = if request.starts_with("GET /v1/messages?") {
+        ("text/event-stream", format!("data: {body}\n\n"))
+    } else {
+        ("application/json", body.to_string())
+    };
     let length = body.len();
-    (&*stream)
-        .write_all(
-            format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
-                .as_bytes(),
-        )
-        .ok()
+    let head = format!("HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    (&*stream).write_all(format!("{head}{body}").as_bytes()).ok()
 }
 
 #[test]
@@ -88,7 +96,26 @@ fn no_command_hands_a_strangers_text_to_the_terminal_as_it_is() {
     let line = json!({"timestamp": ATTACK, "level": ATTACK, "message": ATTACK, "fields": {"peer": ATTACK}});
     std::fs::write(place.join(".toq/logs/toq.log"), format!("{line}\n")).expect("ours");
 
-    let commands: [&[&str]; 18] = [
+    std::fs::create_dir_all(place.join(".toq/logs/handlers")).expect("ours");
+    // As a run's log is written: every line has its stamp.
+    let written: String = ATTACK.split('\n').map(|line| format!("[T pid:1] {line}\n")).collect();
+    std::fs::write(place.join(".toq/logs/handlers/handler-x.log"), written).expect("ours");
+    let agents = world.home().join(".toq/agents");
+    std::fs::create_dir_all(&agents).expect("ours");
+    let entry = format!("name = {0}\nport = 1\npid = {1}\nconfig_dir = {0}\nstarted_at = \"1\"\n", json!(ATTACK), std::process::id());
+    // JSON writes what is beyond the basic plane, and a delete, as TOML does not.
+    std::fs::write(agents.join("x.toml"), entry.replace('\u{7f}', "")).expect("ours");
+
+    let commands: [&[&str]; 27] = [
+        &["agents"],
+        &["approve", "--all-unproven"],
+        &["deny", "--all-unproven"],
+        &["discover", ATTACK],
+        &["handler", "list"],
+        &["handler", "logs", "x"],
+        &["handler", "set-aside", "x"],
+        &["listen", "--since", "0", "--limit", "1"],
+        &["whoami"],
         &["approvals"],
         &["approve", "1"],
         &["approve", "--all"],
@@ -122,5 +149,5 @@ fn no_command_hands_a_strangers_text_to_the_terminal_as_it_is() {
             assert!(said.lines().all(|line| !line.starts_with("Approved by admin")), "{arguments:?}: {said:?}");
         }
     }
-    assert!(told >= 30, "the texts were shown, by {told} of {}", commands.len() * 2);
+    assert!(told >= 46, "the texts were shown, by {told} of {}", commands.len() * 2);
 }

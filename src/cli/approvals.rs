@@ -1,7 +1,7 @@
-//! Lists the agents that ask to be let in, and finds the one that somebody means.
+//! Lists the agents that ask to be let in, and finds the ones that somebody means.
 
 use serde_json::json;
-use toq_api::{Approval, ApprovalDecision, ApprovalsResponse, Client, Decision};
+use toq_api::{Approval, ApprovalDecision, ApprovalKind, ApprovalsResponse, Client, Decision};
 
 use super::desk::Desk;
 use super::failure::Failure;
@@ -24,9 +24,50 @@ impl Approvals {
     }
 }
 
-/// Returns the open questions.
+/// Which open questions are meant by one word.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Crowd {
+    /// Every pending approval, but for changed keys where it approves
+    #[arg(long, conflicts_with = "all_unproven")]
+    all: bool,
+    /// Every pending approval whose address only the agent itself says is its own
+    #[arg(long)]
+    all_unproven: bool,
+}
+
+impl Crowd {
+    /// Says whether a crowd is meant.
+    pub const fn is_meant(self) -> bool {
+        self.all || self.all_unproven
+    }
+
+    /// Returns the keys that are meant.
+    ///
+    /// A changed key may be somebody who poses as an agent that is let in already. It is approved by name only.
+    pub fn keys(self, approvals: &[Approval], decision: Decision) -> Vec<String> {
+        let is_meant = |approval: &&Approval| {
+            let is_sweeping = decision == Decision::Approve && approval.kind == ApprovalKind::KeyChanged;
+            !is_sweeping && (self.all || !is_proven(approval))
+        };
+        approvals.iter().filter(is_meant).map(|approval| approval.id.clone()).collect()
+    }
+}
+
+/// Returns the open questions, the best proven first; among equals as the daemon tells them, the oldest first.
 pub async fn open(client: &Client) -> Result<ApprovalsResponse, Failure> {
-    Ok(client.get(&["v1", "approvals"], &[]).await?)
+    let mut answer: ApprovalsResponse = client.get(&["v1", "approvals"], &[]).await?;
+    answer.approvals.sort_by_key(|approval| match approval.proof.as_str() {
+        "pinned" => 0,
+        "dns" => 1,
+        "dialled" => 2,
+        _ => 3,
+    });
+    Ok(answer)
+}
+
+/// Says whether it is known, other than from the agent, that the address is its own.
+fn is_proven(approval: &Approval) -> bool {
+    !matches!(approval.proof.as_str(), "" | "claimed")
 }
 
 /// Returns the key that an id means: a key itself, a place in the list from one, or an agent's name.
@@ -134,6 +175,22 @@ mod tests {
 
     fn approval(key: &str, address: &str) -> Approval {
         Approval { id: key.into(), public_key: key.into(), address: address.into(), requested_at: "T".into(), ..Approval::default() }
+    }
+
+    #[test]
+    fn a_changed_key_is_approved_by_nobody_who_does_not_name_it() {
+        let proven = Approval { proof: "dialled".into(), ..approval("ed25519:A", "toq://h/bob") };
+        let claimed = Approval { proof: "claimed".into(), ..approval("ed25519:B", "toq://h/carol") };
+        let changed = Approval { kind: ApprovalKind::KeyChanged, ..approval("ed25519:C", "toq://h/dave") };
+        let list = [proven, claimed, changed];
+        let all = Crowd { all: true, all_unproven: false };
+        let unproven = Crowd { all: false, all_unproven: true };
+
+        assert_eq!(all.keys(&list, Decision::Approve), ["ed25519:A", "ed25519:B"]);
+        assert_eq!(unproven.keys(&list, Decision::Approve), ["ed25519:B"]);
+        assert_eq!(all.keys(&list, Decision::Deny), ["ed25519:A", "ed25519:B", "ed25519:C"]);
+        assert_eq!(unproven.keys(&list, Decision::Deny), ["ed25519:B", "ed25519:C"]);
+        assert_eq!(all_meant(&["ed25519:C".into()], &list).as_deref(), Ok(&["ed25519:C".to_owned()][..]));
     }
 
     #[test]

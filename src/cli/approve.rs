@@ -1,9 +1,9 @@
 //! Lets agents in.
 
 use serde_json::json;
-use toq_api::{Decision, RuleBody};
+use toq_api::{ApprovalKind, Decision, RuleBody};
 
-use super::approvals::{all_meant, choose, decide, lines, open, shown};
+use super::approvals::{Crowd, all_meant, choose, decide, lines, open, shown};
 use super::desk::Desk;
 use super::failure::Failure;
 use super::sanitize;
@@ -12,16 +12,15 @@ use super::sanitize;
 #[derive(Debug, clap::Args)]
 pub struct Approve {
     /// Pending approvals: their numbers, the agents' names, or the keys
-    #[arg(conflicts_with_all = ["from", "key", "all"])]
+    #[arg(conflicts_with_all = ["from", "key", "all", "all_unproven"])]
     ids: Vec<String>,
-    /// Every pending approval
-    #[arg(long, conflicts_with_all = ["from", "key"])]
-    all: bool,
+    #[command(flatten)]
+    crowd: Crowd,
     /// Every agent whose address matches this pattern
-    #[arg(long, value_name = "PATTERN", conflicts_with = "key")]
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["key", "all", "all_unproven"])]
     from: Option<String>,
     /// The agent with this key
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["all", "all_unproven"])]
     key: Option<String>,
     /// Approve a pattern that covers every address
     #[arg(long, requires = "from")]
@@ -39,12 +38,16 @@ impl Approve {
             return desk.output.answer(|| json!({ "approved": approved }), || format!("Approved {}", sanitize::name(&approved)));
         }
         let pending = open(&client).await?.approvals;
-        let keys = match (self.all, self.ids.as_slice()) {
-            (true, _) => pending.into_iter().map(|approval| approval.id).collect(),
+        let keys = match (self.crowd.is_meant(), self.ids.as_slice()) {
+            (true, _) => self.crowd.keys(&pending, Decision::Approve),
             (false, []) => choose(desk, &pending, "approve")?.into_iter().collect(),
             (false, ids) => all_meant(ids, &pending)?,
         };
         decide(&client, &keys, Decision::Approve).await?;
+        let held = pending.iter().filter(|approval| approval.kind == ApprovalKind::KeyChanged).count();
+        if self.crowd.is_meant() && held > 0 {
+            desk.output.note(&format!("Not approved: {held} with a changed key. See `toq approvals`, then approve each by its key"));
+        }
         desk.output.answer(|| json!({ "approved": shown(&keys) }), || lines("Approved", &keys))
     }
 }

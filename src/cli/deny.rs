@@ -3,7 +3,7 @@
 use serde_json::json;
 use toq_api::Decision;
 
-use super::approvals::{all_meant, decide, lines, open, shown};
+use super::approvals::{Crowd, all_meant, decide, lines, open, shown};
 use super::desk::Desk;
 use super::failure::Failure;
 
@@ -11,18 +11,17 @@ use super::failure::Failure;
 #[derive(Debug, clap::Args)]
 pub struct Deny {
     /// Pending approvals: their numbers, the agents' names, or the keys
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    #[arg(required_unless_present_any = ["all", "all_unproven"], conflicts_with_all = ["all", "all_unproven"])]
     ids: Vec<String>,
-    /// Every pending approval
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    crowd: Crowd,
 }
 
 impl Deny {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
         let client = desk.client()?;
         let pending = open(&client).await?.approvals;
-        let keys = if self.all { pending.into_iter().map(|approval| approval.id).collect() } else { all_meant(&self.ids, &pending)? };
+        let keys = if self.crowd.is_meant() { self.crowd.keys(&pending, Decision::Deny) } else { all_meant(&self.ids, &pending)? };
         decide(&client, &keys, Decision::Deny).await?;
         desk.output.answer(|| json!({ "denied": shown(&keys) }), || lines("Denied", &keys))
     }

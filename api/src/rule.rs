@@ -89,6 +89,10 @@ pub struct Approval {
     /// The beginning of the key in hexadecimal.
     #[serde(default)]
     pub fingerprint: String,
+    /// Why the address may be made to look like another: letters of several scripts in one word, or like that of a
+    /// known agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// The key that was known for this address before, where this one is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_key: Option<String>,

@@ -8,6 +8,7 @@ use toq_api::{
 };
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
+use toq_protocol::lookalike::Known;
 use toq_protocol::policy::{Pattern, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 use toq_store::record::{ApprovalRow, Proof};
@@ -85,12 +86,15 @@ pub(crate) async fn permissions(facade: web::Data<Facade>) -> Result<HttpRespons
 pub(crate) async fn approvals(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
     let mut open = facade.reader().approvals()?;
     open.sort_by_key(|(_, row)| row.first_asked());
-    let approvals = open.into_iter().map(|(key, row)| shown(&key, row)).collect();
+    let known: Vec<Address> = facade.reader().peers()?.into_iter().filter_map(|(_, row)| Address::parse(&row.address).ok()).collect();
+    let known = Known::new(&known);
+    let approvals = open.into_iter().map(|(key, row)| shown(&key, row, &known)).collect();
     Ok(HttpResponse::Ok().json(ApprovalsResponse { approvals }))
 }
 
-fn shown(key: &PeerKey, row: ApprovalRow) -> Approval {
+fn shown(key: &PeerKey, row: ApprovalRow, known: &Known) -> Approval {
     let previous = row.previous();
+    let claimed = Address::parse(&row.address);
     Approval {
         id: key.to_string(),
         public_key: key.to_string(),
@@ -103,7 +107,8 @@ fn shown(key: &PeerKey, row: ApprovalRow) -> Approval {
         previous_key: previous.map(|key| key.to_string()),
         previous_words: previous.map(|key| key.words()),
         previous_fingerprint: previous.map(|key| key.fingerprint()),
-        address: Address::parse(&row.address).map_or(row.address, |address| address.wire()),
+        warning: claimed.as_ref().ok().and_then(|address| known.doubt(address)).map(|doubt| doubt.to_string()),
+        address: claimed.map_or(row.address, |address| address.wire()),
     }
 }
 

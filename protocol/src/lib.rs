@@ -31,6 +31,7 @@ pub mod flow;
 pub mod frame;
 pub mod handshake;
 pub mod key;
+pub mod lookalike;
 pub mod message;
 pub mod negotiate;
 pub mod policy;

@@ -158,6 +158,9 @@ fn words(approval: &Approval) -> String {
         sanitize::name(&approval.words),
         sanitize::name(&approval.fingerprint),
     );
+    if let Some(warning) = &approval.warning {
+        text += &format!("  WARNING: {}\n", sanitize::name(warning));
+    }
     if let Some(previous) = &approval.previous_key {
         text += &format!(
             "  KEY CHANGED: this address had another key before\n  before:    {}\n  words:     {}\n  digits:    {}\n",

@@ -13,6 +13,7 @@ set -eu
 
 version=0.1.0-alpha.2
 client=0.1.0a1
+plugins=0.1.0a1
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 mkdir -p "${TOQ_CACHE:-.cache}"
@@ -48,11 +49,26 @@ if ! "$python" -c 'import pytest, httpx, toq' 2>/dev/null; then
     "$python" -m pip install --quiet --disable-pip-version-check pytest httpx "toq==$client"
 fi
 
+# Each framework in an environment of its own, as the plugins are used; both are fetched at the same time.
+TOQ_INTEROP_PLUGINS=$cache/published-plugins-$plugins
+plugin() {
+    ready=$TOQ_INTEROP_PLUGINS/$1/.$2
+    [ ! -e "$ready" ] || return 0
+    echo "run.sh: installing toq-$1 $plugins with ${2%==*} ${2#*==} into $TOQ_INTEROP_PLUGINS"
+    python3 -m venv --clear "$TOQ_INTEROP_PLUGINS/$1"
+    "$TOQ_INTEROP_PLUGINS/$1/bin/python" -m pip install --quiet --disable-pip-version-check \
+        "toq==$client" "toq-plugins-common==$plugins" "toq-$1==$plugins" "$2"
+    touch "$ready"
+}
+plugin langchain langchain-core==1.7.2 & langchain=$!
+plugin crewai crewai==1.15.30
+wait "$langchain"
+
 isolate="unshare --net"
 $isolate true 2>/dev/null || isolate="unshare --map-root-user --net"
 $isolate true 2>/dev/null || { echo "run.sh: cannot create a network namespace" >&2; exit 2; }
 
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY TOQ_URL TOQ_CONFIG_DIR
-export TOQ_BIN PUBLISHED_TOQ_BIN
+export TOQ_BIN PUBLISHED_TOQ_BIN TOQ_INTEROP_PLUGINS
 export TOQ_INTEROP_NETNS=1 PYTHONDONTWRITEBYTECODE=1
 exec $isolate "$python" "$here/netns.py" "$python" -m pytest -p no:cacheprovider -q "$@" "$here"

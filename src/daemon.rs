@@ -4,7 +4,9 @@ mod announce;
 mod callback;
 mod descriptors;
 mod echo;
+pub mod errand;
 mod lines;
+mod opening;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,17 +20,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use toq_actors::handler::{Bench, FileWorkshop};
 use toq_actors::registry::{Open, OpenDoor};
-use toq_actors::{Home, Registry, Seed, WorkspaceRef, actix::Actor as _};
+use toq_actors::{Registry, WorkspaceRef, actix::Actor as _};
 use toq_config::{Access, Adapter, ConfigError, Loaded};
 use toq_http::{Facade, Shutdown, guard};
-use toq_kit::{Clock, Credit, Drain, Seat};
-use toq_net::dial::{Patience, TlsDialer};
+use toq_kit::{Credit, Drain, Seat};
 use toq_net::shell::wait_for_leftovers;
 use toq_net::{listen, local_socket, tls};
-use toq_protocol::key::PeerKey;
-use toq_protocol::rotation::RotationProof;
-use toq_protocol::time::Timestamp;
-use toq_store::{Options, Store, StoreError};
+use toq_store::{Store, StoreError};
 use toq_vault::{Keys, VaultError};
 
 use crate::backup::custody::Workshop;
@@ -75,6 +73,8 @@ impl DaemonError {
         }
     }
 }
+
+impl std::error::Error for DaemonError {}
 
 impl std::fmt::Display for DaemonError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -124,13 +124,7 @@ struct Workspace {
 impl Workspace {
     /// Opens the log first: its lock is what makes this the only daemon of the workspace.
     fn open(loaded: &Loaded) -> Result<Self, DaemonError> {
-        let options = Options { cache: loaded.config.store.cache_mib << 20, quota: loaded.config.store.max_mib << 20 };
-        let path = loaded.dir.join("state.redb");
-        let store = Store::open(&path, options).map_err(|error| match error {
-            StoreError::AlreadyOpen(_) => DaemonError::Running,
-            other => DaemonError::Store(other),
-        })?;
-        announce::protect(&path).map_err(DaemonError::Files)?;
+        let store = opening::log(loaded)?;
         let keys = Keys::open(&loaded.dir.join("keys")).map_err(DaemonError::Vault)?;
         let (listener, port) = bind(loaded)?;
         let sockets = sockets(loaded)?;
@@ -142,27 +136,12 @@ impl Workspace {
         let tls_error = |error: toq_net::TlsError| DaemonError::Tls(error.to_string());
         let acceptor = tls::acceptor(&self.keys.certificate).map_err(tls_error)?;
         let config = Arc::new(loaded.config.clone());
-        let clock = Clock::system();
-        let rotations = came_by(&loaded, &self.keys.identity.public(), &clock)?;
-        let patience = Patience { tls: config.handshake_timeout, ..Patience::default() };
         let (http, connections) = mpsc::channel(HTTP_BACKLOG);
         let api_port = api_listener(&loaded, &http)?.unwrap_or(self.port);
         let bench = bench(&loaded, variables, api_port)?;
         wait_for_leftovers(&bench.lock(), LEFTOVERS).await.map_err(DaemonError::Files)?;
-        let home = Home::new(Seed {
-            id: loaded.dir.display().to_string(),
-            config: config.clone(),
-            rotations,
-            identity: self.keys.identity,
-            keys: loaded.dir.join("keys"),
-            store: self.store,
-            port: self.port,
-            dialer: Arc::new(TlsDialer::new(tls::connector().map_err(tls_error)?, patience)),
-            workshop: Arc::new(FileWorkshop::new(bench)),
-            resolver: Arc::new(names::resolver(&config.dns)),
-            clock,
-        });
-        let registry = Registry::new(clock).start();
+        let home = opening::home(&loaded, self.store, self.keys.identity, self.port, Arc::new(FileWorkshop::new(bench)))?;
+        let registry = Registry::new(home.clock).start();
         let workspace_arbiter = arbiter();
         let seat = Seat::Arbiter(workspace_arbiter.clone());
         let open = Open { home: home.clone(), seat: seat.clone() };
@@ -219,12 +198,6 @@ impl Workspace {
         }
         Ok(())
     }
-}
-
-/// The proofs by which the agent came to its key. A previous key whose grace is over is deleted here.
-fn came_by(loaded: &Loaded, key: &PeerKey, clock: &Clock) -> Result<Vec<RotationProof>, DaemonError> {
-    let (keys, now) = (loaded.dir.join("keys"), Timestamp::from_nanos(clock.wall_nanos()));
-    toq_vault::forget_previous(&keys, now).and_then(|()| toq_vault::rotations(&keys, key, now)).map_err(DaemonError::Vault)
 }
 
 /// What handlers work with. Their definitions are read once here, so that a mistake in them is told by whoever starts us.

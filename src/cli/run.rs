@@ -71,7 +71,7 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Reply(command) => desk.wait(command.run(desk)),
         Command::Revoke(command) => desk.wait(command.run(desk)),
         Command::RotateKeys(command) => desk.wait(command.run(desk)),
-        Command::Send(command) => desk.wait(command.run(desk)),
+        Command::Send(command) => command.run(desk),
         Command::Setup(command) => command.run(desk),
         Command::Status(command) => desk.wait(command.run(desk)),
         Command::Unblock(command) => desk.wait(command.run(desk)),

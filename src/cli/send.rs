@@ -1,4 +1,6 @@
-//! Sends a message.
+//! Sends a message: through the daemon where one runs, else from here.
+
+mod at_rest;
 
 use std::io::Read;
 use std::time::Duration;
@@ -8,8 +10,12 @@ use toq_api::{MessageState, SendRequest, SendResponse, Wait};
 
 use super::desk::Desk;
 use super::failure::Failure;
-use super::{message, sanitize};
+use super::{message, sanitize, state};
 
+/// How long another process may have the workspace before a message is given up.
+const LOCKED: Duration = Duration::from_secs(10);
+/// How often to look whether it still has it.
+const LOOK: Duration = Duration::from_millis(50);
 /// How long to wait for the daemon beyond the time that it waits itself.
 const MARGIN: Duration = Duration::from_secs(10);
 /// The longest wait: a day is a mistake or a job for `toq listen`.
@@ -41,12 +47,31 @@ pub struct Send {
 }
 
 impl Send {
-    pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let client = desk.client()?.with_limit(Duration::from_secs(self.timeout) + MARGIN);
+    /// Not inside of a runtime, because a workspace that is opened here brings its own.
+    pub fn run(self, desk: &Desk) -> Result<(), Failure> {
+        let dir = desk.dir()?;
         let text = match self.message.as_str() {
             "-" => input()?,
             text => text.to_owned(),
         };
+        let begun = super::now();
+        loop {
+            if let Some(state) = state::live(&dir)? {
+                return desk.wait(self.hand_over(desk, state.port, text));
+            }
+            match at_rest::send(&self, desk, &text) {
+                // Another command has the workspace, or a daemon that is starting.
+                Err(at_rest::Refused::Locked(_)) if begun.elapsed() < LOCKED => desk.wait(async {
+                    tokio::time::sleep(LOOK).await;
+                    Ok(())
+                })?,
+                done => return done.map_err(Failure::from),
+            }
+        }
+    }
+
+    async fn hand_over(&self, desk: &Desk, port: u16, text: String) -> Result<(), Failure> {
+        let client = desk.client_at(port)?.with_limit(Duration::from_secs(self.timeout) + MARGIN);
         let request = SendRequest {
             thread_id: self.thread_id.clone(),
             close_thread: self.close_thread,

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, handler, import, init,
-    listen, logs, messages, peers, permissions, ping, reply, revoke, rotate_keys, send, setup, status, up, whoami,
+    listen, logs, messages, peers, permissions, ping, reply, revoke, rotate_keys, send, setup, status, up, upgrade, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -64,6 +64,7 @@ pub enum Command {
     Status(status::Status),
     Unblock(block::Unblock),
     Up(up::Up),
+    Upgrade(upgrade::Upgrade),
     Whoami(whoami::Whoami),
 }
 

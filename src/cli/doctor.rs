@@ -11,18 +11,23 @@ use super::desk::Desk;
 use super::domain::{Said, Wanted};
 use super::failure::{ERROR, Failure};
 use super::state::{self, State};
-use super::{config, identity, sanitize};
+use super::{config, identity, mend, sanitize};
 
 /// Below this the log will soon not take another message.
 const SCARCE: u64 = 64 * 1024 * 1024;
 
 /// Looks whether everything is in order
 #[derive(Debug, clap::Args)]
-pub struct Doctor {}
+pub struct Doctor {
+    /// Mends what can be mended safely: files that others can read, traces of a daemon that is gone, missing directories
+    #[arg(long)]
+    fix: bool,
+}
 
 impl Doctor {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let checks = examine(desk).await?;
+        let mut checks = if self.fix { fixed(desk)? } else { Vec::new() };
+        checks.extend(examine(desk).await?);
         let issues = checks.iter().filter(|check| check.verdict == Verdict::Bad).count();
         desk.output.answer(
             || {
@@ -94,6 +99,7 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
         Err(detail) => bad("config", detail),
     });
     checks.push(keys(&dir));
+    checks.extend(files(&dir));
     let state = match state::live(&dir) {
         Ok(state) => state,
         Err(failure) => {
@@ -111,6 +117,28 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
     }
     checks.push(disk(&dir));
     Ok(checks)
+}
+
+/// What was mended before anything is looked at.
+fn fixed(desk: &Desk) -> Result<Vec<Check>, Failure> {
+    let dir = desk.dir()?;
+    let done = mend::mend(&dir, &mend::flaws(&dir)).into_iter().map(|done| match done {
+        Ok(what) => good("fixed", what),
+        Err(error) => bad("fixed", sanitize::text(&error.to_string())),
+    });
+    Ok(done.collect())
+}
+
+/// What could be mended. Where nothing was ever started, nothing is missing.
+fn files(dir: &Path) -> Vec<Check> {
+    let flaws = mend::flaws(dir);
+    let worst: Vec<_> = flaws.iter().filter(|flaw| flaw.is_serious()).collect();
+    let told = |flaw: &mend::Flaw| format!("{}; `toq doctor --fix` mends it", flaw.words());
+    match worst.as_slice() {
+        [] if flaws.is_empty() || !dir.join("keys").exists() => Vec::new(),
+        [] => flaws.iter().map(|flaw| open("files", told(flaw))).collect(),
+        worst => worst.iter().map(|flaw| bad("files", told(flaw))).collect(),
+    }
 }
 
 /// The vault knows best what is wrong with keys: their owner, their mode, their content.

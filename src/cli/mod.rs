@@ -32,6 +32,7 @@ mod import;
 mod init;
 mod listen;
 mod logs;
+mod mend;
 mod message;
 mod messages;
 mod output;
@@ -50,6 +51,7 @@ mod state;
 mod status;
 mod tree;
 mod up;
+mod upgrade;
 mod whoami;
 mod world;
 

@@ -68,7 +68,9 @@ impl Output {
         write!(stderr, "{question} ")?;
         stderr.flush()?;
         let mut line = String::new();
-        io::stdin().read_line(&mut line)?;
+        if io::stdin().read_line(&mut line)? == 0 {
+            return Err(Failure::error("the input ended before the question was answered"));
+        }
         Ok(line.trim().to_owned())
     }
 

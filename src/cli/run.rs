@@ -77,6 +77,7 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Unblock(command) => desk.wait(command.run(desk)),
         // The daemon brings its own runtime, so this one must not be inside another.
         Command::Up(command) => command.run(desk),
+        Command::Upgrade(command) => desk.wait(command.run(desk)),
         Command::Whoami(command) => desk.wait(command.run(desk)),
     }
 }

@@ -1,4 +1,4 @@
-//! Sets up this user's own agent, in the home directory.
+//! Sets up this user's own agent, in the home directory: by asking on a terminal, or from options.
 
 use std::net::UdpSocket;
 
@@ -18,26 +18,32 @@ pub struct Setup {
     /// Asks nothing and takes what the options say
     #[arg(long)]
     non_interactive: bool,
-    /// The agent's name: lower-case letters, digits and inner hyphens
-    #[arg(long, default_value = "agent")]
-    agent_name: String,
+    /// The agent's name: lower-case letters, digits and inner hyphens [default: agent]
+    #[arg(long)]
+    agent_name: Option<String>,
     /// The host in the agent's address [default: this machine's address]
     #[arg(long)]
     host: Option<String>,
-    /// Who may connect: open, allowlist or approval
-    #[arg(long, default_value = "approval")]
-    connection_mode: String,
-    /// How messages reach local programs: http
-    #[arg(long, default_value = "http")]
-    adapter: String,
+    /// Who may connect: open, allowlist, approval or dns-verified [default: approval]
+    #[arg(long)]
+    connection_mode: Option<String>,
+    /// How messages reach local programs: http, stdin or unix [default: http]
+    #[arg(long)]
+    adapter: Option<String>,
+}
+
+/// One setting of a new agent.
+struct Setting {
+    /// Its key in the configuration.
+    key: &'static str,
+    /// How a person is asked for it.
+    question: &'static str,
+    /// What it is unless somebody says otherwise.
+    value: String,
 }
 
 impl Setup {
     pub fn run(self, desk: &Desk) -> Result<(), Failure> {
-        if !self.non_interactive {
-            return Err(Failure::told("The guided setup arrives with a later release")
-                .hint("Run `toq init` to create a workspace here, or `toq setup --non-interactive` for one in ~/.toq"));
-        }
         let dir = match desk.explicit() {
             Some(dir) => desk.world.cwd.join(dir),
             None => desk.home()?.join(".toq"),
@@ -45,13 +51,26 @@ impl Setup {
         if dir.join(toq_config::FILE).is_file() {
             return desk.output.answer(|| json!({"setup": "existing"}), || "Setup already complete".to_owned());
         }
-        // Checked before the first file is written, so that a wrong option leaves no half of a setup behind.
-        toq_config::typed("connection_mode", &self.connection_mode).map_err(usual)?;
-        toq_config::typed("adapter", &self.adapter).map_err(usual)?;
-        let host = self.host.clone().unwrap_or_else(own_address);
-        toq_config::init(&dir, &self.agent_name, &host, Some(PORT)).map_err(usual)?;
-        toq_config::set(&dir, "connection_mode", &self.connection_mode).map_err(usual)?;
-        toq_config::set(&dir, "adapter", &self.adapter).map_err(usual)?;
+        let can_ask = desk.world.interactive && !desk.output.is_json();
+        if !self.non_interactive && !can_ask {
+            return Err(Failure::error("there is no terminal to ask at")
+                .hint("Run `toq setup --non-interactive`, with options for what differs from the defaults"));
+        }
+        let is_asking = !self.non_interactive;
+        let mut settings = self.settings();
+        for setting in &mut settings {
+            // All of it is known before the first file is written, so that a wrong answer leaves no half of a setup.
+            if is_asking {
+                setting.value = asked(desk, setting)?;
+            } else {
+                toq_config::typed(setting.key, &setting.value).map_err(usual)?;
+            }
+        }
+        let [name, host, rest @ ..] = &settings;
+        toq_config::init(&dir, &name.value, &host.value, Some(PORT)).map_err(usual)?;
+        for setting in rest {
+            toq_config::set(&dir, setting.key, &setting.value).map_err(usual)?;
+        }
 
         desk.output.note("Generating identity keypair and TLS certificate...");
         let key = identity::make(&dir)?;
@@ -61,6 +80,29 @@ impl Setup {
             || json!({"setup": "complete", "address": address, "public_key": key, "config_dir": dir}),
             || format!("Setup complete: {address}\nPublic key: {key}\nRun `toq up` to start the agent"),
         )
+    }
+
+    fn settings(self) -> [Setting; 4] {
+        let setting = |key, question, value| Setting { key, question, value };
+        let or = |given: Option<String>, usual: &str| given.unwrap_or_else(|| usual.to_owned());
+        [
+            setting("agent_name", "The agent's name", or(self.agent_name, "agent")),
+            setting("host", "The host by which others reach this machine", self.host.unwrap_or_else(own_address)),
+            setting("connection_mode", "Who may connect (open, allowlist, approval, dns-verified)", or(self.connection_mode, "approval")),
+            setting("adapter", "How messages reach your programs (http, stdin, unix)", or(self.adapter, "http")),
+        ]
+    }
+}
+
+/// Asks until the answer can be used. No answer is the proposal.
+fn asked(desk: &Desk, setting: &Setting) -> Result<String, Failure> {
+    loop {
+        let answer = desk.output.ask(&format!("{} [{}]:", setting.question, setting.value))?;
+        let answer = if answer.is_empty() { setting.value.clone() } else { answer };
+        match toq_config::typed(setting.key, &answer) {
+            Ok(_) => return Ok(answer),
+            Err(error) => desk.output.note(&format!("  {}", usual(error).message)),
+        }
     }
 }
 

@@ -1,0 +1,119 @@
+//! `toq setup` asks on a terminal, and takes options where there is none; `toq doctor --fix` and `toq upgrade` from outside.
+
+mod world;
+
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use world::{TOQ, World, toq};
+
+/// Runs `toq setup` on a terminal, made by `script`, and types these lines. What was shown comes back.
+fn at_a_terminal(world: &World, arguments: &str, typed: &str) -> (String, Output) {
+    let mut child = Command::new("script")
+        .args(["-qec", &format!("{TOQ} setup {arguments}"), "/dev/null"])
+        .current_dir(world.path())
+        .env_clear()
+        .env("HOME", world.home())
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("script is part of every Linux");
+    child.stdin.take().expect("piped").write_all(typed.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output)
+}
+
+fn config(world: &World) -> String {
+    fs::read_to_string(world.home().join(".toq/config.toml")).unwrap_or_default()
+}
+
+#[test]
+fn the_wizard_asks_until_the_answers_can_be_used() {
+    let world = World::new();
+
+    let (shown, output) = at_a_terminal(&world, "--host 127.0.0.1", "Not A Name\ncarol\n\nsometimes\nallowlist\n\n");
+
+    assert!(output.status.success(), "{shown}");
+    for said in ["The agent's name [agent]", "[127.0.0.1]", "[approval]", "[http]", "Setup complete: toq://127.0.0.1/carol"] {
+        assert!(shown.contains(said), "{said} in {shown}");
+    }
+    assert!(config(&world).contains("agent_name = \"carol\"") && config(&world).contains("connection_mode = \"allowlist\""));
+    assert!(world.home().join(".toq/keys/identity.key").is_file());
+    let (again, output) = at_a_terminal(&world, "", "");
+    assert!(output.status.success() && again.contains("Setup already complete"), "{again}");
+}
+
+#[test]
+fn a_wizard_that_is_left_makes_nothing() {
+    let world = World::new();
+
+    let (shown, output) = at_a_terminal(&world, "", "carol\n\u{4}");
+
+    assert!(!output.status.success(), "{shown}");
+    assert!(!world.home().join(".toq").exists());
+}
+
+#[test]
+fn without_a_terminal_options_are_needed_and_checked_before_anything_is_written() {
+    let world = World::new();
+    let run = |arguments: &[&str]| toq(&world.home(), world.path(), arguments);
+
+    let asked = run(&["setup"]);
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&asked.stderr).contains("--non-interactive"), "{asked:?}");
+    for wrong in [["--agent-name", "A B"], ["--connection-mode", "sometimes"], ["--adapter", "pigeon"]] {
+        let refused = run(&[&["setup", "--non-interactive"], &wrong[..]].concat());
+        assert_eq!(refused.status.code(), Some(1), "{wrong:?}: {refused:?}");
+        assert!(!world.home().join(".toq").exists(), "{wrong:?}");
+    }
+
+    let done = run(&["--json", "setup", "--non-interactive", "--agent-name", "dave", "--host", "localhost", "--adapter", "unix"]);
+    assert!(done.status.success(), "{done:?}");
+    let told: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!((told["setup"].as_str(), told["address"].as_str()), (Some("complete"), Some("toq://localhost/dave")));
+    assert!(config(&world).contains("adapter = \"unix\"") && config(&world).contains("port = 9009"));
+}
+
+#[test]
+fn doctor_mends_what_a_crash_and_a_careless_copy_left() {
+    let world = World::new();
+    let alice = world.agent("alice", &[]);
+    let place = alice.place.clone();
+    drop(alice);
+    let dir = place.join(".toq");
+    fs::set_permissions(dir.join("keys/identity.key"), Permissions::from_mode(0o644)).expect("ours");
+    fs::write(dir.join("toq.pid"), "2147483646").expect("ours");
+    fs::remove_dir_all(dir.join("logs")).expect("ours");
+
+    let sick = toq(&world.home(), &place, &["doctor"]);
+    let mended = toq(&world.home(), &place, &["doctor", "--fix"]);
+
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(sick.status.code(), Some(1));
+    assert!(text(&sick).contains("[!!] files") && text(&sick).contains("doctor --fix"), "{}", text(&sick));
+    assert!(mended.status.success(), "{}", text(&mended));
+    assert_eq!(text(&mended).matches("[ok] fixed").count(), 3, "{}", text(&mended));
+    assert!(world.up(&place).status.success());
+    let _alice = world.running("alice", &place);
+}
+
+#[test]
+fn upgrade_says_what_it_compared_with_and_leaves_the_program_alone() {
+    let world = World::new();
+    let alice = world.agent("alice", &[]);
+    let before = fs::metadata(TOQ).and_then(|metadata| metadata.modified()).expect("there");
+
+    let running = alice.toq(&["upgrade"]);
+    let nowhere = toq(&world.home(), world.path(), &["--json", "upgrade"]);
+
+    let text = String::from_utf8_lossy(&running.stdout).into_owned();
+    assert!(running.status.success() && text.starts_with("toq 0.") && text.contains("it is the same version"), "{text}");
+    let told: Value = serde_json::from_slice(&nowhere.stdout).expect("JSON");
+    assert_eq!((told["network_asked"].as_bool(), told["daemon_version"].is_null()), (Some(false), true), "{told}");
+    assert_eq!(fs::metadata(TOQ).and_then(|metadata| metadata.modified()).expect("there"), before);
+}

@@ -12,6 +12,7 @@ from scripted import Answer, Daemon, Reset, Stream, event
 
 import toq
 from toq import _calls
+from toq._admin import Admin, Method
 
 SENT = {"id": "m9", "status": "delivered", "thread_id": "t1", "timestamp": "2026-11-21T01:19:50Z"}
 
@@ -319,6 +320,19 @@ def test_only_what_iterates_or_builds_is_not_a_coroutine() -> None:
     }
 
     assert plain == {"messages", "events", "history_pages", "stream"}
+
+
+def test_a_method_that_is_written_once_is_one_of_each_client(daemon: Daemon, client: toq.Client) -> None:
+    names = [name for name, member in vars(Admin).items() if isinstance(member, Method)]
+    other = async_client(daemon)
+
+    for name in names:
+        blocking, awaiting = getattr(client, name), getattr(other, name)
+        assert not inspect.iscoroutinefunction(blocking) and inspect.iscoroutinefunction(awaiting), name
+        assert inspect.signature(blocking) == inspect.signature(awaiting), name
+        assert blocking.__doc__ and blocking.__name__ == name
+    assert len(names) == 31
+    asyncio.run(other.close())
 
 
 def _parameters(function: Any) -> list[tuple[str, Any, Any]]:

@@ -1,165 +1,104 @@
-"""The blocking client's methods about peers, permissions, the daemon and handlers."""
+"""The clients' methods about peers, permissions, the daemon and handlers."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar, overload
 
 from . import _admin_calls as _calls
-from ._calls import Json
+from ._async_transport import AsyncTransport
+from ._calls import Call
 from ._transport import Transport
 
+T = TypeVar("T")
+if TYPE_CHECKING:
+    from typing import ParamSpec
 
-class Admin:
-    """Mixed into `Client`; see there."""
+    P = ParamSpec("P")
+else:
+    # Python 3.9 has no ParamSpec, and at run time any variable will do.
+    P = TypeVar("P")
+
+
+class Blocking:
+    """A client whose methods return answers."""
 
     _transport: Transport
 
-    def peers(self) -> list[Json]:
-        """Returns the agents this one has talked to."""
-        return self._transport.run(_calls.peers())
 
-    def block(self, public_key: str = "", *, key: str = "", from_addr: str = "") -> None:
-        """Blocks an agent by key, or all that match an address pattern."""
-        return self._transport.run(_calls.block(key or public_key, from_addr))
+class Awaiting:
+    """A client whose methods return something to await."""
 
-    def unblock(self, public_key: str = "", *, key: str = "", from_addr: str = "") -> None:
-        """Takes back a `block`."""
-        return self._transport.run(_calls.unblock(key or public_key, from_addr))
+    _transport: AsyncTransport
 
-    def approvals(self) -> list[Json]:
-        """Returns the agents that wait to be let in."""
-        return self._transport.run(_calls.approvals())
 
-    def approve(self, approval_id: str = "", *, key: str = "", from_addr: str = "") -> None:
-        """Lets in a waiting agent, or in advance those with a key or matching an address pattern."""
-        return self._transport.run(_calls.approve(approval_id, key, from_addr))
+class Method(Generic[P, T]):
+    """A method of both clients, made of a function that makes a `Call`; its client knows how to run that."""
 
-    def deny(self, approval_id: str) -> None:
-        """Drops a request; the agent may ask again."""
-        return self._transport.run(_calls.deny(approval_id))
+    def __init__(self, call: Callable[P, Call[T]]) -> None:
+        self._call = call
+        self.__doc__ = call.__doc__
 
-    def revoke(self, approval_id: str = "", *, key: str = "", from_addr: str = "") -> None:
-        """Takes back an `approve`."""
-        return self._transport.run(_calls.revoke(approval_id, key, from_addr))
+    @overload
+    def __get__(self, client: None, kind: type) -> Method[P, T]: ...
+    @overload
+    def __get__(self, client: Blocking, kind: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: Awaiting, kind: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
 
-    def permissions(self) -> Json:
-        """Returns the `approved` and `blocked` rules."""
-        return self._transport.run(_calls.permissions())
+    def __get__(self, client: Blocking | Awaiting | None, kind: type) -> Any:
+        call = self._call
+        if client is None:
+            return self
+        if isinstance(client, Awaiting):
+            awaiting = client._transport
 
-    def ping(self, address: str) -> Json:
-        """Returns whether an agent is `reachable`, and its key."""
-        return self._transport.run(_calls.ping(address))
+            @functools.wraps(call)
+            async def later(*args: P.args, **kwargs: P.kwargs) -> T:
+                return await awaiting.run(call(*args, **kwargs))
 
-    def discover(self, host: str) -> list[Json]:
-        """Returns the agents a host announces in DNS."""
-        return self._transport.run(_calls.discover(host))
+            return later
+        blocking = client._transport
 
-    def discover_local(self) -> list[Json]:
-        """Returns the agents announced on the local network."""
-        return self._transport.run(_calls.discover_local())
+        @functools.wraps(call)
+        def now(*args: P.args, **kwargs: P.kwargs) -> T:
+            return blocking.run(call(*args, **kwargs))
 
-    def connections(self) -> list[Json]:
-        """Returns the open sessions."""
-        return self._transport.run(_calls.connections())
+        return now
 
-    def health(self) -> str:
-        """Returns `"ok"` if the daemon is up."""
-        return self._transport.run(_calls.health())
 
-    def status(self) -> Json:
-        """Returns the daemon's state, address and counters."""
-        return self._transport.run(_calls.status())
+class Admin:
+    """Mixed into both clients."""
 
-    def tree(self) -> Json:
-        """Returns the daemon's live actors, nested."""
-        return self._transport.run(_calls.tree())
-
-    def shutdown(self, graceful: bool = True) -> None:
-        """Stops the daemon."""
-        return self._transport.run(_calls.shutdown(graceful))
-
-    def logs(self, follow: bool = False) -> Any:
-        """Returns the daemon's log entries."""
-        return self._transport.run(_calls.logs())
-
-    def clear_logs(self) -> None:
-        """Deletes the daemon's log entries."""
-        return self._transport.run(_calls.clear_logs())
-
-    def diagnostics(self) -> Json:
-        """Returns the daemon's checks of itself."""
-        return self._transport.run(_calls.diagnostics())
-
-    def check_upgrade(self) -> Json:
-        """Returns whether a newer daemon exists."""
-        return self._transport.run(_calls.check_upgrade())
-
-    def rotate_keys(self) -> Json:
-        """Replaces the identity key; the answer has both keys and the proof."""
-        return self._transport.run(_calls.rotate_keys())
-
-    def export_backup(self, passphrase: str) -> str:
-        """Returns the agent's identity and settings, encrypted."""
-        return self._transport.run(_calls.export_backup(passphrase))
-
-    def import_backup(self, passphrase: str, data: str) -> None:
-        """Restores what `export_backup` returned."""
-        return self._transport.run(_calls.import_backup(passphrase, data))
-
-    def config(self) -> Json:
-        """Returns the settings."""
-        return self._transport.run(_calls.config())
-
-    def update_config(self, **updates: Any) -> Json:
-        """Changes settings and returns all of them."""
-        return self._transport.run(_calls.update_config(updates))
-
-    def card(self) -> Json:
-        """Returns what this agent tells others about itself."""
-        return self._transport.run(_calls.card())
-
-    def handlers(self) -> list[Json]:
-        """Returns the registered handlers."""
-        return self._transport.run(_calls.handlers())
-
-    def add_handler(
-        self,
-        name: str,
-        command: str = "",
-        *,
-        provider: str = "",
-        model: str = "",
-        prompt: str | None = None,
-        prompt_file: str | None = None,
-        max_turns: int | None = None,
-        auto_close: bool = False,
-        filter_from: str | list[str] | None = None,
-        filter_key: str | list[str] | None = None,
-        filter_type: str | list[str] | None = None,
-    ) -> Json:
-        """Registers a shell command, or a model of a provider, that runs for incoming messages."""
-        fields = {
-            "command": command,
-            "provider": provider,
-            "model": model,
-            "prompt": prompt,
-            "prompt_file": prompt_file,
-            "max_turns": max_turns,
-            "auto_close": auto_close,
-            "filter_from": filter_from,
-            "filter_key": filter_key,
-            "filter_type": filter_type,
-        }
-        return self._transport.run(_calls.add_handler(name, fields))
-
-    def remove_handler(self, name: str) -> Json:
-        """Deletes a handler."""
-        return self._transport.run(_calls.remove_handler(name))
-
-    def update_handler(self, name: str, **updates: Any) -> Json:
-        """Changes fields of a handler."""
-        return self._transport.run(_calls.update_handler(name, updates))
-
-    def stop_handler(self, name: str, *, pid: int | None = None) -> Json:
-        """Kills a handler's running processes, or one of them."""
-        return self._transport.run(_calls.stop_handler(name, pid))
+    peers = Method(_calls.peers)
+    block = Method(_calls.block)
+    unblock = Method(_calls.unblock)
+    approvals = Method(_calls.approvals)
+    approve = Method(_calls.approve)
+    deny = Method(_calls.deny)
+    revoke = Method(_calls.revoke)
+    permissions = Method(_calls.permissions)
+    ping = Method(_calls.ping)
+    discover = Method(_calls.discover)
+    discover_local = Method(_calls.discover_local)
+    connections = Method(_calls.connections)
+    health = Method(_calls.health)
+    status = Method(_calls.status)
+    tree = Method(_calls.tree)
+    shutdown = Method(_calls.shutdown)
+    logs = Method(_calls.logs)
+    clear_logs = Method(_calls.clear_logs)
+    diagnostics = Method(_calls.diagnostics)
+    check_upgrade = Method(_calls.check_upgrade)
+    rotate_keys = Method(_calls.rotate_keys)
+    export_backup = Method(_calls.export_backup)
+    import_backup = Method(_calls.import_backup)
+    config = Method(_calls.config)
+    update_config = Method(_calls.update_config)
+    card = Method(_calls.card)
+    handlers = Method(_calls.handlers)
+    add_handler = Method(_calls.add_handler)
+    remove_handler = Method(_calls.remove_handler)
+    update_handler = Method(_calls.update_handler)
+    stop_handler = Method(_calls.stop_handler)

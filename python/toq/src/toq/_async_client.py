@@ -1,4 +1,4 @@
-"""The async client: messages, threads, streams. Peers, daemon and handlers are in `_async_admin`."""
+"""The async client: messages, threads, streams. Peers, daemon and handlers are in `_admin`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _calls, _subscriptions
-from ._async_admin import AsyncAdmin
+from ._admin import Admin, Awaiting
 from ._async_feed import AsyncFeed
 from ._async_stream import AsyncStream
 from ._async_transport import AsyncTransport
@@ -25,7 +25,7 @@ def connect_async(url: str | None = None) -> AsyncClient:
     return AsyncClient._at(resolve(url))
 
 
-class AsyncClient(AsyncAdmin):
+class AsyncClient(Admin, Awaiting):
     """Talks to one toq daemon. Belongs to the event loop that first uses it.
 
     Every method raises a `ToqError` if it fails.

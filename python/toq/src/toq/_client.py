@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _calls, _subscriptions
-from ._admin import Admin
+from ._admin import Admin, Blocking
 from ._calls import Json, Wait
 from ._feed import Feed
 from ._message import Message
@@ -25,7 +25,7 @@ def connect(url: str | None = None) -> Client:
     return Client._at(resolve(url))
 
 
-class Client(Admin):
+class Client(Admin, Blocking):
     """Talks to one toq daemon. Safe to share between threads; iterators and streams are not.
 
     Every method raises a `ToqError` if it fails.

@@ -4,6 +4,7 @@ mod world;
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
@@ -116,4 +117,42 @@ fn upgrade_says_what_it_compared_with_and_leaves_the_program_alone() {
     let told: Value = serde_json::from_slice(&nowhere.stdout).expect("JSON");
     assert_eq!((told["network_asked"].as_bool(), told["daemon_version"].is_null()), (Some(false), true), "{told}");
     assert_eq!(fs::metadata(TOQ).and_then(|metadata| metadata.modified()).expect("there"), before);
+}
+
+#[test]
+fn doctor_names_the_alias_that_is_missing() {
+    let world = World::new();
+    let bob = world.agent("bob", &[("connection_mode", "open"), ("aliases", "toq://other.example:1234/bob")]);
+    let place = world.workspace("alice", &[]);
+    let known = format!("toq://127.0.0.1:{}/bob", mapped(bob.port));
+
+    let refused = toq(&world.home(), &place, &["send", &known, "hi"]);
+    let told = String::from_utf8_lossy(&bob.toq(&["doctor"]).stdout).into_owned();
+
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(told.contains("[--] address") && told.contains("no issues found"), "{told}");
+    let advice = told.split('`').find(|part| part.starts_with("toq config set aliases")).expect("there is advice").to_owned();
+    assert!(advice.ends_with(&format!("toq://other.example:1234/bob,{known}")), "{advice}");
+
+    let arguments: Vec<&str> = advice.split(' ').skip(1).collect();
+    assert!(bob.toq(&arguments).status.success());
+    let text = fs::read_to_string(bob.place.join(".toq/config.toml")).expect("there");
+    assert!(text.contains(&known) && text.contains("other.example"), "{text}");
+}
+
+/// A port that leads to another one, as a router maps it.
+fn mapped(port: u16) -> u16 {
+    let outside = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let own = outside.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for caller in outside.incoming().flatten() {
+            let Ok(inside) = TcpStream::connect(("127.0.0.1", port)) else { return };
+            let (back, forth) = ((inside.try_clone(), caller.try_clone()), (caller, inside));
+            std::thread::spawn(move || std::io::copy(&mut &forth.0, &mut &forth.1));
+            if let (Ok(inside), Ok(caller)) = back {
+                std::thread::spawn(move || std::io::copy(&mut &inside, &mut &caller));
+            }
+        }
+    });
+    own
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::{broadcast, watch};
 use toq_config::{ChannelBinding, ConnectionMode, WorkspaceConfig};
@@ -65,12 +65,27 @@ pub struct Counters {
     pub failed_commits: AtomicU64,
     /// Actors that panicked.
     pub panics: AtomicU64,
+    /// How often somebody else was meant, and who the last time. One address is kept, whatever strangers send.
+    misaddressed: Mutex<Option<(u64, Address)>>,
 }
 
 impl Counters {
     /// Adds one.
     pub fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a message or session that was refused because it was meant for this address.
+    pub(crate) fn note_misaddressed(&self, address: &Address) {
+        let mut noted = self.misaddressed.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = noted.as_ref().map_or(0, |(count, _)| *count);
+        *noted = Some((count.saturating_add(1), address.clone()));
+    }
+
+    /// How often somebody else was meant, and who the last time.
+    #[must_use]
+    pub fn misaddressed(&self) -> Option<(u64, Address)> {
+        self.misaddressed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads one.

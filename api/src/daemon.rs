@@ -148,6 +148,18 @@ pub struct DiagnosticsResponse {
     pub checks: Vec<Check>,
     /// How many of them failed.
     pub issues: u64,
+    /// What was refused because it was meant for somebody else; absent if nothing was since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misaddressed: Option<Misaddressed>,
+}
+
+/// Messages and sessions that were refused because they were meant for an address that is not this agent's.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Misaddressed {
+    /// How many.
+    pub count: u64,
+    /// The address that was meant the last time, as a stranger may have made it up.
+    pub last: String,
 }
 
 /// One thing that was looked at.

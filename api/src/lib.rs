@@ -35,8 +35,8 @@ pub use client::{Client, ClientError, Events};
 pub use code::{ErrorBody, ErrorCode, ErrorView};
 pub use consumer::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse};
 pub use daemon::{
-    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, DiscoverResponse, DiscoveredAgent, ShutdownRequest,
-    StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
+    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, DiscoverResponse, DiscoveredAgent, Misaddressed,
+    ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
 };
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
 pub use handler::{HandlerChanged, HandlerView, HandlersResponse, SetAside, SetAsideResponse, StopHandlerRequest, StopHandlerResponse};

@@ -278,38 +278,12 @@ impl MessageEvent {
     }
 }
 
-/// The answer of `GET /v1/messages/{id}`.
+/// The answer of `GET /v1/messages/{id}`: the message with its place, direction and state, and what became of it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 pub struct MessageView {
-    /// The message.
-    pub id: String,
-    /// Its place in the log.
-    pub seq: u64,
-    /// Which way it went.
-    pub direction: Direction,
-    /// Where it stands.
-    pub state: MessageState,
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Who sent it.
-    pub from: String,
-    /// Who gets it.
-    pub to: String,
-    /// Its conversation.
-    pub thread_id: String,
-    /// The id of the message that this one answers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reply_to: Option<String>,
-    /// What the body is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<String>,
-    /// Whatever JSON the sender put in.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub body: Option<Value>,
-    /// This daemon's clock when the message was stored.
-    pub timestamp: String,
+    /// The message; here it always tells to whom it goes.
+    #[serde(flatten)]
+    pub message: MessageEvent,
     /// How often delivery was tried.
     pub attempts: u32,
     /// Why it stands where it stands.

@@ -7,8 +7,8 @@ use toq_actors::home::Counters;
 use toq_actors::workspace::{Connections, CurrentMode, SetMode, ShowHandlers};
 use toq_actors::{Describe, Description};
 use toq_api::{
-    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, ErrorBody, ErrorCode, StatusResponse, StoreHealth,
-    TreeNode,
+    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, ErrorBody, ErrorCode, Misaddressed, StatusResponse,
+    StoreHealth, TreeNode,
 };
 use toq_kit::ask;
 use toq_protocol::policy::Mode;
@@ -152,7 +152,8 @@ pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpRespons
         disk(&facade),
     ];
     let issues = checks.iter().filter(|check| check.status == CheckStatus::Fail).count() as u64;
-    Ok(HttpResponse::Ok().json(DiagnosticsResponse { checks, issues }))
+    let misaddressed = home.counters.misaddressed().map(|(count, last)| Misaddressed { count, last: last.written() });
+    Ok(HttpResponse::Ok().json(DiagnosticsResponse { checks, issues, misaddressed }))
 }
 
 fn disk(facade: &Facade) -> Check {

@@ -69,24 +69,15 @@ pub(crate) fn entry(entry: &Entry) -> Result<MessageEvent, StoreError> {
 }
 
 /// One message and what became of it.
-pub(crate) fn message(entry: &Entry) -> Result<MessageView, StoreError> {
-    let message = entry.row.message()?;
+pub(crate) fn message(of: &Entry) -> Result<MessageView, StoreError> {
+    let mut message = entry(of)?;
+    message.to = Some(wire(&of.row.message()?.to));
+    message.thread_id.get_or_insert_default();
     Ok(MessageView {
-        id: message.id.to_string(),
-        seq: entry.seq.0,
-        direction: direction(entry.row.direction()),
-        state: state(entry.state.state),
-        kind: message.kind.as_str().to_owned(),
-        from: wire(&message.from),
-        to: wire(&message.to),
-        thread_id: message.thread_id.unwrap_or_default(),
-        reply_to: message.reply_to,
-        content_type: message.content_type,
-        body: message.body.as_ref().map(Json::to_value),
-        timestamp: message.timestamp.to_string(),
-        attempts: entry.state.attempts,
-        reason: entry.state.reason.clone(),
-        next_attempt: entry.state.next_attempt.map(|at| Timestamp::from_nanos(at).to_string()),
+        message,
+        attempts: of.state.attempts,
+        reason: of.state.reason.clone(),
+        next_attempt: of.state.next_attempt.map(|at| Timestamp::from_nanos(at).to_string()),
     })
 }
 

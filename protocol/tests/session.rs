@@ -188,6 +188,7 @@ fn an_envelope_for_somebody_else_is_refused() {
         let said = hear(&mut pair.acceptor, &frame, now());
 
         assert!(matches!(&said.events[..], [Effect::Rejected(_, Reason::NotAddressedHere)]), "{wrong}: {:?}", said.events);
+        assert_eq!(pair.acceptor.elsewhere().map(Address::wire).as_deref(), Some(wrong), "it is remembered who was meant");
     }
 }
 

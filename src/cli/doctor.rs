@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use toq_api::StatusResponse;
+use toq_api::{DiagnosticsResponse, Misaddressed, StatusResponse};
+use toq_protocol::address::Address;
 
 use super::desk::Desk;
 use super::domain::{Said, Wanted};
@@ -191,10 +192,34 @@ async fn daemon(desk: &Desk, state: &State) -> Vec<Check> {
         toq_api::StoreHealth::Ok => good("store", "takes writes".to_owned()),
         sick => bad("store", sick.as_str().to_owned()),
     });
+    if let Some(misaddressed) = misaddressed(desk, state).await {
+        checks.push(misaddressed);
+    }
     if status.panics > 0 {
         checks.push(bad("actors", format!("{} have panicked since the start, see `toq logs`", status.panics)));
     }
     checks
+}
+
+/// Messages that were meant for somebody else, who may be this agent under a name that it does not know.
+async fn misaddressed(desk: &Desk, state: &State) -> Option<Check> {
+    let client = desk.client_at(state.port).ok()?;
+    let answer: DiagnosticsResponse = client.get(&["v1", "diagnostics"], &[]).await.ok()?;
+    let aliases = desk.loaded(&[]).map(|loaded| loaded.config.aliases).unwrap_or_default();
+    advice(&answer.misaddressed?, &aliases).map(|advice| open("address", advice))
+}
+
+/// Only advice: a stranger can make up any address, and an alias means that messages to it are taken for one's own. What
+/// is no strict address is not repeated at all, because the command is there to be copied.
+fn advice(misaddressed: &Misaddressed, aliases: &[Address]) -> Option<String> {
+    let last = Address::parse_strict(&misaddressed.last).ok()?;
+    let list: Vec<String> = aliases.iter().chain([&last]).map(Address::written).collect();
+    Some(sanitize::text(&format!(
+        "{} refused because meant for others, the last for {}. If that is this agent: `toq config set aliases {}`, then restart",
+        misaddressed.count,
+        last.written(),
+        list.join(",")
+    )))
 }
 
 fn port(desk: &Desk) -> Vec<Check> {
@@ -254,6 +279,18 @@ mod tests {
         let path = dir.path().join("keys").join("identity.key");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("the file is ours");
         assert_eq!(keys(dir.path()).verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn an_address_that_a_shell_would_obey_is_not_repeated() {
+        let misaddressed = |last: &str| Misaddressed { count: 2, last: last.to_owned() };
+
+        let advice_for = |last| advice(&misaddressed(last), &[Address::parse("toq://h:1/a").expect("an address")]);
+
+        assert!(advice_for("toq://h:2/a").is_some_and(|advice| advice.contains("aliases toq://h:1/a,toq://h:2/a`")));
+        for hostile in ["toq://$(reboot)/a", "toq://h`id`/a", "toq://h;id/a", "toq://h x/a", "toq://h'/a"] {
+            assert_eq!(advice_for(hostile), None, "{hostile}");
+        }
     }
 
     #[test]

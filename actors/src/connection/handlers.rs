@@ -133,6 +133,9 @@ impl Connection {
                 Effect::Rejected(id, reason) => {
                     Counters::count(&self.home.counters.refused);
                     tracing::warn!(peer = %self.remote, %id, %reason, "a message was refused");
+                    if reason == Reason::NotAddressedHere {
+                        self.note_misaddressed();
+                    }
                 }
                 Effect::Acked(ids) => {
                     self.messages += ids.len() as u64;
@@ -176,7 +179,15 @@ impl Connection {
                 tracing::error!(peer = %peer.key.short(), remote = %self.remote, %reason, "somebody may be in between; nothing was exchanged");
                 self.workspace.do_send(Intercepted { key: peer.key, address: peer.address.clone(), reason: *reason });
             }
+            End::Refused(Reason::NotAddressedHere) => self.note_misaddressed(),
             _ => {}
+        }
+    }
+
+    /// Notes for whom the peer took us: it may be a name of ours that the configuration does not know.
+    fn note_misaddressed(&self) {
+        if let Some(address) = self.session.as_ref().and_then(Session::elsewhere) {
+            self.home.counters.note_misaddressed(address);
         }
     }
 

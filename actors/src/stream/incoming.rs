@@ -11,7 +11,7 @@ use toq_protocol::flow::{self, Aborted, Flow};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message;
 
-use super::{aborted, limits};
+use super::{aborted, described, limits};
 use crate::describe::{Describe, Description};
 use crate::home::Home;
 use crate::live::LiveChunk;
@@ -161,12 +161,6 @@ impl Handler<Describe> for IncomingStream {
     type Result = Description;
 
     fn handle(&mut self, _: Describe, _: &mut Self::Context) -> Description {
-        let detail = vec![
-            ("direction", "in".to_owned()),
-            ("from", self.from.wire()),
-            ("chunks", self.flow.chunks().to_string()),
-            ("bytes", self.flow.bytes().to_string()),
-        ];
-        Description::leaf("stream", self.lifeline.key().stream_id.clone(), detail)
+        described(&self.lifeline.key().stream_id, ("in", "from"), &self.from, &self.flow)
     }
 }

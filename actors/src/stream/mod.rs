@@ -10,11 +10,13 @@ mod outgoing;
 pub use incoming::{Chunk, End, InKey, IncomingStream, assembled};
 pub use outgoing::{EndOut, OutKey, OutgoingStream, Piece, Start};
 
-use toq_protocol::flow::Limits;
+use toq_protocol::address::Address;
+use toq_protocol::flow::{Flow, Limits};
 use toq_store::Batch;
 use toq_store::batch::Change;
 use toq_store::record::EventRow;
 
+use crate::describe::Description;
 use crate::home::Home;
 
 fn limits(home: &Home) -> Limits {
@@ -30,4 +32,16 @@ fn aborted(home: &Home, stream_id: &str, address: String, why: &str) -> Batch {
         reason: Some(why.to_owned()),
         timestamp: home.wall().as_nanos(),
     })])
+}
+
+/// A stream in a few words: `from` or `to` whom it goes, and how much it has carried.
+fn described(stream_id: &str, way: (&'static str, &'static str), address: &Address, flow: &Flow) -> Description {
+    let (direction, preposition) = way;
+    let detail = vec![
+        ("direction", direction.to_owned()),
+        (preposition, address.wire()),
+        ("chunks", flow.chunks().to_string()),
+        ("bytes", flow.bytes().to_string()),
+    ];
+    Description::leaf("stream", stream_id.to_owned(), detail)
 }

@@ -15,7 +15,7 @@ use toq_protocol::message::{self, MessageId};
 use toq_store::Batch;
 use toq_store::batch::Change;
 
-use super::{aborted, limits};
+use super::{aborted, described, limits};
 use crate::describe::{Describe, Description};
 use crate::home::{Counters, Home};
 use crate::outbox::{Express, Outbox, Urgent};
@@ -218,12 +218,6 @@ impl Handler<Describe> for OutgoingStream {
     type Result = Description;
 
     fn handle(&mut self, _: Describe, _: &mut Self::Context) -> Description {
-        let detail = vec![
-            ("direction", "out".to_owned()),
-            ("to", self.start.to.wire()),
-            ("chunks", self.flow.chunks().to_string()),
-            ("bytes", self.flow.bytes().to_string()),
-        ];
-        Description::leaf("stream", self.start.stream_id.clone(), detail)
+        described(&self.start.stream_id, ("out", "to"), &self.start.to, &self.flow)
     }
 }

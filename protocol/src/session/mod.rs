@@ -298,6 +298,8 @@ pub struct Session {
     next_sequence: u64,
     last_sequence: Option<u64>,
     next_id: u128,
+    /// The last address that the peer meant and that is not ours.
+    elsewhere: Option<Address>,
     /// Sent and not yet answered, in order of their sequence numbers.
     unacked: VecDeque<(u64, MessageId)>,
     deadline: Duration,
@@ -359,6 +361,7 @@ impl Session {
             next_sequence: 0,
             last_sequence: None,
             next_id: u128::from_be_bytes(entropy.ids),
+            elsewhere: None,
             unacked: VecDeque::new(),
             deadline,
             last_heard: now.monotonic,
@@ -370,6 +373,21 @@ impl Session {
     #[must_use]
     pub const fn peer(&self) -> Option<&Credentials> {
         self.peer.as_ref()
+    }
+
+    /// The last address that the peer meant and that is not ours; `None` where it meant us.
+    #[must_use]
+    pub const fn elsewhere(&self) -> Option<&Address> {
+        self.elsewhere.as_ref()
+    }
+
+    /// True where one of these addresses means this agent. Otherwise the first of them is remembered.
+    fn is_meant(&mut self, to: &[Address]) -> bool {
+        let is_meant = to.iter().any(|to| self.locality.includes(to));
+        if !is_meant {
+            self.elsewhere = to.first().cloned();
+        }
+        is_meant
     }
 
     /// True where the peer has proven that it sees the same TLS channel.

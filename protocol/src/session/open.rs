@@ -46,7 +46,7 @@ impl Session {
     }
 
     fn received(&mut self, envelope: Envelope, now: Now) -> Vec<Effect> {
-        let reason = if !envelope.to.iter().any(|to| self.locality.includes(to)) {
+        let reason = if !self.is_meant(&envelope.to) {
             Some(Reason::NotAddressedHere)
         } else {
             match Timestamp::parse(&envelope.timestamp) {

@@ -162,7 +162,7 @@ impl Session {
         if envelope.kind != Kind::NegotiateRequest {
             return Err(End::Violation("the first envelope is not negotiate.request"));
         }
-        if !envelope.to.iter().any(|to| self.locality.includes(to)) {
+        if !self.is_meant(&envelope.to) {
             return Err(End::Refused(Reason::NotAddressedHere));
         }
         let written = Timestamp::parse(&envelope.timestamp).ok_or(End::Refused(Reason::InvalidEnvelope))?;

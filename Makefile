@@ -98,7 +98,7 @@ sdk: debug $(SDK)/.ready
 crash-check:
 	$(PYTHON) -m unittest discover -s tests/crash
 	$(CARGO) test --package toq-actors --features faults --test drills --target-dir $(TARGET)/faults
-	$(CARGO) test --package toq --features faults --test backup_crash --test rotation_crash --target-dir $(TARGET)/faults
+	$(CARGO) test --package toq --features faults --test backup_crash --test rotation_crash --test takeover --target-dir $(TARGET)/faults
 
 # Long enough to reach most crash points; `make crash` is the run that counts.
 crash-short: faults

@@ -33,6 +33,8 @@ use crate::backup::custody::Workshop;
 use crate::cli::failure::{CONFIGURATION, ERROR, RUNNING};
 use crate::{names, telemetry};
 
+pub use announce::{last_port, protect};
+
 /// The ports that are tried, in order, where the configuration leaves the choice to us.
 const AUTOMATIC_PORTS: std::ops::RangeInclusive<u16> = 9009..=9999;
 

@@ -7,6 +7,7 @@ mod backup;
 mod cli;
 mod daemon;
 mod names;
+mod takeover;
 mod telemetry;
 
 use std::env;

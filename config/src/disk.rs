@@ -1,9 +1,41 @@
-//! Writes a file so that a reader sees the old text or the new one, and a crash leaves one of them.
+//! Reads a file only if nobody else could have written it; writes one so that a reader sees the old text or the new
+//! one, and a crash leaves one of them.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
+
+use crate::error::{ConfigError, Fault, Place};
+
+/// Reads the text of a file of a workspace directory, if there is one.
+pub fn trusted(dir: &Path, name: &str) -> Result<Option<String>, ConfigError> {
+    let path = dir.join(name);
+    let read = |source| ConfigError::Read { path: path.clone(), source };
+    let found = match fs::metadata(&path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(read(error)),
+    };
+    let owner = fs::metadata(dir).map_err(read)?;
+    if let Some(complaint) = distrust(&found, &owner) {
+        return Err(Fault {
+            place: Place::Argument,
+            key: String::new(),
+            message: format!("{} {complaint}", path.display()),
+            nearest: None,
+        }
+        .into());
+    }
+    fs::read_to_string(&path).map(Some).map_err(read)
+}
+
+fn distrust(file: &Metadata, dir: &Metadata) -> Option<&'static str> {
+    if file.uid() != dir.uid() {
+        return Some("belongs to another user than its directory and is not used; see `chown`");
+    }
+    (file.mode() & 0o022 != 0).then_some("can be written by other users and is not used; run `chmod go-w` on it")
+}
 
 /// Replaces a file, readable by its owner only.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {

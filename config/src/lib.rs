@@ -5,7 +5,7 @@
 //! nobody else parses a setting.
 //!
 //! What it is not: it never reads the environment of the process (that is handed in), never prints, never opens a
-//! socket and never looks at a file other than `config.toml` and `handlers.toml`. It does not know what a setting does.
+//! socket and never looks at a file other than `config.toml`, `handlers.toml` and a published `permissions.toml`. It does not know what a setting does.
 //!
 //! The layers, later wins: `default.toml` (built in, and the reference documentation), the workspace's
 //! `config.toml`, `TOQ_…` variables, the command line. Unknown keys are errors in each of them, because a setting
@@ -24,6 +24,7 @@ mod init;
 mod load;
 mod locate;
 mod nearest;
+pub mod permissions;
 pub mod registry;
 mod schema;
 mod value;

@@ -19,6 +19,7 @@ use toq_vault::{make_private_dir, write_private};
 
 use super::stage::{StagedLog, StagedRule, committed, flush, remove};
 use super::{BackupFailure, LOG, PLACES, plan};
+use crate::takeover;
 
 /// The log's file in a workspace.
 pub const STATE: &str = "state.redb";
@@ -142,6 +143,8 @@ fn record(store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), Backu
     if let Some(rules) = &staged.rules {
         changes.extend(reader.rules()?.into_iter().map(|(subject, ruling)| Change::RemoveRule(subject, ruling)));
         changes.extend(rules.iter().filter_map(rule).map(|(subject, ruling)| Change::AddRule(subject, ruling, now)));
+        // The rules of this backup are all there are: those of a published daemon that was here before do not come back.
+        changes.push(Change::TakenOver(takeover::DONE));
     }
     for peer in &staged.peers {
         if let Ok(key) = PeerKey::parse(&peer.0) {

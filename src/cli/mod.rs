@@ -49,6 +49,7 @@ mod send;
 mod setup;
 mod state;
 mod status;
+mod takeover;
 mod tree;
 mod up;
 mod upgrade;

@@ -21,6 +21,7 @@ use super::desk::Desk;
 use super::failure::{CONFIGURATION, ERROR, Failure, RUNNING};
 use super::sanitize;
 use super::state::{self, State};
+use super::takeover;
 use crate::backup::{BackupFailure, apply};
 use crate::daemon::{self, Surroundings};
 
@@ -64,6 +65,7 @@ impl Up {
                 .code(CONFIGURATION)
                 .hint("Run `toq up --foreground`, or `toq config set adapter http`"));
         }
+        takeover::run(desk, &loaded)?;
         if self.foreground {
             let surroundings = Surroundings { home: desk.world.home.clone(), variables: desk.world.variables.clone() };
             return daemon::run(surroundings, loaded, !self.detached)

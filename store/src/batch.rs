@@ -167,6 +167,8 @@ pub enum Change {
     ForgetKeys(Timestamp),
     /// Forgets challenges accepted before this time.
     TrimChallenges(Timestamp),
+    /// Notes how far the takeover of another log has come; see [`crate::tables::META`].
+    TakenOver(u64),
 }
 
 /// Changes that take effect together, if their guard holds.

@@ -443,6 +443,14 @@ impl Reader {
         Ok(found)
     }
 
+    /// How far the takeover of another log has come, where one was begun.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn taken_over(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.snapshot()?.open(tables::META)?.get("taken_over")?.map(|place| place.value()))
+    }
+
     /// A consumer's place.
     ///
     /// # Errors

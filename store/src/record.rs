@@ -210,10 +210,16 @@ impl MessageRow {
         &self.kind
     }
 
-    /// The key that sent it, where it came in.
+    /// The key that sent it, where it came in and was not taken over from a log that does not tell.
     #[must_use]
     pub fn peer(&self) -> Option<PeerKey> {
         self.peer.map(PeerKey::from_bytes)
+    }
+
+    /// The key by which a repetition of an incoming message is recognised: the sender's, or nobody's where another
+    /// log did not tell it.
+    pub(crate) fn sender(&self) -> PeerKey {
+        PeerKey::from_bytes(self.peer.unwrap_or_default())
     }
 
     /// The thread it belongs to.

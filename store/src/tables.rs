@@ -76,7 +76,9 @@ pub const SPENDING: TableDefinition<(&str, u32, &[u8; 33]), (u64, u64)> = TableD
 /// key of a peer that has another one now → [`crate::record::RotationRow`]. Written by `AddRotation`; read at the start.
 pub const ROTATIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("rotations");
 
-/// name → number: `schema` (the version of this layout). The next place in the log is not here: it is one
+/// name → number: `schema` (the version of this layout), `taken_over` (how far the takeover of a published
+/// workspace's files has come, in a measure of whoever carries it out; absent where none was begun; written by
+/// `TakenOver`). The next place in the log is not here: it is one
 /// more than the last key of `messages` and `events`.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 

@@ -110,6 +110,7 @@ struct Tables<'t> {
     challenges: Table<'t, &'static [u8; 32], i64>,
     forgotten: Table<'t, (i64, u64), &'static [u8; 48]>,
     spending: Table<'t, (&'static str, u32, &'static [u8; 33]), (u64, u64)>,
+    meta: Table<'t, &'static str, u64>,
     next_seq: u64,
 }
 
@@ -135,6 +136,7 @@ impl<'t> Tables<'t> {
             challenges: transaction.open_table(tables::CHALLENGES)?,
             forgotten: transaction.open_table(tables::FORGOTTEN)?,
             spending: transaction.open_table(tables::SPENDING)?,
+            meta: transaction.open_table(tables::META)?,
             next_seq: 0,
         })
     }
@@ -193,6 +195,7 @@ impl<'t> Tables<'t> {
             Change::Sent { message } => {
                 appended.push(self.append(message, &MessageRow::new(Direction::Out, message, None))?);
             }
+            Change::TakenOver(place) => drop(self.meta.insert("taken_over", place)?),
             Change::Restore { message, state } => appended.extend(self.restore(message, state)?),
             Change::Remember { key, fingerprint, at } => {
                 let messages = appended.iter().map(|seq| seq.0).collect();
@@ -290,16 +293,15 @@ impl<'t> Tables<'t> {
     fn restore(&mut self, message: &MessageRow, state: &StateRow) -> Result<Option<Seq>, StoreError> {
         let id = message.id();
         let seq = Seq(self.next_seq);
-        match (message.direction(), message.peer()) {
-            (Direction::In, Some(sender)) => {
-                let key = seen_key(&sender, &id);
+        match message.direction() {
+            Direction::In => {
+                let key = seen_key(&message.sender(), &id);
                 if self.seen.get(&key)?.is_some() {
                     return Ok(None);
                 }
                 self.seen.insert(&key, seq.0)?;
             }
-            (Direction::In, None) => return Err(StoreError::Record { table: "messages" }),
-            (Direction::Out, _) => {
+            Direction::Out => {
                 if self.sent.get(id.as_bytes())?.is_some() {
                     return Ok(None);
                 }

@@ -55,12 +55,6 @@ class Daemon:
         self.port = free_port()
         self.command("init", "--name", name, "--host", "127.0.0.1", "--port", str(self.port))
         self.configure("connection_mode", mode)
-        self.http = httpx.Client(
-            base_url=self.url,
-            timeout=60,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
-        )
         self.start()
 
     @property
@@ -90,6 +84,12 @@ class Daemon:
         file.write_text("\n".join([f'{key} = "{value}"', *kept, ""]))
 
     def start(self) -> None:
+        self.http = httpx.Client(
+            base_url=self.url,
+            timeout=60,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+        )
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [self.binary, "up", "--foreground"],
@@ -108,7 +108,20 @@ class Daemon:
         except httpx.TransportError:
             return False
 
+    def restart(self, binary: str | None = None, mode: str | None = None) -> None:
+        """Ends the daemon and starts it again in the same workspace, perhaps with another binary."""
+        self.end()
+        self.binary = binary or self.binary
+        if mode:
+            self.configure("connection_mode", mode)
+        self.start()
+
     def stop(self) -> None:
+        self.end()
+        # Only shown by pytest when the test failed.
+        print(f"--- output of {self.name} ---\n{self.output()}")
+
+    def end(self) -> None:
         self.http.close()
         if self.process.poll() is None:
             self.process.terminate()
@@ -117,8 +130,6 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        # Only shown by pytest when the test failed.
-        print(f"--- output of {self.name} ---\n{self.output()}")
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")[-8000:]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -28,6 +28,29 @@ pub fn make_private_dir(path: &Path) -> Result<(), VaultError> {
         }
         Err(error) => Err(VaultError::file("make", path, error)),
     }
+}
+
+/// Takes a directory's rights away from everybody but its owner, who must be the user of this process. Where there is
+/// none, nothing is done.
+///
+/// # Errors
+/// [`VaultError`] where it is a link or a file, belongs to somebody else, or cannot be changed.
+pub fn close_dir(path: &Path) -> Result<(), VaultError> {
+    let opened = OpenOptions::new().read(true).custom_flags((OFlags::NOFOLLOW | OFlags::DIRECTORY).bits().cast_signed()).open(path);
+    let dir = match opened {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(VaultError::file("open", path, error)),
+    };
+    let metadata = dir.metadata().map_err(|error| VaultError::file("look at", path, error))?;
+    let user = rustix::process::geteuid().as_raw();
+    if metadata.uid() != user {
+        return Err(VaultError::Owner { path: path.to_owned(), owner: metadata.uid(), user });
+    }
+    if metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    dir.set_permissions(fs::Permissions::from_mode(DIR_MODE)).map_err(|error| VaultError::file("protect", path, error))
 }
 
 /// Reads a private file; `None` where there is none.

@@ -1,8 +1,5 @@
 //! Reads `handlers.toml`, and says where it is wrong.
 
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
@@ -10,8 +7,9 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::schema::{agree, assemble, check, is_key, meant};
 use super::{FILE, HandlerConfig};
+use crate::disk::trusted;
 use crate::document::{first_line, place};
-use crate::error::{ConfigError, Fault, Place};
+use crate::error::{ConfigError, Fault};
 
 /// Reads the handlers of a workspace directory; none where there is no file.
 ///
@@ -25,34 +23,9 @@ pub fn load(dir: &Path) -> Result<Vec<HandlerConfig>, ConfigError> {
     }
 }
 
-/// Reads the text of the file, if there is one and it can be trusted.
+/// Reads the text of the file, if there is one and it can be trusted: whoever can write it runs commands as us.
 pub fn text(dir: &Path) -> Result<Option<String>, ConfigError> {
-    let path = dir.join(FILE);
-    let read = |source| ConfigError::Read { path: path.clone(), source };
-    let found = match fs::metadata(&path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(read(error)),
-    };
-    let owner = fs::metadata(dir).map_err(read)?;
-    if let Some(complaint) = distrust(&found, &owner) {
-        return Err(Fault {
-            place: Place::Argument,
-            key: String::new(),
-            message: format!("{} {complaint}", path.display()),
-            nearest: None,
-        }
-        .into());
-    }
-    fs::read_to_string(&path).map(Some).map_err(read)
-}
-
-/// Whoever can write the file runs commands as us.
-fn distrust(file: &Metadata, dir: &Metadata) -> Option<&'static str> {
-    if file.uid() != dir.uid() {
-        return Some("belongs to another user than its directory and is not used; see `chown`");
-    }
-    (file.mode() & 0o022 != 0).then_some("can be written by other users and is not used; run `chmod go-w` on it")
+    trusted(dir, FILE)
 }
 
 /// Reads the handlers of a text; the first thing that is wrong is the error.

@@ -10,6 +10,7 @@ use toq_store::record::State;
 use super::super::desk::Desk;
 use super::super::failure::{Failure, RUNNING};
 use super::super::sanitize;
+use super::super::takeover;
 use super::Send;
 use crate::daemon::DaemonError;
 use crate::daemon::errand::{self, Errand, ErrandError};
@@ -47,6 +48,7 @@ pub fn send(command: &Send, desk: &Desk, text: &str) -> Result<(), Refused> {
         .map_err(|error| Failure::told(format!("Send failed: {error}")).hint("An address looks like toq://host:port/agent"))?;
     let shown = sanitize::name(&command.address);
     let loaded = desk.loaded(&[])?;
+    takeover::run(desk, &loaded)?;
     let errand = Errand {
         to: to.clone(),
         text: text.to_owned(),

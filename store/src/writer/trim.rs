@@ -32,11 +32,9 @@ impl Tables<'_> {
             if let Some(thread) = row.thread_id() {
                 self.thread_log.remove((thread, seq.0))?;
             }
-            match row.peer() {
-                Some(peer) if row.direction() == Direction::In => {
-                    self.forgotten.insert((now.as_nanos(), seq.0), &seen_key(&peer, &row.id()))?;
-                }
-                _ => drop(self.sent.remove(row.id().as_bytes())?),
+            match row.direction() {
+                Direction::In => drop(self.forgotten.insert((now.as_nanos(), seq.0), &seen_key(&row.sender(), &row.id()))?),
+                Direction::Out => drop(self.sent.remove(row.id().as_bytes())?),
             }
         }
         Ok(())

@@ -143,8 +143,8 @@ impl Home {
             public_key: seed.identity.public().to_string(),
             protocol_version: toq_protocol::envelope::VERSION.to_owned(),
             capabilities: Vec::new(),
-            accept_files: false,
-            max_file_size: None,
+            accept_files: config.accept_files,
+            max_file_size: config.accept_files.then_some(config.max_file_size),
             max_message_size: u64::try_from(config.max_message_size).ok(),
             connection_mode: Some(config.connection_mode.as_str().to_owned()),
         };

@@ -19,7 +19,7 @@
 //! Each actor directory reads the same: `mod.rs` has the struct and what it owns, `messages.rs` its
 //! vocabulary, `handlers.rs` what it does. Start at [`registry`], then [`workspace`].
 //!
-//! What this room is not: it knows no HTTP, no status codes, and writes no file but through the journal.
+//! What this room is not: it knows no HTTP, no status codes, and writes no file but through the store.
 
 pub mod approval;
 pub mod connection;

@@ -143,6 +143,21 @@ impl Client {
         self.call(request).await
     }
 
+    /// Gets bytes piece by piece; answers with how many came.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. Where `take` fails, that is [`ClientError::Decode`].
+    pub async fn download(&self, path: &[&str], mut take: impl FnMut(&[u8]) -> std::io::Result<()>) -> Result<u64, ClientError> {
+        let request = self.request(&self.calls, Method::GET, path, &[])?;
+        let mut response = checked(request.timeout(self.limit).send().await.map_err(failed)?).await?;
+        let mut size = 0;
+        while let Some(piece) = response.chunk().await.map_err(failed)? {
+            take(&piece).map_err(|error| ClientError::Decode(error.into()))?;
+            size += piece.len() as u64;
+        }
+        Ok(size)
+    }
+
     /// Says whether a daemon answers here.
     ///
     /// # Errors

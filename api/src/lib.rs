@@ -21,6 +21,7 @@ pub mod code;
 pub mod consumer;
 pub mod daemon;
 pub mod event;
+pub mod file;
 pub mod handler;
 pub mod history;
 pub mod log;
@@ -39,6 +40,7 @@ pub use daemon::{
     ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
 };
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
+pub use file::{FileView, FilesResponse, SendFileRequest};
 pub use handler::{HandlerChanged, HandlerView, HandlersResponse, SetAside, SetAsideResponse, StopHandlerRequest, StopHandlerResponse};
 pub use history::{HistoryQuery, HistoryResponse, ThreadResponse, ThreadState, ThreadSummary, ThreadsResponse};
 pub use log::{LogEntry, LogsQuery, LogsResponse};

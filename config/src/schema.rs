@@ -103,7 +103,7 @@ pub const KEYS: &[Key] = &[
     key("log_retention_days", whole(1, 3_650)),
     key("log_max_size_mb", whole(1, 1_000_000)),
     key("max_message_size", whole(1024, FRAME)),
-    key("accept_files", Kind::Later),
+    key("accept_files", Kind::Flag),
     key("max_file_size", whole(1024, 1024 * GIB)),
     key("message_history_limit", whole(1, 1_000_000)),
     key("thread_cleanup_days", whole(1, 3_650)),

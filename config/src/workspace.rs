@@ -43,6 +43,10 @@ pub struct WorkspaceConfig {
     pub log_max_size_mb: u32,
     /// The largest message body.
     pub max_message_size: usize,
+    /// Whether files of peers are taken.
+    pub accept_files: bool,
+    /// The largest of them, in bytes.
+    pub max_file_size: u64,
     /// How many messages the history shows at most.
     pub message_history_limit: usize,
     /// When idle conversations are closed.

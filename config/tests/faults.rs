@@ -57,7 +57,7 @@ fn bad_files_are_explained() {
             "`mdns.interfaces` must be names or addresses of network interfaces such as \"eth0\" or \"192.168.1.9\", not \"no such name!/\"",
         ),
         ("a2a_enabled = true", 1, 15, "`a2a_enabled` cannot be true: this arrives with a later release"),
-        ("accept_files = true", 1, 16, "`accept_files` cannot be true: this arrives with a later release"),
+        ("accept_files = 1", 1, 16, "`accept_files` must be true or false, not 1"),
         ("api = 1", 1, 1, "`api` is a table, write its keys below [api]"),
         ("port = { a = 1 }", 1, 8, "`port` must be a whole number, not a table"),
         ("[port]\na = 1", 1, 1, "`port` must be a value, not a table"),

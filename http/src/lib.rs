@@ -18,6 +18,7 @@ mod discover;
 pub mod error;
 mod facade;
 mod feed;
+mod files;
 pub mod guard;
 mod handlers;
 mod history;

@@ -16,6 +16,7 @@ use toq_protocol::address::Address;
 use toq_protocol::auto_reply::mark;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
+use toq_protocol::file::MANIFEST_TYPE;
 use toq_protocol::frame::MAX_FRAME;
 use toq_protocol::message::MessageId;
 use toq_store::record::State;
@@ -86,6 +87,13 @@ pub(crate) async fn send_as(
     one(facade, accepted, wait, deadline).await
 }
 
+/// Waits for one accepted message as its sender asked.
+pub(crate) async fn accepted(facade: &Facade, accepted: Vec<Accepted>, query: &SendQuery) -> Result<HttpResponse, ApiError> {
+    let patience = Duration::from_secs(query.timeout.unwrap_or(DEFAULT_PATIENCE).min(MAX_PATIENCE));
+    let accepted = accepted.into_iter().next().ok_or_else(|| ApiError::new(ErrorCode::InternalError, "nothing was accepted"))?;
+    one(facade, accepted, query.wait.unwrap_or_default(), deadline(patience)).await
+}
+
 /// When a caller stops waiting. The HTTP thread has no paused clock.
 #[allow(clippy::disallowed_methods, reason = "a timeout of this thread, not a time that anything is decided by")]
 fn deadline(patience: Duration) -> Instant {
@@ -106,6 +114,10 @@ fn command(
     if texts.len() > MAX_RECIPIENTS {
         let message = format!("{} recipients are more than {MAX_RECIPIENTS}", texts.len());
         return Err(ApiError::new(ErrorCode::InvalidRequest, message).hint("send several requests"));
+    }
+    if request.content_type.as_deref() == Some(MANIFEST_TYPE) {
+        let message = "a message of this content type announces a file";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message).hint("POST /v1/files sends one"));
     }
     let to = texts.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
     for (name, text) in [("thread_id", &request.thread_id), ("reply_to", &request.reply_to), ("content_type", &request.content_type)] {

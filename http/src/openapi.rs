@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use crate::{consumers, custody, daemon, discover, handlers, history, later, logs, messages, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, peers, rules, sse, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,6 +58,9 @@ use crate::{consumers, custody, daemon, discover, handlers, history, later, logs
         custody::rotate,
         logs::logs,
         logs::clear,
+        files::send,
+        files::list,
+        files::bytes,
         discover::discover,
         discover::local,
         later::upgrade,

@@ -6,7 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route, 
 use toq_api::ErrorCode;
 
 use crate::error::ApiError;
-use crate::{consumers, custody, daemon, discover, handlers, history, later, logs, messages, openapi, peers, rules, runs, sse, streams};
+use crate::{
+    consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, openapi, peers, rules, runs, sse, streams,
+};
 
 /// Registers every route of the local API.
 pub(crate) fn local(config: &mut web::ServiceConfig) {
@@ -49,6 +51,8 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/handlers/{name}/pause").route(web::post().to(handlers::pause)))
         .service(path("/v1/handlers/{name}/resume").route(web::post().to(handlers::resume)))
         .service(path("/v1/handlers/{name}/set-aside").route(get().to(handlers::set_aside)))
+        .service(path("/v1/files").route(get().to(files::list)).route(web::post().to(files::send)))
+        .service(path("/v1/files/{sha256}").route(get().to(files::bytes)))
         .service(path("/v1/discover").route(get().to(discover::discover)))
         .service(path("/v1/discover/local").route(get().to(discover::local)))
         .service(path("/v1/upgrade/check").route(get().to(later::upgrade)))

@@ -26,6 +26,7 @@ pub mod delivery;
 pub mod dialogue;
 pub mod dns;
 pub mod envelope;
+pub mod file;
 pub mod filter;
 pub mod flow;
 pub mod frame;

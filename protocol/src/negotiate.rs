@@ -18,16 +18,19 @@ pub struct Extensions {
     /// save those refused by a `system.error` of their own.
     #[serde(default)]
     pub cumulative_ack: bool,
+    /// Files are announced and carried as [`crate::file`] says.
+    #[serde(default)]
+    pub files: bool,
 }
 
 impl Extensions {
     /// Everything that this version can do.
-    pub const OURS: Extensions = Extensions { cumulative_ack: true };
+    pub const OURS: Extensions = Extensions { cumulative_ack: true, files: true };
 
     /// What both sides can do.
     #[must_use]
     pub const fn common(self, other: Self) -> Self {
-        Self { cumulative_ack: self.cumulative_ack && other.cumulative_ack }
+        Self { cumulative_ack: self.cumulative_ack && other.cumulative_ack, files: self.files && other.files }
     }
 }
 

@@ -41,6 +41,12 @@ reasons! {
     ChannelBindingMissing = "channel_binding_missing",
     /// The sender's clock and ours disagree, or the message is past its lifetime.
     ClockSkew = "clock_skew",
+    /// The file is not whole yet at the receiver, which says how much it has.
+    FileIncomplete = "file_incomplete",
+    /// The file's bytes are not those that were announced.
+    FileCorrupt = "file_corrupt",
+    /// The receiver takes no files.
+    FilesNotAccepted = "files_not_accepted",
     /// The envelope lacks something or has something that cannot be.
     InvalidEnvelope = "invalid_envelope",
     /// A signature does not verify.
@@ -80,12 +86,15 @@ impl Reason {
             | Reason::ChannelBindingMismatch
             | Reason::ChannelBindingMissing
             | Reason::ClockSkew
+            | Reason::FileIncomplete
             | Reason::KeyChanged
             | Reason::PendingApproval
             | Reason::ResourceExhausted
             | Reason::SequenceViolation
             | Reason::StorageFull => true,
             Reason::Blocked
+            | Reason::FileCorrupt
+            | Reason::FilesNotAccepted
             | Reason::InvalidEnvelope
             | Reason::InvalidSignature
             | Reason::MessageTooLarge

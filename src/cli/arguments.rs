@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, handler, import, init,
-    listen, logs, messages, peers, permissions, ping, reply, revoke, rotate_keys, send, setup, status, up, upgrade, whoami,
+    agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, files, handler, import, init,
+    listen, logs, messages, peers, permissions, ping, reply, revoke, rotate_keys, send, send_file, setup, status, up, upgrade, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -48,6 +48,7 @@ pub enum Command {
     Down(down::Down),
     Export(export::Export),
     Import(import::Import),
+    Files(files::Files),
     Handler(handler::Handler),
     Init(init::Init),
     Listen(listen::Listen),
@@ -60,6 +61,7 @@ pub enum Command {
     Revoke(revoke::Revoke),
     RotateKeys(rotate_keys::RotateKeys),
     Send(send::Send),
+    SendFile(send_file::SendFile),
     Setup(setup::Setup),
     Status(status::Status),
     Unblock(block::Unblock),

@@ -67,6 +67,8 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Messages(command) => desk.wait(command.run(desk)),
         Command::Peers(command) => desk.wait(command.run(desk)),
         Command::Permissions(command) => desk.wait(command.run(desk)),
+        Command::Files(command) => desk.wait(command.run(desk)),
+        Command::SendFile(command) => desk.wait(command.run(desk)),
         Command::Ping(command) => desk.wait(command.run(desk)),
         Command::Reply(command) => desk.wait(command.run(desk)),
         Command::Revoke(command) => desk.wait(command.run(desk)),

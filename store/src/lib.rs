@@ -8,11 +8,13 @@
 //! - [`record`] has the versioned values, [`batch`] what can be committed as one.
 //! - [`Journal`] is the one writer; it groups whatever waits into one durable transaction.
 //! - [`Reader`] reads snapshots from anywhere.
+//! - [`Depot`] keeps the files that come and copies of those that go.
 //!
 //! What this room is not: it decides nothing about retries, order of delivery or admission, and it knows
 //! neither actors nor HTTP.
 
 pub mod batch;
+mod depot;
 mod error;
 mod journal;
 pub mod open;
@@ -23,6 +25,7 @@ pub mod tables;
 mod writer;
 
 pub use batch::{Batch, Outcome};
+pub use depot::{Depot, DepotError, Kept};
 pub use error::StoreError;
 pub use journal::{Health, Journal};
 pub use open::{Options, Store};

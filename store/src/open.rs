@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use redb::{Builder, Database, DatabaseError, StorageError, backends::InMemoryBackend};
 
+use crate::depot::{Depot, DepotError};
 use crate::error::StoreError;
 use crate::journal::Journal;
 use crate::reader::Reader;
@@ -36,6 +37,7 @@ pub struct Store {
     journal: Journal,
     reader: Reader,
     room: Arc<Room>,
+    depot: Option<Arc<Depot>>,
 }
 
 impl Store {
@@ -49,7 +51,7 @@ impl Store {
         let reader = Reader::new(shared.clone(), writer.last());
         let journal = Journal::threaded(shared, writer, reader.tail())?;
         let room = Arc::new(Room::new(path, options.quota, || reader.used_bytes())?);
-        Ok(Self { journal, reader, room })
+        Ok(Self { journal, reader, room, depot: None })
     }
 
     /// Makes a database in memory whose journal commits on the caller. For tests under a paused clock,
@@ -61,7 +63,22 @@ impl Store {
         let (shared, writer) = Shared::open(Source::Memory)?;
         let reader = Reader::new(shared.clone(), writer.last());
         let journal = Journal::inline(shared, writer, reader.tail());
-        Ok(Self { journal, reader, room: Arc::new(Room::unlimited()) })
+        Ok(Self { journal, reader, room: Arc::new(Room::unlimited()), depot: None })
+    }
+
+    /// Keeps files in `dir`; `now` is the time in seconds since 1970.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used.
+    pub fn with_files(mut self, dir: &Path, now: i64) -> Result<Self, DepotError> {
+        self.depot = Some(Arc::new(Depot::open(dir, self.room.clone(), now)?));
+        Ok(self)
+    }
+
+    /// Where files are kept; `None` in memory.
+    #[must_use]
+    pub const fn depot(&self) -> Option<&Arc<Depot>> {
+        self.depot.as_ref()
     }
 
     /// Closes the database. Where this was the last handle to it, the file can be opened again when this returns.

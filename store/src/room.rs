@@ -5,6 +5,7 @@
 //! a reserve for the others.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Room {
     path: Option<PathBuf>,
     /// What the file may take up, in bytes; 0 is whatever the disk has.
     quota: u64,
+    /// What files beside the log take up, in bytes.
+    files: AtomicU64,
     seen: Mutex<Seen>,
 }
 
@@ -36,14 +39,14 @@ struct Seen {
 
 impl Room {
     pub(crate) const fn unlimited() -> Self {
-        Self { path: None, quota: 0, seen: Mutex::new(Seen { looked: None, slack: 0, is_full: false }) }
+        Self { path: None, quota: 0, files: AtomicU64::new(0), seen: Mutex::new(Seen { looked: None, slack: 0, is_full: false }) }
     }
 
     /// The room of a file; `used` counts the bytes of its rows and is asked only where the file is large.
     pub(crate) fn new(path: &Path, quota: u64, used: impl FnOnce() -> Result<u64, StoreError>) -> Result<Self, StoreError> {
         let size = size(path);
         let slack = if quota > 0 && size >= mark(quota) { size.saturating_sub(used()?) } else { 0 };
-        Ok(Self { path: Some(path.to_owned()), quota, seen: Mutex::new(Seen { slack, ..Seen::default() }) })
+        Ok(Self { path: Some(path.to_owned()), quota, files: AtomicU64::new(0), seen: Mutex::new(Seen { slack, ..Seen::default() }) })
     }
 
     /// Asks for room for new messages of so many bytes; `now` is the time since a fixed start.
@@ -55,7 +58,8 @@ impl Room {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.looked.is_none_or(|looked| now.saturating_sub(looked) >= FRESH) {
             seen.looked = Some(now);
-            let is_over = self.quota > 0 && size(path).saturating_sub(seen.slack) >= mark(self.quota);
+            let used = size(path).saturating_sub(seen.slack).saturating_add(self.files.load(Ordering::Relaxed));
+            let is_over = self.quota > 0 && used >= mark(self.quota);
             let is_full = is_over || has_little_left(path);
             if is_full != seen.is_full {
                 tracing::warn!(is_full, "whether new messages are refused for lack of room has changed");
@@ -67,6 +71,27 @@ impl Room {
         }
         seen.slack = seen.slack.saturating_sub(bytes as u64);
         Ok(())
+    }
+
+    /// Whether so many bytes of a file would fit, without what is kept for the log's own needs.
+    #[must_use]
+    pub fn fits(&self, bytes: u64) -> bool {
+        let Some(path) = &self.path else { return true };
+        let slack = self.seen.lock().unwrap_or_else(PoisonError::into_inner).slack;
+        let used = size(path).saturating_sub(slack).saturating_add(self.files.load(Ordering::Relaxed));
+        let is_within = self.quota == 0 || used.saturating_add(bytes) < mark(self.quota);
+        let left = rustix::fs::statvfs(path).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        is_within && left > bytes.saturating_add(RESERVE)
+    }
+
+    /// Notes that files have grown by so many bytes.
+    pub(crate) fn add_files(&self, bytes: u64) {
+        self.files.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes what all files take up.
+    pub(crate) fn set_files(&self, bytes: u64) {
+        self.files.store(bytes, Ordering::Relaxed);
     }
 
     /// Notes that rows of so many bytes were deleted.

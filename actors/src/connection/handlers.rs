@@ -17,6 +17,7 @@ use super::socket::{ReadHalf, read};
 use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
+use crate::outbox::Files;
 use crate::workspace::{Admitted, Authenticated, Deliver, Delivered, Intercepted, KeyChanged, Met, Stored};
 
 type Ctx = Context<Connection>;
@@ -127,7 +128,8 @@ impl Connection {
                 Effect::Opened(card) => {
                     tracing::debug!(peer = %self.remote, name = %card.name.escape_debug(), "session is open");
                     self.introduce();
-                    self.tell(LinkNews::Opened);
+                    let is_known = self.session.as_ref().is_some_and(Session::has_files);
+                    self.tell(LinkNews::Opened(Files::of(&card, is_known)));
                 }
                 Effect::Received(envelope) => received.push(*envelope),
                 Effect::Rejected(id, reason) => {
@@ -142,6 +144,7 @@ impl Connection {
                     self.tell(LinkNews::Acked(ids));
                 }
                 Effect::Refused(id, reason, text) => self.tell(LinkNews::Refused(id, reason, text)),
+                Effect::Wanted(id, offset) => self.tell(LinkNews::Wanted(id, offset)),
                 Effect::Slow(pause) => self.tell(LinkNews::Slow(pause)),
                 Effect::End(end) => self.end(&end),
             }
@@ -273,6 +276,7 @@ impl Connection {
                 match stored {
                     Stored::Committed => last_good = self.acknowledge(last_good, id, sequence, ctx),
                     Stored::Refused(reason) => self.refuse(id, reason, ctx),
+                    Stored::Incomplete(offset) => self.want(id, offset, ctx),
                 }
             }
         }
@@ -296,6 +300,17 @@ impl Connection {
         let ack = session.ack(id, now);
         self.write(&ack, ctx);
         last
+    }
+
+    /// Tells how much of a file is here. A peer that does not know how files are sent is refused.
+    fn want(&mut self, id: MessageId, offset: u64, ctx: &mut Ctx) {
+        let now = self.home.now();
+        let Some(session) = self.session.as_mut().filter(|session| session.is_open()) else { return };
+        if !session.has_files() {
+            return self.refuse(id, Reason::UnsupportedContentType, ctx);
+        }
+        let want = session.want(id, offset, now);
+        self.write(&want, ctx);
     }
 
     fn refuse(&mut self, id: MessageId, reason: Reason, ctx: &mut Ctx) {
@@ -375,7 +390,9 @@ impl Handler<Write> for Connection {
         fault::crash_point("before-frame-write");
         let (id, frame) = match &write {
             Write::Message(message) => (message.id, session.send(Send::Message(message), now)),
-            Write::Chunk { id, to, thread_id, body } => (*id, session.send(Send::Chunk { id: *id, to, thread_id, body }, now)),
+            Write::Chunk { id, to, thread_id, body, content_type } => {
+                (*id, session.send(Send::Chunk { id: *id, to, thread_id, body, content_type: *content_type }, now))
+            }
         };
         match frame {
             Ok(frame) => {

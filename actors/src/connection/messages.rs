@@ -12,6 +12,8 @@ use toq_protocol::reason::Reason;
 use toq_protocol::session::Greeted;
 use toq_protocol::time::Timestamp;
 
+use crate::outbox::Files;
+
 /// A greeted link that a door hands over.
 pub struct Link {
     /// Its bytes and its channel.
@@ -55,6 +57,8 @@ pub enum Write {
         thread_id: String,
         /// Stream id and data.
         body: Json,
+        /// What is carried, where it is not text.
+        content_type: Option<&'static str>,
     },
 }
 
@@ -76,12 +80,14 @@ pub struct LinkEvent {
 /// What can happen on an outgoing connection.
 #[derive(Debug)]
 pub enum LinkNews {
-    /// Messages may be written.
-    Opened,
+    /// Messages may be written; and what the peer takes of files.
+    Opened(Files),
     /// The peer has committed these.
     Acked(Vec<MessageId>),
     /// The peer refused this one.
     Refused(MessageId, Reason, String),
+    /// The peer has so many bytes of the file that this message announces.
+    Wanted(MessageId, u64),
     /// The peer wants a pause.
     Slow(Duration),
     /// It is over, for this reason in words.

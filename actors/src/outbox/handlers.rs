@@ -30,14 +30,14 @@ type Ctx = Context<Outbox>;
 
 impl Outbox {
     /// Does whatever can be done now.
-    fn work(&mut self, ctx: &mut Ctx) {
+    pub(super) fn work(&mut self, ctx: &mut Ctx) {
         self.load();
         self.expire(ctx);
         let now = self.home.clock.monotonic();
         match self.delivery.next(self.waiting(), now) {
             Next::Dial => self.dial(ctx),
             Next::Write => {
-                self.write_out();
+                self.write_out(ctx);
                 self.watch_acknowledgements(ctx);
             }
             Next::At(until) => self.wake_in(until.saturating_sub(now), ctx),
@@ -48,7 +48,7 @@ impl Outbox {
 
     fn waiting(&self) -> Waiting {
         let is_urgent = !self.express.is_empty() || self.queue.iter().any(|(seq, _)| self.waiters.contains_key(seq));
-        match (is_urgent, self.queue.is_empty()) {
+        match (is_urgent, self.queue.is_empty() && self.carried.is_none()) {
             (true, _) => Waiting::Urgent,
             (false, false) => Waiting::Messages,
             (false, true) => Waiting::Nothing,
@@ -104,7 +104,7 @@ impl Outbox {
         self.workspace.do_send(dial);
     }
 
-    fn write_out(&mut self) {
+    fn write_out(&mut self, ctx: &mut Ctx) {
         let Some(connection) = self.connection.clone().filter(|_| self.is_open) else { return };
         while let Some(express) = self.express.pop_front() {
             let (id, write) = match express.urgent {
@@ -112,17 +112,27 @@ impl Outbox {
                     drop(express.tell.send(Ok(())));
                     continue;
                 }
-                Urgent::Chunk { id, thread_id, body } => (id, Write::Chunk { id, to: self.address.clone(), thread_id, body }),
+                Urgent::Chunk { id, thread_id, body } => {
+                    (id, Write::Chunk { id, to: self.address.clone(), thread_id, body, content_type: None })
+                }
                 Urgent::End(message) => (message.id, Write::Message(message)),
             };
             self.express_flying.insert(id, express.tell);
             connection.do_send(write);
         }
-        while let Some((seq, message)) = self.queue.pop_front() {
+        while self.carried.is_none()
+            && let Some((seq, message)) = self.queue.pop_front()
+        {
+            if let Err(why) = self.take_up(seq, &message) {
+                self.queue.push_front((seq, message));
+                self.settle(vec![seq], State::Rejected, Some(why), ctx);
+                continue;
+            }
             self.flying.insert(message.id, seq);
             self.written.insert(seq);
             connection.do_send(Write::Message(Box::new(message)));
         }
+        self.carry_on(ctx);
     }
 
     /// Gives the connection up when nothing is acknowledged for too long: it may be open and nobody there.
@@ -192,6 +202,7 @@ impl Outbox {
         self.cursor = Seq(0);
         self.queue.clear();
         self.flying.clear();
+        self.carried = None;
         self.is_lane_read = false;
     }
 
@@ -199,11 +210,13 @@ impl Outbox {
     ///
     /// Who waits for a delivery hears of it before our own commit: that the peer has the message is on the
     /// peer's disk, and a successor that does not find it here sends again and is told so (decision 0015).
-    fn settle(&mut self, messages: Vec<Seq>, state: State, reason: Option<String>, ctx: &mut Ctx) {
+    pub(super) fn settle(&mut self, messages: Vec<Seq>, state: State, reason: Option<String>, ctx: &mut Ctx) {
         if messages.is_empty() {
             return;
         }
+        let files = self.put_down(&messages);
         self.queue.retain(|(seq, _)| !messages.contains(seq));
+        self.flying.retain(|_, seq| !messages.contains(seq));
         self.settling.extend(&messages);
         let at = self.home.wall();
         let settle = Change::Settle { lane: self.lane.0.clone(), messages: messages.clone(), state, reason: reason.clone(), at };
@@ -237,6 +250,7 @@ impl Outbox {
             for seq in &messages {
                 act.written.remove(seq);
             }
+            act.drop_copies(files, ctx);
             act.tell(&messages, &settled);
             act.work(ctx);
         }));
@@ -258,6 +272,8 @@ impl Outbox {
         for id in ids {
             if let Some(tell) = self.express_flying.remove(&id) {
                 drop(tell.send(Ok(())));
+            } else if self.carried.as_ref().is_some_and(|carried| carried.has(&id)) {
+                self.chunk_taken(&id);
             } else if let Some(seq) = self.flying.remove(&id) {
                 delivered.push(seq);
             }
@@ -272,7 +288,9 @@ impl Outbox {
             drop(tell.send(Err(why)));
             return;
         }
-        let Some(seq) = self.flying.remove(&id) else { return };
+        // A chunk that is refused takes its file with it.
+        let announcing = self.carried.as_ref().filter(|carried| carried.has(&id)).map(|carried| carried.seq);
+        let Some(seq) = announcing.or_else(|| self.flying.remove(&id)) else { return };
         match fate(reason) {
             Fate::Rejected => self.settle(vec![seq], State::Rejected, Some(why), ctx),
             Fate::Retry => {
@@ -372,13 +390,15 @@ impl Handler<LinkEvent> for Outbox {
             return;
         }
         match event.news {
-            LinkNews::Opened => {
+            LinkNews::Opened(files) => {
+                self.files = files;
                 self.is_open = true;
                 self.delivery.connected();
                 self.work(ctx);
             }
             LinkNews::Acked(ids) => self.acked(ids, ctx),
             LinkNews::Refused(id, reason, text) => self.refused(id, reason, &text, ctx),
+            LinkNews::Wanted(id, offset) => self.wanted(id, offset, ctx),
             LinkNews::Slow(pause) => {
                 self.delivery.slow(self.home.clock.monotonic() + pause);
                 self.work(ctx);

@@ -5,6 +5,7 @@
 //! the removal from the lane are one batch. Nothing here has to survive: a successor reads the lane from
 //! its beginning, and what was in flight is sent again and recognised by its id.
 
+mod carry;
 mod handlers;
 mod messages;
 
@@ -19,6 +20,7 @@ use toq_protocol::delivery::Delivery;
 use toq_protocol::message::{Message, MessageId};
 use toq_store::Seq;
 
+pub use carry::Files;
 pub use messages::{Await, Express, Linked, Nudge, Retry, Settled, Urgent};
 
 use crate::connection::Connection;
@@ -64,6 +66,10 @@ pub struct Outbox {
     waiters: HashMap<Seq, Vec<oneshot::Sender<Settled>>>,
     express: VecDeque<Express>,
     express_flying: HashMap<MessageId, oneshot::Sender<Result<(), String>>>,
+    /// What the peer takes of files.
+    files: Files,
+    /// The file that is on its way; nothing behind it is written.
+    carried: Option<carry::Carried>,
     timer: Option<SpawnHandle>,
     /// Runs while something is unacknowledged.
     ack_timer: Option<SpawnHandle>,
@@ -99,6 +105,8 @@ impl Outbox {
             waiters: HashMap::new(),
             express: VecDeque::new(),
             express_flying: HashMap::new(),
+            files: Files::Unknown,
+            carried: None,
             timer: None,
             ack_timer: None,
             acknowledgements: 0,

@@ -135,6 +135,8 @@ pub enum Stored {
     Committed,
     /// It is not.
     Refused(Reason),
+    /// It announces a file of which only so many bytes are here.
+    Incomplete(u64),
 }
 
 /// What became of messages that were received together.

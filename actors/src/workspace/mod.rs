@@ -8,6 +8,7 @@
 mod admission;
 mod children;
 mod consume;
+mod files;
 mod handlers;
 mod messages;
 mod pins;
@@ -83,6 +84,7 @@ pub struct Workspace {
     pub(crate) handlers: Roster<HandlerName, HandlerActor>,
     arranged: handlers::Handlers,
     tolls: Tolls,
+    intake: files::Intake,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
 }
@@ -115,6 +117,7 @@ impl Workspace {
             handlers: Roster::new(),
             arranged,
             tolls,
+            intake: files::Intake::new(),
             is_draining: false,
             _lifeline: lifeline,
         }

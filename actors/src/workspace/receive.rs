@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use toq_kit::fault;
 use toq_protocol::address::Address;
 use toq_protocol::envelope::{Envelope, Kind};
+use toq_protocol::file::{CHUNK_TYPE, MANIFEST_TYPE};
 use toq_protocol::flow::Piece;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
@@ -23,7 +24,7 @@ use crate::stream::{Chunk, End};
 use crate::thread::Recorded;
 
 type Ctx = Context<Workspace>;
-type Storing = std::pin::Pin<Box<dyn Future<Output = Stored>>>;
+pub(super) type Storing = std::pin::Pin<Box<dyn Future<Output = Stored>>>;
 
 /// The longest thread id and reply id that are stored, in bytes.
 const MAX_REFERENCE: usize = 512;
@@ -33,7 +34,10 @@ impl Workspace {
         if let Some(reason) = unacceptable(&envelope) {
             return Box::pin(async move { Stored::Refused(reason) });
         }
+        let content_type = envelope.content_type.as_deref();
         match envelope.kind {
+            Kind::MessageSend if content_type == Some(MANIFEST_TYPE) => self.store_file(peer, proof, envelope, ctx),
+            Kind::MessageStreamChunk if content_type == Some(CHUNK_TYPE) => self.store_file_chunk(peer, &envelope),
             Kind::MessageStreamChunk => self.store_chunk(peer, address, envelope, ctx),
             Kind::MessageStreamEnd => self.store_end(peer, proof, envelope, ctx),
             _ => {
@@ -44,7 +48,7 @@ impl Workspace {
     }
 
     /// Commits a message that came in and tells its thread.
-    fn commit_received(&mut self, peer: PeerKey, proof: Proof, message: Message, ctx: &mut Ctx) -> Storing {
+    pub(super) fn commit_received(&mut self, peer: PeerKey, proof: Proof, message: Message, ctx: &mut Ctx) -> Storing {
         let (home, thread_id, kind, at) = (self.home.clone(), message.thread_id.clone(), message.kind, message.timestamp);
         let workspace = ctx.address();
         if self.came_before(&peer, &message.id) {
@@ -199,13 +203,13 @@ impl Handler<TellThread> for Workspace {
     }
 }
 
-/// Commit this assembled stream.
+/// Commit this assembled stream, or the message of a file that is here.
 #[derive(actix::Message)]
 #[rtype(result = "Stored")]
-struct CommitReceived {
-    peer: PeerKey,
-    proof: Proof,
-    message: Box<Message>,
+pub(super) struct CommitReceived {
+    pub(super) peer: PeerKey,
+    pub(super) proof: Proof,
+    pub(super) message: Box<Message>,
 }
 
 impl Handler<CommitReceived> for Workspace {

@@ -244,6 +244,8 @@ pub enum Effect {
     Acked(Vec<MessageId>),
     /// The peer refused this message.
     Refused(MessageId, Reason, String),
+    /// The peer has so many bytes of the file that this message announces.
+    Wanted(MessageId, u64),
     /// The peer wants a pause of this length.
     Slow(Duration),
     /// The session is over. Write what was asked to be written before, then close the socket.
@@ -416,6 +418,12 @@ impl Session {
     #[must_use]
     pub const fn has_cumulative_acks(&self) -> bool {
         self.extensions.cumulative_ack
+    }
+
+    /// True where both sides know how files are sent.
+    #[must_use]
+    pub const fn has_files(&self) -> bool {
+        self.extensions.files && self.extensions.cumulative_ack
     }
 
     /// How many messages wait for the peer's acknowledgement.

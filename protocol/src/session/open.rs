@@ -85,10 +85,14 @@ impl Session {
             #[serde(default)]
             message: String,
             related_id: Option<String>,
+            offset: Option<u64>,
         }
         let Some(refusal) = body.and_then(|body| serde_json::from_str::<Refusal>(body.as_str()).ok()) else { return Vec::new() };
         let related = refusal.related_id.as_deref().and_then(MessageId::parse).and_then(|id| self.take_unacked(id));
         let Some(id) = related else { return Vec::new() };
+        if let (Reason::FileIncomplete, Some(offset)) = (Reason::parse(&refusal.code), refusal.offset) {
+            return vec![Effect::Wanted(id, offset)];
+        }
         let text: String = refusal.message.chars().filter(|c| !c.is_control()).take(256).collect();
         vec![Effect::Refused(id, Reason::parse(&refusal.code), text)]
     }

@@ -32,6 +32,8 @@ pub enum Outgoing<'a> {
         thread_id: &'a str,
         /// The body: stream id and data.
         body: &'a Json,
+        /// What is carried, where it is not text.
+        content_type: Option<&'static str>,
     },
 }
 
@@ -45,11 +47,12 @@ impl Session {
         let sequence = self.next_sequence;
         let mut envelope = match outgoing {
             Outgoing::Message(message) => message.to_envelope(sequence),
-            Outgoing::Chunk { id, to, thread_id, body } => {
+            Outgoing::Chunk { id, to, thread_id, body, content_type } => {
                 let mut envelope = self.control(Kind::MessageStreamChunk, Some(body.clone()), now);
                 envelope.id = id;
                 envelope.to = vec![to.clone()];
                 envelope.thread_id = Some(thread_id.to_owned());
+                envelope.content_type = content_type.map(str::to_owned);
                 envelope.sequence = sequence;
                 envelope
             }
@@ -85,6 +88,14 @@ impl Session {
         }
         let body = json!({"code": reason.as_str(), "message": reason.as_str(), "related_id": id.to_string()});
         vec![Effect::Write(self.write(Kind::SystemError, Some(Json::from_value(&body)), now))]
+    }
+
+    /// Tells how much of an announced file is here. Only where [`Session::has_files`].
+    #[must_use]
+    pub fn want(&mut self, id: MessageId, offset: u64, now: Now) -> Vec<u8> {
+        let word = Reason::FileIncomplete.as_str();
+        let body = json!({"code": word, "message": format!("{offset} bytes are here"), "related_id": id.to_string(), "offset": offset});
+        self.write(Kind::SystemError, Some(Json::from_value(&body)), now)
     }
 
     /// Asks the peer to write nothing for so long. Nothing is written to a published peer, which would take it for its

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +37,18 @@ def test_send_waits_by_default_and_sends_only_what_is_set(daemon: Daemon, client
         "close_thread": True,
     }
     assert third.query == {"wait": "reply", "timeout": "90"}
+
+
+def test_a_file_is_named_by_its_absolute_path(daemon: Daemon, client: toq.Client) -> None:
+    daemon.on("POST", "/v1/files", Answer(SENT))
+    daemon.on("GET", "/v1/files", Answer({"files": [{"sha256": "ab", "name": "../x"}]}))
+
+    assert client.send_file("toq://localhost/bob", Path("report.pdf"), name="r.pdf") == SENT
+    assert client.files() == [{"sha256": "ab", "name": "../x"}]
+
+    sent = daemon.seen[0]
+    assert sent.query == {"wait": "true", "timeout": "300"}
+    assert sent.body == {"to": "toq://localhost/bob", "path": str(Path("report.pdf").absolute()), "name": "r.pdf"}
 
 
 def test_the_daemon_gets_to_answer_before_http_gives_up() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from os import PathLike
+from os.path import abspath
 from typing import Any, Callable, Generic, Literal, TypeVar, Union
 from urllib.parse import quote
 from uuid import uuid4
@@ -81,6 +83,25 @@ def send(
         read_timeout=max(REQUEST_TIMEOUT, timeout + _GRACE),
         is_repeatable=True,
     )
+
+
+def send_file(
+    to: str, path: str | PathLike[str], name: str | None, thread_id: str | None, wait: bool, timeout: float
+) -> Call[Json]:
+    body: Json = {"to": to, "path": str(abspath(path))}
+    body.update(given(name=name, thread_id=thread_id))
+    return Call(
+        "POST",
+        "/v1/files",
+        whole,
+        params={"wait": truth(wait), "timeout": str(math.ceil(timeout))},
+        body=body,
+        read_timeout=max(REQUEST_TIMEOUT, timeout + _GRACE),
+    )
+
+
+def files() -> Call[list[Json]]:
+    return get("/v1/files", listed("files"))
 
 
 def message(message_id: str) -> Call[Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import PathLike
 from types import TracebackType
 from typing import Any
 
@@ -83,6 +84,28 @@ class Client(Admin, Blocking):
         return self._transport.run(
             _calls.send(to, text, thread_id, reply_to, close_thread, wait, timeout, idempotency_key)
         )
+
+    def send_file(
+        self,
+        to: str,
+        path: str | PathLike[str],
+        *,
+        name: str | None = None,
+        thread_id: str | None = None,
+        wait: bool = True,
+        timeout: float = 300,
+    ) -> Json:
+        """Sends a file of this machine to an agent that accepts files; the answer is that of `send`.
+
+        The daemon copies it first, so it may change afterwards. The receiver gets a message whose body names the
+        file's `sha256`, `size` and `name`. A transfer that breaks goes on where it was. Only agents of this
+        implementation take files; others are refused before anything is sent.
+        """
+        return self._transport.run(_calls.send_file(to, path, name, thread_id, wait, timeout))
+
+    def files(self) -> list[Json]:
+        """Returns the files that came, the newest first. Their names are what senders say; do not use them as paths."""
+        return self._transport.run(_calls.files())
 
     def messages(
         self,

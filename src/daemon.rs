@@ -126,7 +126,7 @@ struct Workspace {
 impl Workspace {
     /// Opens the log first: its lock is what makes this the only daemon of the workspace.
     fn open(loaded: &Loaded) -> Result<Self, DaemonError> {
-        let now = Clock::system().wall_nanos() / 1_000_000_000;
+        let now = toq_kit::Clock::system().wall_nanos() / 1_000_000_000;
         let store = opening::log(loaded)?.with_files(&loaded.dir.join("files"), now);
         let store = store.map_err(|error| DaemonError::Files(io::Error::other(error)))?;
         let keys = Keys::open(&loaded.dir.join("keys")).map_err(DaemonError::Vault)?;

@@ -340,7 +340,7 @@ impl Depot {
                 let stat = rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
                 let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
                 // One that has just been linked is counted once.
-                is_file.then(|| u64::try_from(stat.st_size).unwrap_or(0) / u64::try_from(stat.st_nlink).unwrap_or(1).max(1))
+                is_file.then(|| u64::try_from(stat.st_size).unwrap_or(0) / if stat.st_nlink > 1 { 2 } else { 1 })
             })
         });
         self.room.set_files(sizes.sum());

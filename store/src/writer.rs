@@ -1,11 +1,12 @@
 //! The one place that changes the database.
 
+mod opened;
 mod spend;
 mod trim;
 
 use std::sync::Arc;
 
-use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy::{Ruling, Subject};
@@ -16,6 +17,7 @@ use crate::error::StoreError;
 use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, SetAsideRow, State, StateRow};
 use crate::{Seq, tables};
 
+use opened::Tables;
 pub(crate) use spend::spender;
 
 /// Applies batches.
@@ -31,9 +33,10 @@ impl Writer {
         let transaction = begin(&database)?;
         let known = transaction.list_tables()?.count();
         let last = {
-            let tables = Tables::open(&transaction)?;
+            let mut tables = Tables::open(&transaction)?;
+            tables.make_all()?;
             let message = tables.messages.last()?.map_or(0, |(seq, _)| seq.value());
-            let event = tables.events.last()?.map_or(0, |(seq, _)| seq.value());
+            let event = tables.events.open()?.last()?.map_or(0, |(seq, _)| seq.value());
             message.max(event)
         };
         let is_new = {
@@ -90,57 +93,7 @@ fn begin(database: &Database) -> Result<WriteTransaction, StoreError> {
     Ok(transaction)
 }
 
-struct Tables<'t> {
-    messages: Table<'t, u64, &'static [u8]>,
-    states: Table<'t, u64, &'static [u8]>,
-    events: Table<'t, u64, &'static [u8]>,
-    outbox: Table<'t, (&'static str, u64), ()>,
-    seen: Table<'t, &'static [u8; 48], u64>,
-    sent: Table<'t, &'static [u8; 16], u64>,
-    thread_log: Table<'t, (&'static str, u64), ()>,
-    peers: Table<'t, &'static [u8; 32], &'static [u8]>,
-    pins: Table<'t, &'static str, &'static [u8]>,
-    rules: Table<'t, (&'static str, &'static str, &'static str), i64>,
-    rotations: Table<'t, &'static [u8; 32], &'static [u8]>,
-    approvals: Table<'t, &'static [u8; 32], &'static [u8]>,
-    consumers: Table<'t, &'static str, &'static [u8]>,
-    offers: Table<'t, (&'static str, u64), u32>,
-    set_aside: Table<'t, (&'static str, u64), &'static [u8]>,
-    idempotency: Table<'t, &'static str, &'static [u8]>,
-    challenges: Table<'t, &'static [u8; 32], i64>,
-    forgotten: Table<'t, (i64, u64), &'static [u8; 48]>,
-    spending: Table<'t, (&'static str, u32, &'static [u8; 33]), (u64, u64)>,
-    meta: Table<'t, &'static str, u64>,
-    next_seq: u64,
-}
-
-impl<'t> Tables<'t> {
-    fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
-        Ok(Self {
-            messages: transaction.open_table(tables::MESSAGES)?,
-            states: transaction.open_table(tables::STATES)?,
-            events: transaction.open_table(tables::EVENTS)?,
-            outbox: transaction.open_table(tables::OUTBOX)?,
-            seen: transaction.open_table(tables::SEEN)?,
-            sent: transaction.open_table(tables::SENT)?,
-            thread_log: transaction.open_table(tables::THREAD_LOG)?,
-            peers: transaction.open_table(tables::PEERS)?,
-            pins: transaction.open_table(tables::PINS)?,
-            rules: transaction.open_table(tables::RULES)?,
-            rotations: transaction.open_table(tables::ROTATIONS)?,
-            approvals: transaction.open_table(tables::APPROVALS)?,
-            consumers: transaction.open_table(tables::CONSUMERS)?,
-            offers: transaction.open_table(tables::OFFERS)?,
-            set_aside: transaction.open_table(tables::SET_ASIDE)?,
-            idempotency: transaction.open_table(tables::IDEMPOTENCY)?,
-            challenges: transaction.open_table(tables::CHALLENGES)?,
-            forgotten: transaction.open_table(tables::FORGOTTEN)?,
-            spending: transaction.open_table(tables::SPENDING)?,
-            meta: transaction.open_table(tables::META)?,
-            next_seq: 0,
-        })
-    }
-
+impl Tables<'_> {
     fn apply(&mut self, batch: &Batch) -> Result<Outcome, StoreError> {
         if let Some(duplicate) = self.fails(&batch.guard)? {
             return Ok(duplicate);
@@ -152,7 +105,7 @@ impl<'t> Tables<'t> {
         Ok(Outcome::Committed(appended))
     }
 
-    fn fails(&self, guard: &Guard) -> Result<Option<Outcome>, StoreError> {
+    fn fails(&mut self, guard: &Guard) -> Result<Option<Outcome>, StoreError> {
         let outcome = match guard {
             Guard::Always => None,
             Guard::Unseen(sender, id) => {
@@ -160,14 +113,14 @@ impl<'t> Tables<'t> {
                 earlier.map(|seq| Outcome::Duplicate { messages: vec![Seq(seq.value())], fingerprint: None })
             }
             Guard::FreshChallenge(digest) => {
-                self.challenges.get(digest)?.map(|_| Outcome::Duplicate { messages: Vec::new(), fingerprint: None })
+                self.challenges.open()?.get(digest)?.map(|_| Outcome::Duplicate { messages: Vec::new(), fingerprint: None })
             }
             Guard::Unconfirmed(name, seq) => {
                 let row = self.consumer(name)?;
                 let is_open = row.is_some_and(|row| seq.0 > row.low_water && row.confirmed.binary_search(&seq.0).is_err());
                 (!is_open).then(|| Outcome::Duplicate { messages: Vec::new(), fingerprint: None })
             }
-            Guard::FreshKey(key) => match self.idempotency.get(key.as_str())? {
+            Guard::FreshKey(key) => match self.idempotency.open()?.get(key.as_str())? {
                 None => None,
                 Some(row) => {
                     let row = IdempotencyRow::from_bytes(row.value())?;
@@ -195,12 +148,12 @@ impl<'t> Tables<'t> {
             Change::Sent { message } => {
                 appended.push(self.append(message, &MessageRow::new(Direction::Out, message, None))?);
             }
-            Change::TakenOver(place) => drop(self.meta.insert("taken_over", place)?),
+            Change::TakenOver(place) => drop(self.meta.open()?.insert("taken_over", place)?),
             Change::Restore { message, state } => appended.extend(self.restore(message, state)?),
             Change::Remember { key, fingerprint, at } => {
                 let messages = appended.iter().map(|seq| seq.0).collect();
                 let row = IdempotencyRow { fingerprint: *fingerprint, messages, at: at.as_nanos() };
-                self.idempotency.insert(key.as_str(), row.to_bytes().as_slice())?;
+                self.idempotency.open()?.insert(key.as_str(), row.to_bytes().as_slice())?;
             }
             Change::Attempted { messages, reason, next_attempt, at } => {
                 for seq in messages {
@@ -211,7 +164,7 @@ impl<'t> Tables<'t> {
                         next_attempt: Some(next_attempt.as_nanos()),
                         changed: at.as_nanos(),
                     };
-                    self.states.insert(seq.0, row.to_bytes().as_slice())?;
+                    self.states.open()?.insert(seq.0, row.to_bytes().as_slice())?;
                 }
             }
             Change::Settle { lane, messages, state, reason, at } => {
@@ -224,45 +177,47 @@ impl<'t> Tables<'t> {
                 }
             }
             Change::Event(event) => self.event(event)?,
-            Change::Peer(key, row) => drop(self.peers.insert(key.as_bytes(), row.to_bytes().as_slice())?),
-            Change::RemovePeer(key) => drop(self.peers.remove(key.as_bytes())?),
-            Change::AddRotation(old, row) => drop(self.rotations.insert(old.as_bytes(), row.to_bytes().as_slice())?),
-            Change::Pin(address, row) => drop(self.pins.insert(address.pin_key().as_str(), row.to_bytes().as_slice())?),
-            Change::Unpin(address) => drop(self.pins.remove(address.pin_key().as_str())?),
-            Change::Challenge(digest, at) => drop(self.challenges.insert(digest, at.as_nanos())?),
+            Change::Peer(key, row) => drop(self.peers.open()?.insert(key.as_bytes(), row.to_bytes().as_slice())?),
+            Change::RemovePeer(key) => drop(self.peers.open()?.remove(key.as_bytes())?),
+            Change::AddRotation(old, row) => drop(self.rotations.open()?.insert(old.as_bytes(), row.to_bytes().as_slice())?),
+            Change::Pin(address, row) => drop(self.pins.open()?.insert(address.pin_key().as_str(), row.to_bytes().as_slice())?),
+            Change::Unpin(address) => drop(self.pins.open()?.remove(address.pin_key().as_str())?),
+            Change::Challenge(digest, at) => drop(self.challenges.open()?.insert(digest, at.as_nanos())?),
             Change::AddRule(subject, ruling, at) => {
                 if *ruling == Ruling::Block {
                     let (kind, value) = subject_key(subject);
-                    self.rules.remove((ruling_key(Ruling::Approve), kind, value.as_str()))?;
+                    self.rules.open()?.remove((ruling_key(Ruling::Approve), kind, value.as_str()))?;
                 }
                 let (kind, value) = subject_key(subject);
-                self.rules.insert((ruling_key(*ruling), kind, value.as_str()), at.as_nanos())?;
+                self.rules.open()?.insert((ruling_key(*ruling), kind, value.as_str()), at.as_nanos())?;
             }
             Change::RemoveRule(subject, ruling) => {
                 let (kind, value) = subject_key(subject);
-                self.rules.remove((ruling_key(*ruling), kind, value.as_str()))?;
+                self.rules.open()?.remove((ruling_key(*ruling), kind, value.as_str()))?;
             }
-            Change::AddApproval(key, row) => drop(self.approvals.insert(key.as_bytes(), row.to_bytes().as_slice())?),
-            Change::RemoveApproval(key) => drop(self.approvals.remove(key.as_bytes())?),
+            Change::AddApproval(key, row) => drop(self.approvals.open()?.insert(key.as_bytes(), row.to_bytes().as_slice())?),
+            Change::RemoveApproval(key) => drop(self.approvals.open()?.remove(key.as_bytes())?),
             Change::AddConsumer(name, place) => {
-                if self.consumers.get(name.as_str())?.is_none() {
+                if self.consumers.open()?.get(name.as_str())?.is_none() {
                     let row = ConsumerRow { low_water: place.0, confirmed: Vec::new() };
-                    self.consumers.insert(name.as_str(), row.to_bytes().as_slice())?;
+                    self.consumers.open()?.insert(name.as_str(), row.to_bytes().as_slice())?;
                 }
             }
             Change::RemoveConsumer(name) => {
-                self.consumers.remove(name.as_str())?;
+                self.consumers.open()?.remove(name.as_str())?;
                 self.forget_offers(name, u64::MAX)?;
             }
             Change::Offer(name, messages) => {
                 for seq in messages {
-                    let offered = self.offers.get((name.as_str(), seq.0))?.map_or(0, |count| count.value());
-                    self.offers.insert((name.as_str(), seq.0), offered.saturating_add(1))?;
+                    let offered = self.offers.open()?.get((name.as_str(), seq.0))?.map_or(0, |count| count.value());
+                    self.offers.open()?.insert((name.as_str(), seq.0), offered.saturating_add(1))?;
                 }
             }
             Change::TakeBack(name, messages) => self.take_back(name, messages)?,
             Change::SetAside { consumer, message, reason, at } => self.set_aside(consumer, *message, reason, *at)?,
-            Change::ForgetSetAside(name) => self.set_aside.retain_in((name.as_str(), 0)..=(name.as_str(), u64::MAX), |_, _| false)?,
+            Change::ForgetSetAside(name) => {
+                self.set_aside.open()?.retain_in((name.as_str(), 0)..=(name.as_str(), u64::MAX), |_, _| false)?
+            }
             Change::Confirm(name, messages) => self.confirm(name, messages)?,
             Change::ConfirmUpTo(name, place) => self.confirm_up_to(name, *place)?,
             Change::Spend { handler, peer, day, spent } => self.spend(handler, peer.as_ref(), *day, *spent)?,
@@ -272,7 +227,7 @@ impl<'t> Tables<'t> {
             Change::ForgetKeys(before) => self.forget_keys(*before)?,
             Change::TrimChallenges(before) => {
                 let before = before.as_nanos();
-                self.challenges.retain(|_, at| at >= before)?;
+                self.challenges.open()?.retain(|_, at| at >= before)?;
             }
         }
         Ok(())
@@ -313,7 +268,7 @@ impl<'t> Tables<'t> {
                     ..state.clone()
                 };
                 let state = if state.state.is_final() { state.clone() } else { given_up() };
-                self.states.insert(seq.0, state.to_bytes().as_slice())?;
+                self.states.open()?.insert(seq.0, state.to_bytes().as_slice())?;
             }
         }
         self.take_seq();
@@ -333,7 +288,7 @@ impl<'t> Tables<'t> {
         let attempts = self.attempts(seq)?;
         if row.state != State::Delivered || attempts > 0 {
             row.attempts = attempts + u32::from(row.state == State::Delivered);
-            self.states.insert(seq.0, row.to_bytes().as_slice())?;
+            self.states.open()?.insert(seq.0, row.to_bytes().as_slice())?;
         }
         let message = match self.messages.get(seq.0)? {
             Some(bytes) => MessageRow::from_bytes(bytes.value())?,
@@ -351,19 +306,19 @@ impl<'t> Tables<'t> {
 
     fn event(&mut self, event: &EventRow) -> Result<(), StoreError> {
         let seq = self.take_seq();
-        self.events.insert(seq.0, event.to_bytes().as_slice())?;
+        self.events.open()?.insert(seq.0, event.to_bytes().as_slice())?;
         Ok(())
     }
 
-    fn attempts(&self, seq: Seq) -> Result<u32, StoreError> {
-        let row = self.states.get(seq.0)?;
+    fn attempts(&mut self, seq: Seq) -> Result<u32, StoreError> {
+        let row = self.states.open()?.get(seq.0)?;
         row.map_or(Ok(0), |row| StateRow::from_bytes(row.value()).map(|row| row.attempts))
     }
 
     fn confirm(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {
         let Some(mut row) = self.consumer(name)? else { return Ok(()) };
         for seq in messages {
-            self.offers.remove((name, seq.0))?;
+            self.offers.open()?.remove((name, seq.0))?;
             if seq.0 > row.low_water
                 && let Err(place) = row.confirmed.binary_search(&seq.0)
             {
@@ -371,25 +326,25 @@ impl<'t> Tables<'t> {
             }
         }
         self.advance(&mut row)?;
-        self.consumers.insert(name, row.to_bytes().as_slice())?;
+        self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;
         Ok(())
     }
 
     fn take_back(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {
         for seq in messages {
-            let offered = self.offers.get((name, seq.0))?.map_or(0, |count| count.value());
+            let offered = self.offers.open()?.get((name, seq.0))?.map_or(0, |count| count.value());
             match offered {
-                0 | 1 => drop(self.offers.remove((name, seq.0))?),
-                more => drop(self.offers.insert((name, seq.0), more - 1)?),
+                0 | 1 => drop(self.offers.open()?.remove((name, seq.0))?),
+                more => drop(self.offers.open()?.insert((name, seq.0), more - 1)?),
             }
         }
         Ok(())
     }
 
     fn set_aside(&mut self, name: &str, seq: Seq, reason: &str, at: Timestamp) -> Result<(), StoreError> {
-        let attempts = self.offers.get((name, seq.0))?.map_or(0, |count| count.value());
+        let attempts = self.offers.open()?.get((name, seq.0))?.map_or(0, |count| count.value());
         let row = SetAsideRow { reason: reason.to_owned(), attempts, at: at.as_nanos() };
-        self.set_aside.insert((name, seq.0), row.to_bytes().as_slice())?;
+        self.set_aside.open()?.insert((name, seq.0), row.to_bytes().as_slice())?;
         // A row that cannot be read is set aside for just that; it must not take the whole transaction with it.
         let row = self.messages.get(seq.0)?.and_then(|bytes| MessageRow::from_bytes(bytes.value()).ok());
         self.event(&EventRow {
@@ -409,7 +364,7 @@ impl<'t> Tables<'t> {
         let low_water = row.low_water;
         self.forget_offers(name, low_water)?;
         self.advance(&mut row)?;
-        self.consumers.insert(name, row.to_bytes().as_slice())?;
+        self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;
         Ok(())
     }
 
@@ -438,16 +393,20 @@ impl<'t> Tables<'t> {
     }
 
     fn forget_offers(&mut self, name: &str, up_to: u64) -> Result<(), StoreError> {
-        let offered: Vec<u64> =
-            self.offers.range((name, 0)..=(name, up_to))?.map(|entry| entry.map(|(key, _)| key.value().1)).collect::<Result<_, _>>()?;
+        let offered: Vec<u64> = self
+            .offers
+            .open()?
+            .range((name, 0)..=(name, up_to))?
+            .map(|entry| entry.map(|(key, _)| key.value().1))
+            .collect::<Result<_, _>>()?;
         for seq in offered {
-            self.offers.remove((name, seq))?;
+            self.offers.open()?.remove((name, seq))?;
         }
         Ok(())
     }
 
-    fn consumer(&self, name: &str) -> Result<Option<ConsumerRow>, StoreError> {
-        self.consumers.get(name)?.map(|row| ConsumerRow::from_bytes(row.value())).transpose()
+    fn consumer(&mut self, name: &str) -> Result<Option<ConsumerRow>, StoreError> {
+        self.consumers.open()?.get(name)?.map(|row| ConsumerRow::from_bytes(row.value())).transpose()
     }
 
     fn take_seq(&mut self) -> Seq {

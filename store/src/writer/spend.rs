@@ -11,11 +11,11 @@ impl Tables<'_> {
     /// Counts for everybody and for one peer, and forgets earlier days.
     pub(super) fn spend(&mut self, handler: &str, peer: Option<&PeerKey>, day: u32, spent: Spent) -> Result<(), StoreError> {
         for whose in [spender(None), spender(Some(peer))] {
-            let (runs, tokens) = self.spending.get((handler, day, &whose))?.map_or((0, 0), |row| row.value());
+            let (runs, tokens) = self.spending.open()?.get((handler, day, &whose))?.map_or((0, 0), |row| row.value());
             let sum = (runs.saturating_add(spent.runs), tokens.saturating_add(spent.tokens));
-            self.spending.insert((handler, day, &whose), sum)?;
+            self.spending.open()?.insert((handler, day, &whose), sum)?;
         }
-        self.spending.retain_in((handler, 0, &[0; 33])..(handler, day, &[0; 33]), |_, _| false)?;
+        self.spending.open()?.retain_in((handler, 0, &[0; 33])..(handler, day, &[0; 33]), |_, _| false)?;
         Ok(())
     }
 }

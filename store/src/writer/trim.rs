@@ -17,7 +17,8 @@ const STRIDE: usize = 1024;
 impl Tables<'_> {
     /// Deletes messages, except those that wait, are being delivered, are not confirmed, or are the newest row.
     pub(super) fn forget(&mut self, messages: &[Seq], now: Timestamp) -> Result<(), StoreError> {
-        let consumers = self.consumers.iter()?.map(|entry| ConsumerRow::from_bytes(entry?.1.value())).collect::<Result<Vec<_>, _>>()?;
+        let consumers =
+            self.consumers.open()?.iter()?.map(|entry| ConsumerRow::from_bytes(entry?.1.value())).collect::<Result<Vec<_>, _>>()?;
         for seq in messages {
             // The next place is found from the last row, so one stays.
             if seq.0 + 1 >= self.next_seq {
@@ -28,25 +29,25 @@ impl Tables<'_> {
                 continue;
             }
             self.messages.remove(seq.0)?;
-            self.states.remove(seq.0)?;
+            self.states.open()?.remove(seq.0)?;
             if let Some(thread) = row.thread_id() {
                 self.thread_log.remove((thread, seq.0))?;
             }
             match row.direction() {
-                Direction::In => drop(self.forgotten.insert((now.as_nanos(), seq.0), &seen_key(&row.sender(), &row.id()))?),
+                Direction::In => drop(self.forgotten.open()?.insert((now.as_nanos(), seq.0), &seen_key(&row.sender(), &row.id()))?),
                 Direction::Out => drop(self.sent.remove(row.id().as_bytes())?),
             }
         }
         Ok(())
     }
 
-    fn is_needed(&self, seq: Seq, row: &MessageRow, consumers: &[ConsumerRow]) -> Result<bool, StoreError> {
+    fn is_needed(&mut self, seq: Seq, row: &MessageRow, consumers: &[ConsumerRow]) -> Result<bool, StoreError> {
         if row.direction() == Direction::In {
             let has_confirmed = |consumer: &ConsumerRow| seq.0 <= consumer.low_water || consumer.confirmed.binary_search(&seq.0).is_ok();
             return Ok(!consumers.iter().all(has_confirmed));
         }
         let lane = row.message()?.to.key();
-        let state = self.states.get(seq.0)?.map(|row| StateRow::from_bytes(row.value())).transpose()?;
+        let state = self.states.open()?.get(seq.0)?.map(|row| StateRow::from_bytes(row.value())).transpose()?;
         let is_open = state.is_some_and(|row| row.state == State::Accepted);
         Ok(is_open || self.outbox.get((lane.as_str(), seq.0))?.is_some())
     }
@@ -55,12 +56,13 @@ impl Tables<'_> {
     pub(super) fn forget_seen(&mut self, before: Timestamp) -> Result<(), StoreError> {
         let old: Vec<((i64, u64), [u8; 48])> = self
             .forgotten
+            .open()?
             .range(..(before.as_nanos(), 0))?
             .take(STRIDE)
             .map(|entry| entry.map(|(place, key)| (place.value(), *key.value())))
             .collect::<Result<_, _>>()?;
         for (place, key) in old {
-            self.forgotten.remove(place)?;
+            self.forgotten.open()?.remove(place)?;
             self.seen.remove(&key)?;
         }
         Ok(())
@@ -69,7 +71,7 @@ impl Tables<'_> {
     /// Deletes events from before a time, except the newest row.
     pub(super) fn forget_events(&mut self, before: Timestamp) -> Result<(), StoreError> {
         let mut old = Vec::new();
-        for entry in self.events.range(..self.next_seq.saturating_sub(1))?.take(STRIDE) {
+        for entry in self.events.open()?.range(..self.next_seq.saturating_sub(1))?.take(STRIDE) {
             let (seq, row) = entry?;
             if EventRow::from_bytes(row.value())?.timestamp >= before.as_nanos() {
                 break;
@@ -77,7 +79,7 @@ impl Tables<'_> {
             old.push(seq.value());
         }
         for seq in old {
-            self.events.remove(seq)?;
+            self.events.open()?.remove(seq)?;
         }
         Ok(())
     }
@@ -85,7 +87,7 @@ impl Tables<'_> {
     /// Forgets idempotency keys from before a time.
     pub(super) fn forget_keys(&mut self, before: Timestamp) -> Result<(), StoreError> {
         let mut old = Vec::new();
-        for entry in self.idempotency.iter()? {
+        for entry in self.idempotency.open()?.iter()? {
             let (key, row) = entry?;
             if IdempotencyRow::from_bytes(row.value())?.at < before.as_nanos() {
                 old.push(key.value().to_owned());
@@ -95,7 +97,7 @@ impl Tables<'_> {
             }
         }
         for key in old {
-            self.idempotency.remove(key.as_str())?;
+            self.idempotency.open()?.remove(key.as_str())?;
         }
         Ok(())
     }

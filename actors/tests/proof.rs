@@ -172,3 +172,32 @@ fn a_block_takes_away_every_approval_that_it_covers_and_the_question() {
         assert_eq!(questions(&house.bob).len(), 1, "but alice may ask again");
     });
 }
+
+#[test]
+fn a_question_does_not_change_under_the_owner_who_reads_it() {
+    run(async {
+        let house = House::with_bob_in(ConnectionMode::Approval).await;
+        house.bob.send(&house.alice.address, "hi", Patience::Accepted).await.expect("accepted");
+        house.alice.has_received(1).await;
+        let home = Address::parse("toq://127.0.0.1:9107/mallory").expect("valid");
+        let mallory = house.impostor("mallory", &home, 77).await;
+        mallory.send(&house.bob.address, "let me in", Patience::Accepted).await.expect("accepted");
+        later(Duration::from_secs(5)).await;
+        assert_eq!(questions(&house.bob)[0].1.address, home.written());
+
+        // The same key comes back as somebody whom bob knows.
+        let again = house.impostor("again", &house.alice.address, 77).await;
+        again.send(&house.bob.address, "I am alice", Patience::Accepted).await.expect("accepted");
+        later(Duration::from_secs(5)).await;
+        let asked = questions(&house.bob);
+        assert_eq!((asked.len(), asked[0].1.address.as_str(), asked[0].1.previous()), (1, home.written().as_str(), None));
+
+        decide(&house.bob, Rule::Add(Subject::Key(key(&mallory)), Ruling::Approve)).await;
+        assert_eq!(house.bob.has_received(1).await, ["let me in"]);
+        let pin = house.bob.workspace.home.store.reader().pin(&house.alice.address).expect("reads").expect("pinned");
+        assert_eq!(pin.peer(), key(&house.alice), "the address is still alice's");
+        later(Duration::from_secs(600)).await;
+        assert_eq!(house.bob.inbox(), ["let me in"]);
+        assert_eq!(questions(&house.bob)[0].1.previous(), Some(key(&house.alice)), "that is a question of its own");
+    });
+}

@@ -208,6 +208,9 @@ pub struct Succession {
     pub retires_at: Timestamp,
 }
 
+/// How far back the keys of one agent are followed.
+const MAX_STEPS: usize = 8;
+
 /// Every succession that was believed.
 #[derive(Clone, Debug, Default)]
 pub struct Successions {
@@ -234,6 +237,32 @@ impl Successions {
     #[must_use]
     pub fn predecessor(&self, key: &PeerKey) -> Option<&PeerKey> {
         self.by_new.get(key)
+    }
+
+    /// True where `new` followed `old`, directly or over others.
+    #[must_use]
+    pub fn leads(&self, old: &PeerKey, new: &PeerKey) -> bool {
+        let mut key = new;
+        for _ in 0..MAX_STEPS {
+            match self.by_new.get(key) {
+                Some(before) if before == old => return true,
+                Some(before) => key = before,
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_old.len()
+    }
+
+    /// True where there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_old.is_empty()
     }
 
     /// True where the key was succeeded and its grace is over.

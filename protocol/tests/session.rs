@@ -291,3 +291,14 @@ fn a_held_peer_reads_that_its_approval_is_pending() {
 
     assert!(matches!(&heard.events[..], [Effect::End(End::Pending(text))] if text.contains("pending approval")));
 }
+
+#[test]
+fn a_message_on_a_connection_that_we_opened_ends_it() {
+    let mut pair = open_pair();
+    let message = message(&pair.bob, &pair.alice.address, 4);
+    let frame = pair.acceptor.send(Outgoing::Message(&message), now()).expect("small");
+
+    let said = hear(&mut pair.dialer, &frame, now());
+
+    assert!(matches!(&said.events[..], [Effect::End(End::Violation(_))]), "{:?}", said.events);
+}

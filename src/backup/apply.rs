@@ -148,10 +148,9 @@ fn record(store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), Backu
     }
     for peer in &staged.peers {
         if let Ok(key) = PeerKey::parse(&peer.0) {
-            changes.push(Change::Peer(
-                key,
-                PeerRow { address: peer.1.clone(), first_seen: peer.2, last_seen: peer.3, proof: None, binds: None },
-            ));
+            // What is known here about a peer's sessions is not forgotten for an older copy of its row.
+            let (proof, binds) = reader.peer(&key)?.map_or((None, None), |row| (row.proof, row.binds));
+            changes.push(Change::Peer(key, PeerRow { address: peer.1.clone(), first_seen: peer.2, last_seen: peer.3, proof, binds }));
         }
     }
     // Old messages behind new ones would be news to everybody who follows the log.

@@ -138,7 +138,6 @@ impl HandlerActor {
                 work: work.clone(),
                 seats: self.seats.clone(),
                 seq,
-                skipped: std::mem::take(&mut self.skipped),
                 process,
             };
             let future = ctx.spawn(run.run().into_actor(self).map(move |ended, act, ctx| act.ended(seq, ended, ctx)));

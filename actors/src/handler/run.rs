@@ -42,8 +42,6 @@ pub(super) struct Run {
     pub(super) work: Arc<dyn Work>,
     pub(super) seats: Credit,
     pub(super) seq: Seq,
-    /// What the handler does not want, to be confirmed on the way.
-    pub(super) skipped: Vec<Seq>,
     pub(super) process: watch::Sender<Option<u32>>,
 }
 
@@ -145,11 +143,7 @@ impl Run {
     /// Counts the attempt on disk, before it is made.
     async fn offer(&self) -> Result<u32, StoreError> {
         let consumer = self.handler.consumer();
-        let mut changes = vec![Change::Offer(consumer.clone(), vec![self.seq])];
-        if !self.skipped.is_empty() {
-            changes.push(Change::Confirm(consumer.clone(), self.skipped.clone()));
-        }
-        self.home.store.journal().commit(Batch::new(changes)).await?;
+        self.home.store.journal().commit(Batch::new(vec![Change::Offer(consumer.clone(), vec![self.seq])])).await?;
         self.home.store.reader().offers(&consumer, self.seq)
     }
 

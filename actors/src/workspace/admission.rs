@@ -56,7 +56,7 @@ impl Workspace {
         let (key, address) = (&peer.key, &peer.address);
         let carried = self.carry_over(peer)?;
         let reader = self.home.store.reader();
-        let pinned = reader.pin(address)?.map(|pin| pin.peer()).map(|pinned| if carried.replaces(&pinned) { *key } else { pinned });
+        let pinned = self.pinned(key, address)?;
         let earlier = self.successions.predecessor(key).copied().unwrap_or(*key);
         let row = reader.peer(key)?.map_or_else(|| reader.peer(&earlier), |row| Ok(Some(row)))?;
         let is_decided = self.policy.blocks(key, address) || self.policy.approves_key(key);
@@ -64,6 +64,13 @@ impl Workspace {
         let by_rule = pinned.is_none() && self.policy.would_approve(address);
         let is_worth_proving = !is_decided && (by_dns || by_rule);
         Ok(Standing { peer: row, pinned, is_worth_proving, carried })
+    }
+
+    /// The key that belongs to an address. A key that `key` followed counts as `key`, also where the pin has not moved
+    /// yet.
+    fn pinned(&self, key: &PeerKey, address: &Address) -> Result<Option<PeerKey>, StoreError> {
+        let pinned = self.home.store.reader().pin(address)?.map(|pin| pin.peer());
+        Ok(pinned.map(|pinned| if self.successions.leads(&pinned, key) { *key } else { pinned }))
     }
 
     fn judge(&self, asked: &Authenticated, standing: &Standing, proof: Proof) -> Judgement {
@@ -89,7 +96,7 @@ impl Workspace {
     }
 
     /// What is written when a peer has proven itself: its challenge, and that it was here or that it asks.
-    fn written(&self, asked: &Authenticated, standing: &Standing, judgement: &mut Judgement) -> Result<Vec<Change>, StoreError> {
+    fn written(&mut self, asked: &Authenticated, standing: &Standing, judgement: &mut Judgement) -> Result<Vec<Change>, StoreError> {
         let (key, address, now) = (asked.credentials.key, &asked.credentials.address, self.home.wall());
         let mut changes = standing.carried.changes.clone();
         changes.push(Change::Challenge(asked.credentials.digest(), now));
@@ -98,6 +105,9 @@ impl Workspace {
                 changes.push(Change::Peer(key, self.seen(standing.peer.clone(), address, proof, asked.is_bound)));
                 if standing.pinned.is_none() && proof.is_proven() {
                     changes.push(self.pin(address, key, proof));
+                }
+                if self.waiting.contains_key(&key) {
+                    changes.push(Change::RemoveApproval(key));
                 }
             }
             Judgement::Ask(proof, previous) => match self.question(key, address, proof, previous, source(asked.remote))? {
@@ -128,8 +138,11 @@ impl Workspace {
     }
 
     /// The changes that put a question before the owner; `None` where the queue has no room for it.
+    ///
+    /// The queue in memory is changed here, before the commit, so that many who ask at once are counted; whoever
+    /// commits these changes calls [`Workspace::reread_questions`] where that fails.
     pub(super) fn question(
-        &self,
+        &mut self,
         key: PeerKey,
         address: &Address,
         proof: Proof,
@@ -137,22 +150,31 @@ impl Workspace {
         source: String,
     ) -> Result<Option<Vec<Change>>, StoreError> {
         let now = self.home.wall();
-        let open = self.home.store.reader().approvals()?;
-        let earlier = open.iter().find(|(waiting, _)| *waiting == key).map(|(_, row)| row.clone());
+        // What the owner may have read stands: a stranger who comes back with another claim does not change the question
+        // under the answer.
+        if let Some(row) = self.home.store.reader().approval(&key)?.filter(|_| self.waiting.contains_key(&key)) {
+            let requests = row.requests.saturating_add(1);
+            let is_same = row.address == address.written();
+            let proof = if is_same { record::Proof::of(proof) } else { row.proof };
+            let first_asked = Some(row.first_asked().as_nanos());
+            let row = ApprovalRow { requested_at: now.as_nanos(), requests, proof, first_asked, ..row };
+            return Ok(Some(vec![Change::AddApproval(key, row)]));
+        }
         let source = if proof.is_proven() { address.host_key() } else { source };
-        let waiting: Vec<Question> = open.into_iter().map(|(key, row)| as_question(key, &row)).collect();
         let asking = Question { key, source: source.clone(), proof, since: now };
-        let mut changes = match room(&waiting, &asking, self.home.config.max_pending_approvals) {
+        let mut changes = match room(self.waiting.values(), &asking, self.home.config.max_pending_approvals) {
             Room::Free => Vec::new(),
             Room::Instead(gone) => {
+                self.waiting.remove(&gone);
                 vec![Change::RemoveApproval(gone), self.event("approval.resolved", &gone, None, Some("crowded out"))]
             }
             Room::None => {
-                tracing::warn!(pending = waiting.len(), "the queue of pending approvals is full");
+                tracing::warn!(pending = self.waiting.len(), "the queue of pending approvals is full");
                 return Ok(None);
             }
         };
-        if earlier.is_none() {
+        self.waiting.insert(key, asking);
+        {
             let (kind, why) = match previous {
                 Some(_) => ("peer.key_changed", Some("another key was known for this address")),
                 None => ("approval.requested", None),
@@ -164,14 +186,22 @@ impl Workspace {
             ApprovalRow {
                 address: address.written(),
                 requested_at: now.as_nanos(),
-                requests: earlier.as_ref().map_or(0, |row| row.requests).saturating_add(1),
+                requests: 1,
                 proof: record::Proof::of(proof),
                 source: Some(source),
                 previous: previous.map(|key| *key.as_bytes()),
-                first_asked: Some(earlier.map_or(now, |row| row.first_asked()).as_nanos()),
+                first_asked: Some(now.as_nanos()),
             },
         ));
         Ok(Some(changes))
+    }
+
+    /// Reads who waits, at the start and where a commit failed.
+    pub(super) fn reread_questions(&mut self) {
+        match self.home.store.reader().approvals() {
+            Ok(open) => self.waiting = open.into_iter().map(|(key, row)| (key, as_question(key, &row))).collect(),
+            Err(error) => tracing::error!(%error, "the open questions cannot be read"),
+        }
     }
 
     /// Closes what is not asked any more and starts what is, after the changes of a question are committed.
@@ -191,21 +221,21 @@ fn as_question(key: PeerKey, row: &ApprovalRow) -> Question {
     Question { key, source, proof: record::Proof::read(row.proof), since: row.first_asked() }
 }
 
-/// Finds out whether an address that a peer claims is its own.
+/// Finds out whether an address that a peer claims is its own. DNS and the address itself are asked at once.
 async fn prove(home: std::sync::Arc<Home>, address: Address, key: PeerKey, must_be_dns: bool) -> Proof {
     let by_dns = async {
         let Some(name) = toq_protocol::dns::name(address.host()) else { return false };
         home.resolver.prove(&name, address.agent(), &key).await.is_verified()
     };
-    if tokio::time::timeout(PROVING, by_dns).await.unwrap_or(false) {
-        return Proof::Dns;
-    }
-    if must_be_dns {
-        return Proof::Claimed;
-    }
-    match tokio::time::timeout(PROVING, ping(home.clone(), address.clone())).await {
-        Ok(Ok(answered)) if answered.key == key => Proof::Dialled,
-        _ => Proof::Claimed,
+    let by_dialling = async { !must_be_dns && matches!(ping(home.clone(), address.clone()).await, Ok(answered) if answered.key == key) };
+    let (by_dns, by_dialling) = futures_util::future::join(async { tokio::time::timeout(PROVING, by_dns).await.unwrap_or(false) }, async {
+        tokio::time::timeout(PROVING, by_dialling).await.unwrap_or(false)
+    })
+    .await;
+    match (by_dns, by_dialling) {
+        (true, _) => Proof::Dns,
+        (false, true) => Proof::Dialled,
+        (false, false) => Proof::Claimed,
     }
 }
 
@@ -228,7 +258,12 @@ impl Handler<Authenticated> for Workspace {
         let (home, must_be_dns, is_worth_proving) = (self.home.clone(), self.policy.mode() == Mode::DnsVerified, standing.is_worth_proving);
         let claimed = address.clone();
         let proving = async move { if is_worth_proving { prove(home, claimed, key, must_be_dns).await } else { Proof::Claimed } };
+        let mut standing = standing;
         Box::pin(proving.into_actor(self).then(move |proof, act, _| {
+            // Proving takes seconds in which the address may have become another's.
+            if is_worth_proving {
+                standing.pinned = act.pinned(&key, &asked.credentials.address).unwrap_or(standing.pinned);
+            }
             let mut judgement = act.judge(&asked, &standing, proof);
             let changes = act.written(&asked, &standing, &mut judgement);
             let (journal, digest) = (act.home.store.journal().clone(), asked.credentials.digest());
@@ -243,12 +278,14 @@ impl Handler<Authenticated> for Workspace {
                     Ok((Outcome::Committed(_), changes)) => changes,
                     Ok((Outcome::Duplicate { .. }, _)) => {
                         act.undo(&standing.carried, &key);
+                        act.reread_questions();
                         Counters::count(&act.home.counters.refused);
                         tracing::warn!(peer = %key.short(), "a handshake was replayed and refused");
                         return Admission::Refuse;
                     }
                     Err(error) => {
                         act.undo(&standing.carried, &key);
+                        act.reread_questions();
                         return refused(&error);
                     }
                 };
@@ -265,7 +302,9 @@ impl Workspace {
         let (key, address) = (asked.credentials.key.short(), asked.credentials.address.wire());
         match judgement {
             Judgement::Accept(proof) => {
-                self.proofs.insert(asked.connection, proof);
+                if self.connections.find(&asked.connection).is_some() {
+                    self.proofs.insert(asked.connection, proof);
+                }
                 return Admission::Accept;
             }
             Judgement::Ask(_, None) => {

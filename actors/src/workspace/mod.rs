@@ -20,7 +20,6 @@ mod send;
 mod streams;
 mod tolls;
 
-use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +27,7 @@ use std::time::Duration;
 use actix::{Actor, Context, Recipient};
 use toq_kit::{Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
+use toq_protocol::policy::waiting::Question;
 use toq_protocol::policy::{Policy, Proof};
 use toq_protocol::rate::Tolls;
 use toq_protocol::rotation::Successions;
@@ -71,7 +71,11 @@ pub struct Workspace {
     admitted: HashMap<PeerKey, VecDeque<ConnectionId>>,
     /// How it is known, for each connection that was let in, that the peer's address is its own.
     proofs: HashMap<ConnectionId, Proof>,
-    last_alarm: Cell<Option<Duration>>,
+    /// Who waits for the owner, as it will be once everything that was handed to the journal is committed.
+    waiting: HashMap<PeerKey, Question>,
+    /// When an alarm about a stranger was last stored, and about each peer that is known.
+    last_alarm: Option<Duration>,
+    alarms: HashMap<PeerKey, Duration>,
     /// Connections whose peer has not proven itself, oldest first.
     unproven: VecDeque<ConnectionId>,
     pub(crate) outboxes: Roster<Lane, Outbox>,
@@ -106,7 +110,9 @@ impl Workspace {
             dialed: HashMap::new(),
             admitted: HashMap::new(),
             proofs: HashMap::new(),
-            last_alarm: Cell::new(None),
+            waiting: HashMap::new(),
+            last_alarm: None,
+            alarms: HashMap::new(),
             unproven: VecDeque::new(),
             outboxes: Roster::new(),
             threads: Roster::new(),
@@ -131,6 +137,7 @@ impl Workspace {
         }
         self.begin_successions()?;
         self.publish();
+        self.reread_questions();
         for (key, row) in reader.approvals()? {
             self.start_approval(key, toq_protocol::time::Timestamp::from_nanos(row.requested_at), ctx);
         }

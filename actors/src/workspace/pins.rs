@@ -23,12 +23,18 @@ type Ctx = Context<Workspace>;
 
 impl Workspace {
     /// The event of an attack, unless there was one a moment ago: a stranger can raise as many as it likes.
-    pub(super) fn alarm(&self, key: &PeerKey, address: &Address, why: &str) -> Option<Change> {
+    pub(super) fn alarm(&mut self, key: &PeerKey, address: &Address, why: &str) -> Option<Change> {
         let now = self.home.clock.monotonic();
-        if self.last_alarm.get().is_some_and(|last| now.saturating_sub(last) < ALARM_PAUSE) {
+        // An alarm about a peer that is known does not wait behind those that strangers raise.
+        let is_known = self.policy.approves_key(key) || self.home.store.reader().peer(key).is_ok_and(|peer| peer.is_some());
+        let last = if is_known { self.alarms.get(key).copied() } else { self.last_alarm };
+        if last.is_some_and(|last| now.saturating_sub(last) < ALARM_PAUSE) {
             return None;
         }
-        self.last_alarm.set(Some(now));
+        match is_known {
+            true => drop(self.alarms.insert(*key, now)),
+            false => self.last_alarm = Some(now),
+        }
         Some(self.event("peer.intercepted", key, Some(address.wire()), Some(why)))
     }
 
@@ -62,7 +68,10 @@ impl Workspace {
         };
         ctx.spawn(committing.into_actor(self).map(move |result, act, ctx| match result {
             Ok(changes) => act.watch_question(&changes, ctx),
-            Err(error) => tracing::error!(%error, "{what} could not be written"),
+            Err(error) => {
+                act.reread_questions();
+                tracing::error!(%error, "{what} could not be written");
+            }
         }));
     }
 

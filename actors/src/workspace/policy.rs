@@ -132,6 +132,7 @@ impl Workspace {
     }
 
     pub(super) fn resolve(&mut self, key: &PeerKey) {
+        self.waiting.remove(key);
         if let Some(approval) = self.approvals.remove(key) {
             approval.do_send(Resolved);
         }

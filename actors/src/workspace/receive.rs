@@ -164,10 +164,12 @@ impl Handler<Deliver> for Workspace {
     fn handle(&mut self, deliver: Deliver, ctx: &mut Ctx) -> Self::Result {
         let count = deliver.envelopes.len();
         let proof = self.proofs.get(&deliver.connection).copied().unwrap_or_default();
-        let is_refused = self.policy.verdict(&deliver.peer, &deliver.address, proof) != Verdict::Accept;
-        if is_refused || self.is_retired(&deliver.peer) {
+        let verdict = self.policy.verdict(&deliver.peer, &deliver.address, proof);
+        if verdict != Verdict::Accept || self.is_retired(&deliver.peer) {
             Counters::count(&self.home.counters.refused);
-            return refused(count, Reason::Blocked, Duration::ZERO);
+            // Whoever is to be asked about may come back; a block is final.
+            let reason = if verdict == Verdict::Ask { Reason::PendingApproval } else { Reason::Blocked };
+            return refused(count, reason, Duration::ZERO);
         }
         if self.is_draining {
             return refused(count, Reason::AgentUnavailable, Duration::ZERO);

@@ -76,7 +76,15 @@ impl Workspace {
         ctx.spawn(forgetting.into_actor(self).map(move |result, act, ctx| match result {
             Ok(_) => {
                 act.home.store.room().give(found.bytes);
-                if let Some(at) = found.next {
+                let oldest = act.home.store.reader().events_after(Seq(0), 1).ok().and_then(|mut events| events.pop());
+                // The newest row stays, however old it is.
+                let is_old = |(seq, event): (Seq, toq_store::record::EventRow)| {
+                    event.timestamp < before.as_nanos() && seq < act.home.store.reader().last()
+                };
+                let has_old_events = oldest.is_some_and(is_old);
+                // What has no next message goes on behind the last one, where there is nothing to find, for its events.
+                let next = found.next.or_else(|| has_old_events.then(|| act.home.store.reader().last()));
+                if let Some(at) = next {
                     let pass = Pass { at, tail: act.home.store.reader().last(), waited: 0 };
                     ctx.run_later(PAUSE, move |act, ctx| act.step(pass, ctx));
                 }

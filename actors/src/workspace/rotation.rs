@@ -23,6 +23,13 @@ use toq_vault::{Rotated, Rotation, VaultError};
 use super::{RotateKeys, Workspace, WorkspaceError};
 use crate::connection::Goodbye;
 
+/// How many replaced keys of peers are remembered. A peer makes keys for nothing; one that has used this up for
+/// everybody has been let in or blocked by name before, and is in the log.
+const MAX_SUCCESSIONS: usize = 10_000;
+
+/// How many earlier keys of a sender are looked through for a message.
+const MAX_EARLIER: usize = 8;
+
 type Ctx = Context<Workspace>;
 
 /// What of a peer goes over to its new key.
@@ -32,13 +39,6 @@ pub(super) struct CarriedOver {
     pub changes: Vec<Change>,
     /// The successions, to be forgotten should the rows not be stored.
     olds: Vec<PeerKey>,
-}
-
-impl CarriedOver {
-    /// True where this key is one that the peer had before.
-    pub fn replaces(&self, key: &PeerKey) -> bool {
-        self.olds.contains(key)
-    }
 }
 
 impl Workspace {
@@ -59,8 +59,8 @@ impl Workspace {
     /// True where this message came under the key that the sender had before.
     pub(super) fn came_before(&self, sender: &PeerKey, id: &MessageId) -> bool {
         let mut key = sender;
-        // As many steps as there are successions, and no circle can be among them.
-        while let Some(old) = self.successions.predecessor(key) {
+        for _ in 0..MAX_EARLIER {
+            let Some(old) = self.successions.predecessor(key) else { return false };
             match self.home.store.reader().has_seen(old, id) {
                 Ok(false) => key = old,
                 Ok(true) => return true,
@@ -74,6 +74,10 @@ impl Workspace {
     /// the caller commits, and [`Workspace::undo`] is for a batch that fails.
     pub(super) fn carry_over(&mut self, peer: &Credentials) -> Result<CarriedOver, StoreError> {
         if peer.rotations.is_empty() {
+            return Ok(CarriedOver::default());
+        }
+        if self.successions.len() >= MAX_SUCCESSIONS {
+            tracing::warn!(peer = %peer.key.short(), "too many keys were replaced by peers; this one counts as a stranger");
             return Ok(CarriedOver::default());
         }
         let now = self.home.wall();

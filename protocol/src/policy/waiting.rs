@@ -56,17 +56,18 @@ pub enum Room {
 
 /// Finds room for `newcomer` among those who wait, of whom `limit` may be unproven.
 #[must_use]
-pub fn room(waiting: &[Question], newcomer: &Question, limit: usize) -> Room {
+pub fn room<'q>(waiting: impl IntoIterator<Item = &'q Question>, newcomer: &Question, limit: usize) -> Room {
+    let waiting: Vec<&Question> = waiting.into_iter().collect();
     if waiting.iter().any(|question| question.key == newcomer.key) {
         return Room::Free;
     }
-    let unproven: Vec<&Question> = waiting.iter().filter(|question| !question.proof.is_proven()).collect();
+    let unproven: Vec<&Question> = waiting.iter().copied().filter(|question| !question.proof.is_proven()).collect();
     let places = limit + limit.div_ceil(RESERVED);
     if newcomer.proof.is_proven() {
         return match (waiting.len() < places, unproven.is_empty()) {
             (true, _) => Room::Free,
             (false, false) => evicted(&unproven, &newcomer.source),
-            (false, true) => evicted(&waiting.iter().collect::<Vec<_>>(), &newcomer.source),
+            (false, true) => evicted(&waiting, &newcomer.source),
         };
     }
     if unproven.len() < limit && waiting.len() < places {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     fn ask(waiting: &mut Vec<Question>, newcomer: Question, limit: usize) -> Room {
-        let room = room(waiting, &newcomer, limit);
+        let room = room(waiting.iter(), &newcomer, limit);
         match room {
             Room::None => return room,
             Room::Instead(key) => waiting.retain(|question| question.key != key),

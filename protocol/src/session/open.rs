@@ -19,6 +19,11 @@ impl Session {
     pub(super) fn opened(&mut self, frame: &Bytes, now: Now) -> Result<Vec<Effect>, End> {
         let envelope = self.verified(frame)?;
         match envelope.kind {
+            // Whom we dialled was never judged: it has shown a key, and may claim any address. Whoever has something to
+            // say dials, and is judged.
+            Kind::MessageSend | Kind::ThreadClose | Kind::MessageStreamChunk | Kind::MessageStreamEnd if self.is_initiator => {
+                Err(End::Violation("a message came on a connection that this side opened"))
+            }
             Kind::MessageSend | Kind::ThreadClose | Kind::MessageStreamChunk | Kind::MessageStreamEnd => Ok(self.received(envelope, now)),
             Kind::MessageAck => Ok(self.acked(envelope.body.as_ref())),
             Kind::SystemHeartbeat => Ok(vec![Effect::Write(self.heartbeat_ack(&envelope, now))]),

@@ -128,7 +128,7 @@ impl Side {
                 }
                 Effect::Rejected(..) | Effect::Slow(_) => assert!(self.is_open),
                 Effect::Acked(ids) => ids.into_iter().for_each(|id| self.answer(id)),
-                Effect::Refused(id, ..) => self.answer(id),
+                Effect::Refused(id, ..) | Effect::Wanted(id, _) => self.answer(id),
                 Effect::End(_) => self.is_over = true,
             }
         }

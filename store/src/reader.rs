@@ -6,24 +6,22 @@
 
 mod conversation;
 mod expendable;
+mod peers;
 mod spending;
 
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 use tokio::sync::watch;
-use toq_protocol::address::{Address, AgentName};
+use toq_protocol::address::AgentName;
 use toq_protocol::conversation::{Conversation, Head};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
-use toq_protocol::policy::{Pattern, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::open::{Shared, Tail};
-use crate::record::{
-    ApprovalRow, ConsumerRow, Direction, EventRow, MessageRow, PeerRow, PinRow, Record, RotationRow, SetAsideRow, StateRow,
-};
+use crate::record::{ConsumerRow, Direction, EventRow, MessageRow, Record, SetAsideRow, StateRow};
 use crate::writer::seen_key;
 use crate::{Seq, tables};
 
@@ -344,103 +342,12 @@ impl Reader {
         Ok(self.snapshot()?.open(tables::OUTBOX)?.len()?)
     }
 
-    /// A peer.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or the row is damaged.
-    pub fn peer(&self, key: &PeerKey) -> Result<Option<PeerRow>, StoreError> {
-        let snapshot = self.snapshot()?;
-        let peers = snapshot.open(tables::PEERS)?;
-        peers.get(key.as_bytes())?.map(|bytes| PeerRow::from_bytes(bytes.value())).transpose()
-    }
-
-    /// Every peer that has proven itself here.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
-    pub fn peers(&self) -> Result<Vec<(PeerKey, PeerRow)>, StoreError> {
-        self.by_key(tables::PEERS)
-    }
-
-    /// The key that belongs to an address, if one was met there.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or the row is damaged.
-    pub fn pin(&self, address: &Address) -> Result<Option<PinRow>, StoreError> {
-        let snapshot = self.snapshot()?;
-        let pins = snapshot.open(tables::PINS)?;
-        pins.get(address.pin_key().as_str())?.map(|bytes| PinRow::from_bytes(bytes.value())).transpose()
-    }
-
-    /// Every key that belongs to an address.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
-    pub fn pins(&self) -> Result<Vec<PinRow>, StoreError> {
-        let snapshot = self.snapshot()?;
-        let pins = snapshot.open(tables::PINS)?;
-        pins.iter()?.map(|entry| PinRow::from_bytes(entry?.1.value())).collect()
-    }
-
-    /// One question.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or the row is damaged.
-    pub fn approval(&self, key: &PeerKey) -> Result<Option<ApprovalRow>, StoreError> {
-        let snapshot = self.snapshot()?;
-        let approvals = snapshot.open(tables::APPROVALS)?;
-        approvals.get(key.as_bytes())?.map(|bytes| ApprovalRow::from_bytes(bytes.value())).transpose()
-    }
-
-    /// Who waits for the owner's decision.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
-    pub fn approvals(&self) -> Result<Vec<(PeerKey, ApprovalRow)>, StoreError> {
-        self.by_key(tables::APPROVALS)
-    }
-
-    /// Every peer's key that another one has followed.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
-    pub fn rotations(&self) -> Result<Vec<(PeerKey, RotationRow)>, StoreError> {
-        self.by_key(tables::ROTATIONS)
-    }
-
     /// True where this message of this sender is stored.
     ///
     /// # Errors
     /// [`StoreError`] where the disk is damaged.
     pub fn has_seen(&self, sender: &PeerKey, id: &MessageId) -> Result<bool, StoreError> {
         Ok(self.snapshot()?.open(tables::SEEN)?.get(&seen_key(sender, id))?.is_some())
-    }
-
-    /// Every rule.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the disk or a rule is damaged.
-    pub fn rules(&self) -> Result<Vec<(Subject, Ruling)>, StoreError> {
-        let damaged = || StoreError::Record { table: "rules" };
-        let snapshot = self.snapshot()?;
-        let rules = snapshot.open(tables::RULES)?;
-        let mut found = Vec::new();
-        for entry in rules.iter()? {
-            let (key, _) = entry?;
-            let (ruling, kind, value) = key.value();
-            let ruling = match ruling {
-                "approve" => Ruling::Approve,
-                "block" => Ruling::Block,
-                _ => return Err(damaged()),
-            };
-            let subject = match kind {
-                "key" => Subject::Key(PeerKey::parse(value).map_err(|_| damaged())?),
-                "address" => Subject::Address(Pattern::new(value)),
-                _ => return Err(damaged()),
-            };
-            found.push((subject, ruling));
-        }
-        Ok(found)
     }
 
     /// How far the takeover of another log has come, where one was begun.

@@ -1,0 +1,104 @@
+//! Reading what is known of peers, and what the owner decided about them.
+
+use redb::ReadableTable as _;
+use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
+use toq_protocol::policy::{Pattern, Ruling, Subject};
+
+use super::Reader;
+use crate::error::StoreError;
+use crate::record::{ApprovalRow, PeerRow, PinRow, Record as _, RotationRow};
+use crate::tables;
+
+impl Reader {
+    /// A peer.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn peer(&self, key: &PeerKey) -> Result<Option<PeerRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let peers = snapshot.open(tables::PEERS)?;
+        peers.get(key.as_bytes())?.map(|bytes| PeerRow::from_bytes(bytes.value())).transpose()
+    }
+
+    /// Every peer that has proven itself here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn peers(&self) -> Result<Vec<(PeerKey, PeerRow)>, StoreError> {
+        self.by_key(tables::PEERS)
+    }
+
+    /// The key that belongs to an address, if one was met there.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn pin(&self, address: &Address) -> Result<Option<PinRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let pins = snapshot.open(tables::PINS)?;
+        pins.get(address.pin_key().as_str())?.map(|bytes| PinRow::from_bytes(bytes.value())).transpose()
+    }
+
+    /// Every key that belongs to an address.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn pins(&self) -> Result<Vec<PinRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let pins = snapshot.open(tables::PINS)?;
+        pins.iter()?.map(|entry| PinRow::from_bytes(entry?.1.value())).collect()
+    }
+
+    /// One question.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or the row is damaged.
+    pub fn approval(&self, key: &PeerKey) -> Result<Option<ApprovalRow>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let approvals = snapshot.open(tables::APPROVALS)?;
+        approvals.get(key.as_bytes())?.map(|bytes| ApprovalRow::from_bytes(bytes.value())).transpose()
+    }
+
+    /// Who waits for the owner's decision.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn approvals(&self) -> Result<Vec<(PeerKey, ApprovalRow)>, StoreError> {
+        self.by_key(tables::APPROVALS)
+    }
+
+    /// Every peer's key that another one has followed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn rotations(&self) -> Result<Vec<(PeerKey, RotationRow)>, StoreError> {
+        self.by_key(tables::ROTATIONS)
+    }
+
+    /// Every rule.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a rule is damaged.
+    pub fn rules(&self) -> Result<Vec<(Subject, Ruling)>, StoreError> {
+        let damaged = || StoreError::Record { table: "rules" };
+        let snapshot = self.snapshot()?;
+        let rules = snapshot.open(tables::RULES)?;
+        let mut found = Vec::new();
+        for entry in rules.iter()? {
+            let (key, _) = entry?;
+            let (ruling, kind, value) = key.value();
+            let ruling = match ruling {
+                "approve" => Ruling::Approve,
+                "block" => Ruling::Block,
+                _ => return Err(damaged()),
+            };
+            let subject = match kind {
+                "key" => Subject::Key(PeerKey::parse(value).map_err(|_| damaged())?),
+                "address" => Subject::Address(Pattern::new(value)),
+                _ => return Err(damaged()),
+            };
+            found.push((subject, ruling));
+        }
+        Ok(found)
+    }
+}

@@ -41,6 +41,9 @@ fn a_changed_key_is_held_in_both_directions_until_the_owner_accepts_it() {
     let words = question["words"].as_str().expect("words");
     assert!(shown.contains("KEY CHANGED") && shown.contains(words) && shown.contains(question["previous_words"].as_str().expect("words")));
 
+    let own = String::from_utf8(bob.toq(&["whoami"]).stdout).expect("text");
+    assert!(own.contains(words), "bob reads the same words to alice: {own}");
+
     // The new key does not get in either, though alice lets everybody in.
     let back = bob.post("/v1/messages", &json!({"to": alice.address(), "body": {"text": "it is me"}}).to_string());
     assert_eq!(back.status, 202);

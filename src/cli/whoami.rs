@@ -3,6 +3,7 @@
 use serde_json::json;
 use toq_api::StatusResponse;
 use toq_protocol::address::DEFAULT_PORT;
+use toq_protocol::key::PeerKey;
 
 use super::desk::Desk;
 use super::domain::Wanted;
@@ -36,11 +37,14 @@ impl Whoami {
             Some(status) => Some(status.public_key.clone()),
             None => identity::public_key(&loaded.dir)?,
         };
+        // What two owners compare by telephone.
+        let print = key.as_deref().and_then(|key| PeerKey::parse(key).ok()).map(|key| (key.words(), key.fingerprint()));
         let name = config.agent_name.as_str();
         let record = key.as_deref().and_then(|key| Wanted::of(config, key, running.as_ref().map_or(config.port, |state| state.peer_port)));
         desk.output.answer(
             || {
                 json!({"agent_name": name, "address": address, "public_key": key, "connection_mode": mode,
+                    "words": print.as_ref().map(|(words, _)| words), "fingerprint": print.as_ref().map(|(_, digits)| digits),
                     "port": port, "dns_name": record.as_ref().map(|record| &record.name), "dns_record": record.as_ref().map(|record| &record.text)})
             },
             || {
@@ -49,8 +53,11 @@ impl Whoami {
                 let record = record.as_ref().map_or(String::new(), |record| {
                     format!("\nDNS record:      {} TXT \"{}\"", record.name, record.text)
                 });
+                let print = print.as_ref().map_or(String::new(), |(words, digits)| {
+                    format!("\nwords:           {words}\ndigits:          {digits}")
+                });
                 format!(
-                    "agent:           {name}\naddress:         {address}\npublic key:      {key}\n\
+                    "agent:           {name}\naddress:         {address}\npublic key:      {key}{print}\n\
                      connection mode: {mode}\nport:            {port}{record}"
                 )
             },

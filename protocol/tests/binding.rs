@@ -1,18 +1,18 @@
 //! Somebody in the middle ends TLS on both sides and carries a session across: it gets nowhere.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod parties;
 
-use toq_protocol::address::{Address, AgentName};
+use std::sync::Arc;
+
+use parties::{demanding, entropy, local, now};
+use toq_protocol::address::Address;
 use toq_protocol::binding::Exporter;
 use toq_protocol::canonical::Json;
-use toq_protocol::card::Card;
 use toq_protocol::envelope::{Envelope, Kind, VERSION};
-use toq_protocol::key::{Identity, PeerKey};
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
-use toq_protocol::session::{Admission, Deadlines, Effect, End, Entropy, Expected, Greeting, Local, LocalEnd, Locality, Session};
-use toq_protocol::time::{Now, Timestamp};
+use toq_protocol::session::{Admission, Effect, End, Expected, Greeting, Local, LocalEnd, Session};
 
 /// The channel of the dialler, and that of the acceptor.
 #[derive(Clone, Copy)]
@@ -20,33 +20,6 @@ struct Channels(Exporter, Exporter);
 
 const ONE: Channels = Channels(Exporter::new([7; 32]), Exporter::new([7; 32]));
 const INTERCEPTED: Channels = Channels(Exporter::new([7; 32]), Exporter::new([8; 32]));
-
-fn now() -> Now {
-    Now { wall: Timestamp::parse("2026-11-21T00:00:00Z").expect("valid"), monotonic: Duration::from_secs(1000) }
-}
-
-fn local(name: &str, port: u16, requires_binding: bool) -> Arc<Local> {
-    let agent = AgentName::parse(name).expect("valid");
-    let identity = Identity::from_seed(&[name.len() as u8; 32]);
-    let card = Card {
-        name: name.to_owned(),
-        description: None,
-        public_key: identity.public().to_string(),
-        protocol_version: VERSION.to_owned(),
-        capabilities: Vec::new(),
-        accept_files: false,
-        max_file_size: None,
-        max_message_size: None,
-        connection_mode: None,
-    };
-    let address = Address::new("127.0.0.1", port, agent.clone());
-    let locality = Locality::new(agent, [], [port]);
-    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default(), requires_binding, rotations: Vec::new() })
-}
-
-fn entropy(byte: u8) -> Entropy {
-    Entropy { challenge: [byte; 32], ids: [byte; 16] }
-}
 
 /// What both sides came to.
 struct Outcome {
@@ -92,7 +65,7 @@ fn drive(session: &mut Session, bytes: &[u8], end: &mut Option<End>, answer: Adm
 
 #[test]
 fn two_of_our_own_bind_their_session_to_the_channel() {
-    let met = meet(local("alice", 9101, false), local("bob", 9102, true), Expected::default(), ONE, Admission::Accept);
+    let met = meet(local("alice", 9101), demanding("bob", 9102, true), Expected::default(), ONE, Admission::Accept);
 
     assert!(met.dialer.is_open() && met.acceptor.is_open());
     assert!(met.dialer.is_bound() && met.acceptor.is_bound());
@@ -100,7 +73,7 @@ fn two_of_our_own_bind_their_session_to_the_channel() {
 
 #[test]
 fn nobody_in_the_middle_carries_a_session_across() {
-    let met = meet(local("alice", 9101, false), local("bob", 9102, false), Expected::default(), INTERCEPTED, Admission::Accept);
+    let met = meet(local("alice", 9101), local("bob", 9102), Expected::default(), INTERCEPTED, Admission::Accept);
 
     assert!(!met.dialer.is_open() && !met.acceptor.is_open());
     for end in [met.dialer_end, met.acceptor_end] {
@@ -110,14 +83,14 @@ fn nobody_in_the_middle_carries_a_session_across() {
 
 #[test]
 fn a_key_that_has_bound_before_is_refused_without_and_told_why() {
-    let met = meet(local("alice", 9101, false), local("bob", 9102, false), Expected::default(), ONE, Admission::Unbound);
+    let met = meet(local("alice", 9101), local("bob", 9102), Expected::default(), ONE, Admission::Unbound);
 
     assert!(matches!(met.dialer_end, Some(End::Refused(Reason::ChannelBindingMissing))), "{:?}", met.dialer_end);
 }
 
 #[test]
 fn another_key_than_the_pinned_one_is_told_nothing() {
-    let (alice, bob) = (local("alice", 9101, false), local("bob", 9102, false));
+    let (alice, bob) = (local("alice", 9101), local("bob", 9102));
     let pinned = PeerKey::from_bytes([3; 32]);
     let expected = Expected { key: Some(pinned), binding: false };
 
@@ -157,7 +130,7 @@ fn published_answer(bob: &Local, to: &Address) -> Vec<u8> {
 #[test]
 fn a_peer_that_cannot_bind_is_met_unless_it_could_before_or_it_must() {
     for (has_bound, is_required, is_met) in [(false, false, true), (true, false, false), (false, true, false)] {
-        let (alice, bob) = (local("alice", 9101, is_required), local("bob", 9102, false));
+        let (alice, bob) = (demanding("alice", 9101, is_required), local("bob", 9102));
         let expected = Expected { key: Some(bob.identity.public()), binding: has_bound };
         let (mut dialer, first) = Session::dial(alice.clone(), &bob.address, expected, ONE.0, entropy(1), now());
         let greeted = Greeting::new().read(&first).expect("a greeting").expect("complete");

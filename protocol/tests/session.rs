@@ -1,50 +1,24 @@
 //! Two sessions wired together in memory: what they promise to each other and to an attacker.
 
+mod parties;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use toq_protocol::address::{Address, AgentName};
+use parties::{entropy, local, now};
+use toq_protocol::address::Address;
 use toq_protocol::binding::Exporter;
 use toq_protocol::canonical::Json;
-use toq_protocol::card::Card;
 use toq_protocol::envelope::{Envelope, Kind};
-use toq_protocol::key::Identity;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::reason::Reason;
-use toq_protocol::session::{Admission, Deadlines, Effect, End, Entropy, Expected, Greeting, Local, LocalEnd, Locality, Outgoing, Session};
-use toq_protocol::time::{Now, Timestamp};
-
-fn now() -> Now {
-    Now { wall: Timestamp::parse("2026-11-21T00:00:00Z").expect("valid"), monotonic: Duration::from_secs(1000) }
-}
+use toq_protocol::session::{Admission, Effect, End, Expected, Greeting, Local, LocalEnd, Outgoing, Session};
+use toq_protocol::time::Now;
 
 fn later(seconds: u64) -> Now {
     let start = now();
     let by = Duration::from_secs(seconds);
     Now { wall: start.wall.plus(by), monotonic: start.monotonic + by }
-}
-
-fn local(name: &str, port: u16) -> Arc<Local> {
-    let agent = AgentName::parse(name).expect("valid");
-    let identity = Identity::from_seed(&[name.len() as u8; 32]);
-    let card = Card {
-        name: name.to_owned(),
-        description: None,
-        public_key: identity.public().to_string(),
-        protocol_version: "0.1".to_owned(),
-        capabilities: Vec::new(),
-        accept_files: false,
-        max_file_size: None,
-        max_message_size: None,
-        connection_mode: None,
-    };
-    let address = Address::new("127.0.0.1", port, agent.clone());
-    let locality = Locality::new(agent, [], [port]);
-    Arc::new(Local { identity, address, locality, card, deadlines: Deadlines::default(), requires_binding: false, rotations: Vec::new() })
-}
-
-fn entropy(byte: u8) -> Entropy {
-    Entropy { challenge: [byte; 32], ids: [byte; 16] }
 }
 
 fn message(from: &Arc<Local>, to: &Address, byte: u8) -> Message {

@@ -15,6 +15,7 @@
 
 pub mod batch;
 mod depot;
+mod desk;
 mod error;
 mod journal;
 pub mod open;

@@ -114,7 +114,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    fn open(&self) -> Result<Database, StoreError> {
+    pub(crate) fn open(&self) -> Result<Database, StoreError> {
         match self {
             Source::Memory => Builder::new().create_with_backend(InMemoryBackend::new()).map_err(StoreError::from),
             Source::File { path, options } => {

@@ -1,0 +1,1 @@
+//! A member of encrypted channels: what it keeps on disk, its connection to the relay, and how it joins.

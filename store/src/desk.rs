@@ -1,0 +1,236 @@
+//! One writer thread for a database whose rows are not the mailbox's.
+//!
+//! The relay's log and a channel member's state are databases of their own, with tables of their own. What they share with
+//! the [`Journal`](crate::Journal) is its manner: one thread writes, whatever waits becomes one durable transaction, and
+//! nobody is answered before the flush. A [`Task`] is a closure over the open transaction: it reads, decides, and writes.
+//!
+//! A task that returns [`StoreError`] aborts the whole transaction and everybody in it is told. A refusal (a name that is
+//! taken, an invite that is used up) is an ordinary answer, decided before the task's first write.
+#![allow(dead_code, reason = "its users come with the rooms of the channels")]
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use redb::{Database, Durability, WriteTransaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::error::StoreError;
+use crate::open::Source;
+
+/// The most tasks in one transaction.
+const MAX_TASKS: usize = 512;
+
+/// How many tasks may wait before [`Desk::run`] does.
+const QUEUE: usize = 1024;
+
+/// What tells a task's caller how the transaction ended.
+type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// One piece of work inside a transaction.
+type Task = Box<dyn FnOnce(&WriteTransaction) -> Result<Tell, StoreError> + Send>;
+
+/// A handle to a writer thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    jobs: SyncSender<Job>,
+    room: Arc<Semaphore>,
+    shelf: Arc<Shelf>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+struct Job {
+    task: Task,
+    _room: OwnedSemaphorePermit,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job")
+    }
+}
+
+impl Desk {
+    /// Opens or makes the database and starts its thread, named `name`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file is locked, damaged or cannot be made.
+    pub(crate) fn open(name: &str, source: Source) -> Result<Self, StoreError> {
+        let database = Arc::new(source.open()?);
+        let shelf = Arc::new(Shelf { source, database: RwLock::new(Some(database)) });
+        let (jobs, queue) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let writer = shelf.clone();
+        let thread = thread.spawn(move || work(&writer, &queue)).map_err(|error| StoreError::from_io(&error))?;
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(QUEUE)), shelf, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Runs a task; answers once what it wrote is on disk, or certainly is not.
+    ///
+    /// Waits while [`QUEUE`] tasks are ahead. Tasks take effect in the order in which these futures are first polled. A
+    /// future that is dropped before its answer does not take its task back.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or another task of the transaction failed; nothing of the task took effect then.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let room = self.room.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let task: Task = Box::new(move |transaction| match task(transaction) {
+            Ok(value) => Ok(Box::new(move |end: Result<(), StoreError>| drop(answer.send(end.map(|()| value))))),
+            Err(error) => {
+                drop(answer.send(Err(error.clone())));
+                Err(error)
+            }
+        });
+        // There is a place in the channel for every permit, so this does not block.
+        self.jobs.send(Job { task, _room: room }).map_err(|_| StoreError::Closed)?;
+        // The tasks behind one that failed are dropped unread.
+        answered.await.unwrap_or_else(|_| Err(StoreError::Io("another task of the transaction failed; the log says why".to_owned())))
+    }
+
+    /// The database, for a snapshot. To be held for the length of one read.
+    ///
+    /// # Errors
+    /// [`StoreError`] while it is being opened again after a failure of the disk.
+    pub(crate) fn database(&self) -> Result<Arc<Database>, StoreError> {
+        self.shelf.database()
+    }
+
+    /// Lets go of the desk and, if nobody else holds it, waits until its thread has let go of the file.
+    pub(crate) fn close(self) {
+        let Self { jobs, thread, shelf, .. } = self;
+        drop((jobs, shelf));
+        let last = Arc::into_inner(thread).and_then(|thread| thread.into_inner().ok().flatten());
+        if let Some(Err(_panicked)) = last.map(JoinHandle::join) {
+            tracing::error!("a writer thread panicked");
+        }
+    }
+}
+
+/// The database, which is closed and opened again after the disk failed.
+#[derive(Debug)]
+struct Shelf {
+    source: Source,
+    database: RwLock<Option<Arc<Database>>>,
+}
+
+impl Shelf {
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        guard.clone().ok_or_else(|| StoreError::Io("the database is being reopened".to_owned()))
+    }
+
+    /// Closes the database and opens it again; redb refuses every access after a failed one until then.
+    fn reopen(&self) -> Result<(), StoreError> {
+        if matches!(self.source, Source::Memory) {
+            return Ok(());
+        }
+        let mut guard = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = guard.take() {
+            // Readers hold the database for the length of one snapshot; the file stays locked until the last is done.
+            while Arc::strong_count(&database) > 1 {
+                std::thread::yield_now();
+            }
+        }
+        *guard = Some(Arc::new(self.source.open()?));
+        Ok(())
+    }
+}
+
+fn work(shelf: &Shelf, queue: &Receiver<Job>) {
+    while let Ok(first) = queue.recv() {
+        let mut jobs = vec![first];
+        // What comes during a flush makes the next group; lingering costs more than it saves.
+        while jobs.len() < MAX_TASKS
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        if let Err(error) = group(shelf, jobs) {
+            tracing::error!(%error, "a commit failed; nothing of it is acknowledged");
+            if let Err(error) = shelf.reopen() {
+                tracing::error!(%error, "the database could not be opened again; it is tried at the next write");
+            }
+        }
+    }
+}
+
+fn group(shelf: &Shelf, jobs: Vec<Job>) -> Result<(), StoreError> {
+    let database = match shelf.database() {
+        Ok(database) => database,
+        Err(_) => {
+            shelf.reopen()?;
+            shelf.database()?
+        }
+    };
+    let mut transaction = database.begin_write()?;
+    // The file opens at once after a kill, for one more flush per commit.
+    transaction.set_quick_repair(true);
+    transaction.set_durability(Durability::Immediate)?;
+    let mut tells = Vec::with_capacity(jobs.len());
+    let ran = jobs.into_iter().try_for_each(|job| (job.task)(&transaction).map(|tell| tells.push(tell)));
+    let end = match ran {
+        Ok(()) => transaction.commit().map_err(StoreError::from),
+        Err(error) => Err(error),
+    };
+    for tell in tells {
+        tell(end.clone());
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{ReadableDatabase, ReadableTable, TableDefinition};
+
+    use super::*;
+
+    const NUMBERS: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
+
+    fn desk() -> Desk {
+        Desk::open("test", Source::Memory).expect("memory")
+    }
+
+    #[tokio::test]
+    async fn a_task_is_answered_with_what_it_decided() {
+        let desk = desk();
+        let before = desk.run(|tx| Ok(tx.open_table(NUMBERS)?.insert(1, 7)?.is_none())).await;
+        let found = desk.run(|tx| Ok(tx.open_table(NUMBERS)?.get(1)?.map(|row| row.value()))).await;
+
+        assert_eq!((before.ok(), found.ok()), (Some(true), Some(Some(7))));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_fails_leaves_nothing_behind_and_says_so() {
+        let desk = desk();
+        let failed = desk.run(|tx| {
+            tx.open_table(NUMBERS)?.insert(1, 7)?;
+            Err::<(), _>(StoreError::Io("of no use".to_owned()))
+        });
+        assert!(failed.await.is_err());
+
+        let kept = desk.run(|tx| Ok(tx.open_table(NUMBERS)?.get(1)?.is_some())).await;
+        assert_eq!(kept.ok(), Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_reader_sees_what_was_answered() {
+        let desk = desk();
+        desk.run(|tx| Ok(tx.open_table(NUMBERS)?.insert(1, 7).map(drop)?)).await.expect("written");
+
+        let reading = desk.database().expect("open").begin_read().expect("a snapshot");
+        assert_eq!(reading.open_table(NUMBERS).expect("made").get(1).expect("read").map(|row| row.value()), Some(7));
+    }
+
+    #[test]
+    fn a_closed_file_can_be_opened_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for _ in 0..2 {
+            let source = Source::File { path: dir.path().join("a.redb"), options: crate::Options::default() };
+            Desk::open("test", source).expect("free").close();
+        }
+    }
+}

@@ -3,3 +3,8 @@
 //! A channel is a name (`org/namespace/service`) and one MLS group (RFC 9420). This room holds what a member decides by
 //! itself: names, groups, envelopes, and the translation of one protocol's messages into another's. It opens no file and no
 //! socket; what has to be kept comes out as rows, and somebody else commits them.
+
+pub mod frame;
+pub mod name;
+
+pub use name::{ChannelName, NameError};

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::code::{ErrorBody, ErrorCode};
 use crate::sse::{Event, Parser, TooLarge};
+use crate::tls;
 
 /// How long to wait for a connection: the daemon is on this machine.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -78,7 +79,12 @@ impl Client {
         if base.scheme() != "http" || base.cannot_be_a_base() {
             return Err(ClientError::Url(base.to_string()));
         }
-        let plain = || reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT);
+        // Plain HTTP is all that is spoken here; without this the library looks for a TLS of its own.
+        let tls = tls::none().map_err(ClientError::Url)?;
+        let plain = || {
+            let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+            builder.connect_timeout(CONNECT).tls_backend_preconfigured(tls.clone())
+        };
         // A call may be silent until its own limit, for instance while a sender waits for a reply.
         let calls = plain().build().map_err(ClientError::Transport)?;
         let streams = plain().read_timeout(SILENCE).build().map_err(ClientError::Transport)?;

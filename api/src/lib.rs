@@ -12,6 +12,8 @@
 //! is never renamed, removed or made optional; a field that only we send is optional for whoever reads it. And
 //! unknown fields are ignored in both directions.
 //!
+//! [`relay`] is the contract of another server, that of encrypted channels, and its client.
+//!
 //! Where to begin: [`message`] (what most callers use), then [`code`] (how failure looks), then [`client`].
 
 pub mod backup;
@@ -27,9 +29,11 @@ pub mod history;
 pub mod log;
 pub mod message;
 pub mod peer;
+pub mod relay;
 pub mod rule;
 pub mod sse;
 pub mod stream;
+mod tls;
 
 pub use backup::{ExportRequest, ExportResponse, ImportPlan, ImportRequest, RotateResponse, Secret, SettingChange};
 pub use client::{Client, ClientError, Events};

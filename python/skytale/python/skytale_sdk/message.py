@@ -1,0 +1,72 @@
+"""What is received: bytes that know where they come from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Message(bytes):
+    """A decrypted message. It is its payload: `bytes(message)`, `len(message)` and `==` work as for any bytes."""
+
+    channel: str
+    """Name of the channel it came on."""
+    sender: bytes
+    """Identity of the member who sent it, as authenticated by the group."""
+    epoch: int
+    """Epoch of the group in which it was sent."""
+    seq: int | None
+    """Its place in the relay's log of the channel; None when the relay names no places."""
+    proven: bool
+    """Whether the sender's identity is bound to an agent key, not just claimed."""
+
+    def __new__(
+        cls,
+        payload: bytes = b"",
+        channel: str = "",
+        sender: bytes = b"",
+        epoch: int = 0,
+        seq: int | None = None,
+        proven: bool = False,
+    ) -> Message:
+        message = super().__new__(cls, payload)
+        message.channel = channel
+        message.sender = sender
+        message.epoch = epoch
+        message.seq = seq
+        message.proven = proven
+        return message
+
+    @property
+    def text(self) -> str:
+        """The payload as UTF-8; what is not UTF-8 becomes U+FFFD."""
+        return self.decode("utf-8", "replace")
+
+
+class Member(NamedTuple):
+    """One member of a channel."""
+
+    identity: bytes
+    """Identity as given by the member; not unique."""
+    leaf: int
+    """Its place in the group: what names a member when two have the same identity."""
+    role: str
+    """`owner` or `member`."""
+    proven: bool
+    """Whether the identity is bound to an agent key, not just claimed."""
+    me: bool
+    """Whether this is the caller."""
+
+
+class Event(NamedTuple):
+    """Something that happened to a channel, other than a message."""
+
+    kind: str
+    """Such as `member_added`, `member_removed`, `removed`, `key_rotated`, `relay_misbehaving`."""
+    channel: str
+    """Name of the channel."""
+    epoch: int | None
+    """Epoch from which on it holds; None when it is not about the group."""
+    identities: list[bytes]
+    """The members it is about."""
+    detail: str
+    """A sentence for people."""

@@ -6,7 +6,6 @@
 //!
 //! A task that returns [`StoreError`] aborts the whole transaction and everybody in it is told. A refusal (a name that is
 //! taken, an invite that is used up) is an ordinary answer, decided before the task's first write.
-#![allow(dead_code, reason = "its users come with the rooms of the channels")]
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -76,19 +75,16 @@ impl Desk {
         &self,
         task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.slot().await?.run(task).await
+    }
+
+    /// A place in the queue, for a caller who must decide the order of tasks under a lock of its own and may not wait there.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub(crate) async fn slot(&self) -> Result<Slot, StoreError> {
         let room = self.room.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let (answer, answered) = oneshot::channel();
-        let task: Task = Box::new(move |transaction| match task(transaction) {
-            Ok(value) => Ok(Box::new(move |end: Result<(), StoreError>| drop(answer.send(end.map(|()| value))))),
-            Err(error) => {
-                drop(answer.send(Err(error.clone())));
-                Err(error)
-            }
-        });
-        // There is a place in the channel for every permit, so this does not block.
-        self.jobs.send(Job { task, _room: room }).map_err(|_| StoreError::Closed)?;
-        // The tasks behind one that failed are dropped unread.
-        answered.await.unwrap_or_else(|_| Err(StoreError::Io("another task of the transaction failed; the log says why".to_owned())))
+        Ok(Slot { jobs: self.jobs.clone(), room })
     }
 
     /// The database, for a snapshot. To be held for the length of one read.
@@ -106,6 +102,36 @@ impl Desk {
         let last = Arc::into_inner(thread).and_then(|thread| thread.into_inner().ok().flatten());
         if let Some(Err(_panicked)) = last.map(JoinHandle::join) {
             tracing::error!("a writer thread panicked");
+        }
+    }
+}
+
+/// A place in the queue of a [`Desk`].
+pub(crate) struct Slot {
+    jobs: SyncSender<Job>,
+    room: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    /// Queues a task at once; the future tells its end, as that of [`Desk::run`] does. Tasks take effect in the order of these calls.
+    pub(crate) fn run<T: Send + 'static>(
+        self,
+        task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        let task: Task = Box::new(move |transaction| match task(transaction) {
+            Ok(value) => Ok(Box::new(move |end: Result<(), StoreError>| drop(answer.send(end.map(|()| value))))),
+            Err(error) => {
+                drop(answer.send(Err(error.clone())));
+                Err(error)
+            }
+        });
+        // There is a place in the channel for every permit, so this does not block.
+        let queued = self.jobs.send(Job { task, _room: self.room }).map_err(|_| StoreError::Closed);
+        async move {
+            queued?;
+            // The tasks behind one that failed are dropped unread.
+            answered.await.unwrap_or_else(|_| Err(StoreError::Io("another task of the transaction failed; the log says why".to_owned())))
         }
     }
 }

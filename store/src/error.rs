@@ -39,6 +39,12 @@ pub enum StoreError {
     /// The file or its file system cannot be written.
     #[error("the disk is read-only")]
     ReadOnly,
+    /// The file is sealed with another key.
+    #[error("{path} was sealed with another key: bring back its workspace.key, or give the passphrase that it was made with")]
+    WrongKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A record cannot be read.
     #[error("damaged record in table {table}")]
     Record {

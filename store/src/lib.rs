@@ -18,6 +18,7 @@ mod depot;
 mod desk;
 mod error;
 mod journal;
+pub mod member;
 pub mod open;
 mod reader;
 pub mod record;

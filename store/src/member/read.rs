@@ -1,0 +1,125 @@
+//! Looking into a member's store. Every call reads a snapshot of its own.
+
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _};
+use zeroize::Zeroizing;
+
+use super::MemberStore;
+use super::change::{Id, numbered, place};
+use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow};
+use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, SHELVES};
+use crate::error::StoreError;
+use crate::record::Record;
+
+impl MemberStore {
+    /// What is at this place of a shelf.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be read, or was not written there under this key.
+    pub fn kept(&self, shelf: u8, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let found = self.snapshot()?.open_table(SHELVES)?.get((shelf, key))?;
+        let Some(row) = found else { return Ok(None) };
+        let opened = self.seal.open(&place("shelves", &[&[shelf], key]), row.value());
+        opened.map(Some).ok_or(StoreError::Record { table: "shelves" })
+    }
+
+    /// The keys on a shelf that begin with `prefix`, ascending.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be read.
+    pub fn keys(&self, shelf: u8, prefix: &[u8]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let table = self.snapshot()?.open_table(SHELVES)?;
+        let mut keys = Vec::new();
+        for row in table.range((shelf, prefix)..)? {
+            let (key, _) = row?;
+            let (found, key) = key.value();
+            if found != shelf || !key.starts_with(prefix) {
+                break;
+            }
+            keys.push(key.to_vec());
+        }
+        Ok(keys)
+    }
+
+    /// Every channel.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn channels(&self) -> Result<Vec<(Id, ChannelRow)>, StoreError> {
+        let table = self.snapshot()?.open_table(CHANNELS)?;
+        let mut channels = Vec::new();
+        for row in table.iter()? {
+            let (id, row) = row?;
+            let id = *id.value();
+            channels.push((id, self.record(&place("channels", &[&id]), row.value())?));
+        }
+        Ok(channels)
+    }
+
+    /// At most `limit` rows of a channel's outbox after number `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn outbox(&self, id: &Id, after: u64, limit: usize) -> Result<Vec<(u64, OutRow)>, StoreError> {
+        let table = self.snapshot()?.open_table(OUTBOX)?;
+        self.numbered("outbox", &table, id, after, limit)
+    }
+
+    /// At most `limit` unread messages of a channel after number `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn inbox(&self, id: &Id, after: u64, limit: usize) -> Result<Vec<(u64, InRow)>, StoreError> {
+        let table = self.snapshot()?.open_table(INBOX)?;
+        self.numbered("inbox", &table, id, after, limit)
+    }
+
+    /// At most `limit` happenings of a channel after number `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn happenings(&self, id: &Id, after: u64, limit: usize) -> Result<Vec<(u64, HappeningRow)>, StoreError> {
+        let table = self.snapshot()?.open_table(HAPPENINGS)?;
+        self.numbered("happenings", &table, id, after, limit)
+    }
+
+    /// The invites of a channel whose secret was made here.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn invites(&self, id: &Id) -> Result<Vec<([u8; 16], InviteRow)>, StoreError> {
+        let table = self.snapshot()?.open_table(INVITES)?;
+        let mut invites = Vec::new();
+        for row in table.range((id, &[0; 16])..=(id, &[0xff; 16]))? {
+            let (key, row) = row?;
+            let invite = *key.value().1;
+            invites.push((invite, self.record(&place("invites", &[id, &invite]), row.value())?));
+        }
+        Ok(invites)
+    }
+
+    fn snapshot(&self) -> Result<ReadTransaction, StoreError> {
+        Ok(self.desk.database()?.begin_read()?)
+    }
+
+    fn numbered<R: Record>(
+        &self,
+        name: &str,
+        table: &redb::ReadOnlyTable<(&'static Id, u64), &'static [u8]>,
+        id: &Id,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, R)>, StoreError> {
+        let mut rows = Vec::new();
+        for row in table.range((id, after.saturating_add(1))..=(id, u64::MAX))?.take(limit) {
+            let (key, row) = row?;
+            let n = key.value().1;
+            rows.push((n, self.record(&numbered(name, id, n), row.value())?));
+        }
+        Ok(rows)
+    }
+
+    fn record<R: Record>(&self, place: &[u8], sealed: &[u8]) -> Result<R, StoreError> {
+        let bytes = self.seal.open(place, sealed).ok_or(StoreError::Record { table: R::TABLE })?;
+        R::from_bytes(&bytes)
+    }
+}

@@ -9,6 +9,7 @@
 //! - [`Journal`] is the one writer; it groups whatever waits into one durable transaction.
 //! - [`Reader`] reads snapshots from anywhere.
 //! - [`Depot`] keeps the files that come and copies of those that go.
+//! - [`relay`] is what a relay of channels keeps, in a file of its own.
 //!
 //! What this room is not: it decides nothing about retries, order of delivery or admission, and it knows
 //! neither actors nor HTTP.
@@ -22,6 +23,7 @@ pub mod member;
 pub mod open;
 mod reader;
 pub mod record;
+pub mod relay;
 mod room;
 pub mod tables;
 mod writer;

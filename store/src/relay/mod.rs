@@ -1,0 +1,64 @@
+//! What a relay keeps: one file, `relay.redb`, for each data directory.
+//!
+//! [`RelayLog`] is the log of everything that members published. The accounts of the API server are in the same file, so that
+//! one lock says whose directory it is and one flush serves both.
+
+mod log;
+mod rows;
+pub mod tables;
+
+use std::path::Path;
+
+pub use log::{Append, Appended, Cut, Ends, RelayLog, Stretch, Trimmed, Use};
+pub use rows::{Mark, Row};
+
+use crate::desk::Desk;
+use crate::error::StoreError;
+use crate::open::{Options, Source};
+use crate::room::Room;
+
+/// The name of the file in a relay's data directory.
+pub const FILE: &str = "relay.redb";
+
+/// An open database of a relay.
+#[derive(Clone, Debug)]
+pub struct RelayStore {
+    desk: Desk,
+    log: RelayLog,
+}
+
+impl RelayStore {
+    /// Opens or makes `relay.redb` in `dir`, which exists.
+    ///
+    /// # Errors
+    /// [`StoreError`] names the file where another process has it, or where it is damaged or of a later version.
+    pub async fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
+        let path = dir.join(FILE);
+        let desk = Desk::open("relay-writer", Source::File { path: path.clone(), options })?;
+        let log = RelayLog::open(desk.clone(), &path).await?;
+        let room = Room::new(&path, options.quota, || log.used_bytes())?;
+        Ok(Self { desk, log: log.within(room) })
+    }
+
+    /// Makes a database that is gone with the process.
+    ///
+    /// # Errors
+    /// [`StoreError`] where memory cannot be had.
+    pub async fn in_memory() -> Result<Self, StoreError> {
+        let desk = Desk::open("relay-writer", Source::Memory)?;
+        let log = RelayLog::open(desk.clone(), Path::new("memory")).await?;
+        Ok(Self { desk, log })
+    }
+
+    /// The log of all channels.
+    #[must_use]
+    pub const fn log(&self) -> &RelayLog {
+        &self.log
+    }
+
+    /// Closes the database. Where this was the last handle to it, the file can be opened again when this returns.
+    pub fn close(self) {
+        drop(self.log);
+        self.desk.close();
+    }
+}

@@ -4,7 +4,12 @@
 //! itself: names, groups, envelopes, and the translation of one protocol's messages into another's. It opens no file and no
 //! socket; what has to be kept comes out as rows, and somebody else commits them.
 
+pub mod envelope;
 pub mod frame;
+pub mod members;
 pub mod name;
+pub mod padding;
+pub mod translate;
 
+pub use envelope::{Envelope, EnvelopeError, Protocol};
 pub use name::{ChannelName, NameError};

@@ -1,8 +1,10 @@
 //! What published members were seen to do, byte for byte.
 
 use serde_json::Value;
-use toq_channels::ChannelName;
 use toq_channels::frame::{Kind, peek};
+use toq_channels::members::Members;
+use toq_channels::translate::translate;
+use toq_channels::{ChannelName, Envelope, Protocol};
 
 fn vectors(name: &str) -> Value {
     let path = format!("{}/tests/vectors/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -67,4 +69,70 @@ fn heads_of_messages_that_a_published_member_made_are_read() {
     }
     let key_package = bytes(text(&samples["key_package"], "hex"));
     assert_eq!(peek(&key_package).expect("a message").kind, Kind::KeyPackage);
+}
+
+fn metadata(case: &Value) -> Option<Value> {
+    Some(case["metadata"].clone()).filter(|metadata| !metadata.is_null() && *metadata != serde_json::json!({}))
+}
+
+fn metadata_of(envelope: &Envelope) -> Option<Value> {
+    envelope.metadata.as_ref().map(|metadata| serde_json::from_str(&metadata.to_json()).expect("JSON"))
+}
+
+fn envelope(case: &Value) -> Envelope {
+    Envelope {
+        protocol: Protocol::parse(text(case, "protocol")).expect("a protocol"),
+        content_type: text(case, "content_type").to_owned(),
+        metadata: metadata(case).map(|metadata| Members::parse(&metadata.to_string()).expect("an object")),
+        payload: bytes(text(case, "payload_hex")),
+    }
+}
+
+#[test]
+fn envelopes_have_the_same_bytes() {
+    for case in list(&vectors("envelope"), "encode") {
+        let wire = bytes(text(case, "wire_hex"));
+
+        assert_eq!(hex(&envelope(case).encode().expect("short")), hex(&wire), "{case}");
+        let read = Envelope::decode(&wire).expect("an envelope");
+        assert_eq!(metadata_of(&read), metadata(case));
+        assert_eq!(Envelope { metadata: None, ..read }, Envelope { metadata: None, ..envelope(case) });
+    }
+}
+
+#[test]
+fn envelopes_in_another_spelling_are_read() {
+    for case in list(&vectors("envelope"), "decode_only") {
+        assert_eq!(Envelope::decode(&bytes(text(case, "wire_hex"))).expect("an envelope"), envelope(case));
+    }
+}
+
+#[test]
+fn what_is_no_envelope_is_refused() {
+    for case in list(&vectors("envelope"), "reject") {
+        assert!(Envelope::decode(&bytes(text(case, "wire_hex"))).is_err(), "{case}");
+    }
+}
+
+#[test]
+fn translations_are_those_of_published_bridges() {
+    for case in list(&vectors("bridge"), "cases") {
+        let (source, expected) = (envelope(&case["source"]), &case["result"]);
+        let to = Protocol::parse(text(case, "target_protocol")).expect("a protocol");
+
+        let translated = translate(source.clone(), to, &mut || "<uuid4>".to_owned());
+
+        assert_eq!(
+            (translated.protocol.as_str(), translated.content_type.as_str()),
+            (text(expected, "protocol"), text(expected, "content_type"))
+        );
+        assert_eq!(metadata_of(&translated), metadata(expected), "{case}");
+        match &expected["payload_json"] {
+            Value::Null => {
+                assert_eq!(expected["payload_unchanged"], true);
+                assert_eq!(translated.payload, source.payload);
+            }
+            json => assert_eq!(&serde_json::from_slice::<Value>(&translated.payload).expect("JSON"), json, "{case}"),
+        }
+    }
 }

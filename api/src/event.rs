@@ -64,6 +64,12 @@ pub struct EventView {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
 #[non_exhaustive]
 pub enum EventKind {
+    /// The owner of an agent that had to be asked does not let us in for now; messages go on waiting.
+    #[serde(rename = "approval.denied")]
+    ApprovalDenied,
+    /// The owner of an agent that had to be asked lets us in; what waits is sent at once.
+    #[serde(rename = "approval.granted")]
+    ApprovalGranted,
     /// An unknown agent asks to be let in.
     #[serde(rename = "approval.requested")]
     ApprovalRequested,
@@ -112,6 +118,8 @@ impl EventKind {
     /// Returns the type as it is written in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ApprovalDenied => "approval.denied",
+            Self::ApprovalGranted => "approval.granted",
             Self::ApprovalRequested => "approval.requested",
             Self::ApprovalResolved => "approval.resolved",
             Self::HandlerSetAside => "handler.set_aside",

@@ -131,6 +131,11 @@ impl Delivery {
     /// Something was decided that may make the next attempt a success: pauses end and failures are forgotten.
     pub const fn retry(&mut self) {
         self.failures = 0;
+        self.hasten();
+    }
+
+    /// Somebody else says that the next attempt may be a success: the pause ends, and should that not be so, the next one is no shorter.
+    pub const fn hasten(&mut self) {
         if let Link::Paused(_) = self.link {
             self.link = Link::Down;
         }

@@ -21,16 +21,23 @@ pub struct Extensions {
     /// Files are announced and carried as [`crate::file`] says.
     #[serde(default)]
     pub files: bool,
+    /// What is decided about a peer that had to wait is told to it, as [`crate::session::Decision`] says.
+    #[serde(default)]
+    pub decisions: bool,
 }
 
 impl Extensions {
     /// Everything that this version can do.
-    pub const OURS: Extensions = Extensions { cumulative_ack: true, files: true };
+    pub const OURS: Extensions = Extensions { cumulative_ack: true, files: true, decisions: true };
 
     /// What both sides can do.
     #[must_use]
     pub const fn common(self, other: Self) -> Self {
-        Self { cumulative_ack: self.cumulative_ack && other.cumulative_ack, files: self.files && other.files }
+        Self {
+            cumulative_ack: self.cumulative_ack && other.cumulative_ack,
+            files: self.files && other.files,
+            decisions: self.decisions && other.decisions,
+        }
     }
 }
 

@@ -170,6 +170,7 @@ fn begin(store: &Store, loaded: &Loaded, permissions: Permissions, report: &mut 
             source: None,
             previous: None,
             first_asked: None,
+            hears_decisions: None,
         };
         Change::AddApproval(pending.key, row)
     });

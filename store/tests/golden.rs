@@ -47,6 +47,7 @@ fn written() -> Vec<(&'static str, String)> {
         source: None,
         previous: None,
         first_asked: None,
+        hears_decisions: None,
     };
     vec![
         ("message-in", hex(&MessageRow::new(Direction::In, &message(), Some(PeerKey::from_bytes([2; 32]))).to_bytes())),

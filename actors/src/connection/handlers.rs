@@ -11,14 +11,14 @@ use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
-use toq_protocol::session::{Admission, Effect, End, LocalEnd, Outgoing as Send, Session};
+use toq_protocol::session::{Admission, Decision, Effect, End, LocalEnd, Outgoing as Send, Session};
 
 use super::socket::{ReadHalf, read};
 use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
 use crate::outbox::Files;
-use crate::workspace::{Admitted, Authenticated, Deliver, Delivered, Intercepted, KeyChanged, Met, Stored};
+use crate::workspace::{Admitted, Authenticated, Decided, Deliver, Delivered, Held, Intercepted, KeyChanged, Met, Stored};
 
 type Ctx = Context<Connection>;
 
@@ -146,6 +146,7 @@ impl Connection {
                 Effect::Refused(id, reason, text) => self.tell(LinkNews::Refused(id, reason, text)),
                 Effect::Wanted(id, offset) => self.tell(LinkNews::Wanted(id, offset)),
                 Effect::Slow(pause) => self.tell(LinkNews::Slow(pause)),
+                Effect::Decided(decision) => self.pass_on(decision),
                 Effect::End(end) => self.end(&end),
             }
         }
@@ -183,7 +184,20 @@ impl Connection {
                 self.workspace.do_send(Intercepted { key: peer.key, address: peer.address.clone(), reason: *reason });
             }
             End::Refused(Reason::NotAddressedHere) => self.note_misaddressed(),
+            End::Pending(_) => {
+                let met = self.session.as_ref().and_then(Session::peer).map(|peer| peer.key);
+                if let Some((target, key)) = self.target.clone().zip(met) {
+                    self.workspace.do_send(Held { target, key });
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// Passes on what the peer's owner decided about us.
+    fn pass_on(&self, decision: Decision) {
+        if let Some(peer) = self.session.as_ref().and_then(Session::peer) {
+            self.workspace.do_send(Decided { key: peer.key, decision });
         }
     }
 
@@ -202,6 +216,7 @@ impl Connection {
             connection: *self.lifeline.key(),
             is_bound: self.session.as_ref().is_some_and(Session::is_bound),
             remote: self.source,
+            hears_decisions: self.session.as_ref().is_some_and(Session::hears_decisions),
         });
         ctx.spawn(asked.into_actor(self).map(|admission, act, ctx| {
             act.is_judging = false;

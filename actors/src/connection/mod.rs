@@ -10,6 +10,7 @@ mod messages;
 mod pace;
 mod ping;
 mod socket;
+mod tell;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ use toq_protocol::time::Timestamp;
 pub use messages::{ConnectionView, Goodbye, Link, LinkEvent, LinkNews, Role, View, Write};
 pub use ping::{Pinged, ping};
 use socket::{Outgoing, ReadHalf};
+pub use tell::tell;
 
 use crate::home::Home;
 use crate::workspace::{Stored, Workspace};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use toq_net::SecureIo;
+use toq_net::{BoxedIo, SecureIo};
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::session::{Effect, Expected, Session};
@@ -30,16 +30,9 @@ pub async fn ping(home: Arc<Home>, target: Address) -> Result<Pinged, String> {
     let expected = Expected { key: route.announced, binding: false };
     let (mut session, first) = Session::dial(home.local(), &target, expected, exporter, home.entropy(), home.now());
     let shaking = async {
-        stream.write_all(&first).await.map_err(|error| error.to_string())?;
-        stream.flush().await.map_err(|error| error.to_string())?;
-        let mut buffer = vec![0; 4096];
+        say(&mut stream, &first).await?;
         loop {
-            let read = stream.read(&mut buffer).await.map_err(|error| error.to_string())?;
-            if read == 0 {
-                return Err("the agent closed the connection during the handshake".to_owned());
-            }
-            session.push(buffer.get(..read).unwrap_or_default());
-            let Some(effects) = session.next(home.now()) else { continue };
+            let effects = next(&mut stream, &mut session, &home).await?;
             if let Some(Effect::End(end)) = effects.into_iter().find(|effect| matches!(effect, Effect::End(_))) {
                 return Err(end.to_string());
             }
@@ -49,4 +42,25 @@ pub async fn ping(home: Arc<Home>, target: Address) -> Result<Pinged, String> {
         }
     };
     tokio::time::timeout(patience, shaking).await.unwrap_or_else(|_| Err("no answer within the handshake's time".to_owned()))
+}
+
+/// Writes bytes and sees them off.
+pub(super) async fn say(stream: &mut BoxedIo, bytes: &[u8]) -> Result<(), String> {
+    stream.write_all(bytes).await.map_err(|error| error.to_string())?;
+    stream.flush().await.map_err(|error| error.to_string())
+}
+
+/// Reads until a frame is whole, and takes it.
+pub(super) async fn next(stream: &mut BoxedIo, session: &mut Session, home: &Home) -> Result<Vec<Effect>, String> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        if let Some(effects) = session.next(home.now()) {
+            return Ok(effects);
+        }
+        let read = stream.read(&mut buffer).await.map_err(|error| error.to_string())?;
+        if read == 0 {
+            return Err("the agent closed the connection during the handshake".to_owned());
+        }
+        session.push(buffer.get(..read).unwrap_or_default());
+    }
 }

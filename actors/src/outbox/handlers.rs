@@ -11,7 +11,7 @@ use toq_store::batch::Change;
 use toq_store::record::State;
 use toq_store::{Batch, Seq};
 
-use super::{Await, Express, Linked, Nudge, Outbox, Retry, Settled, Urgent};
+use super::{Await, Express, Hasten, Linked, Nudge, Outbox, Retry, Settled, Urgent};
 use crate::connection::{Goodbye, LinkEvent, LinkNews, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
@@ -340,6 +340,15 @@ impl Handler<Retry> for Outbox {
 
     fn handle(&mut self, _: Retry, ctx: &mut Ctx) {
         self.delivery.retry();
+        self.work(ctx);
+    }
+}
+
+impl Handler<Hasten> for Outbox {
+    type Result = ();
+
+    fn handle(&mut self, _: Hasten, ctx: &mut Ctx) {
+        self.delivery.hasten();
         self.work(ctx);
     }
 }

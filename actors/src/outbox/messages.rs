@@ -17,6 +17,11 @@ pub struct Nudge(pub Seq);
 #[rtype(result = "()")]
 pub struct Retry;
 
+/// Try again at once, because the peer says so; should it not be true, it gains nothing by it.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Hasten;
+
 /// What became of a message that somebody waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {

@@ -21,7 +21,7 @@ use toq_protocol::message::{Message, MessageId};
 use toq_store::Seq;
 
 pub use carry::Files;
-pub use messages::{Await, Express, Linked, Nudge, Retry, Settled, Urgent};
+pub use messages::{Await, Express, Hasten, Linked, Nudge, Retry, Settled, Urgent};
 
 use crate::connection::Connection;
 use crate::home::Home;

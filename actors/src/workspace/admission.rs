@@ -51,6 +51,18 @@ enum Judgement {
     Unbound,
 }
 
+/// How somebody asks to be let in.
+pub(super) struct Asks {
+    /// How it is known that the address is its own.
+    pub(super) proof: Proof,
+    /// The key that is known for the address, where it is another.
+    pub(super) previous: Option<PeerKey>,
+    /// Where it asks from.
+    pub(super) source: String,
+    /// Whether it hears what is decided.
+    pub(super) hears_decisions: bool,
+}
+
 impl Workspace {
     fn standing(&mut self, peer: &Credentials) -> Result<Standing, StoreError> {
         let (key, address) = (&peer.key, &peer.address);
@@ -110,10 +122,13 @@ impl Workspace {
                     changes.push(Change::RemoveApproval(key));
                 }
             }
-            Judgement::Ask(proof, previous) => match self.question(key, address, proof, previous, source(asked.remote))? {
-                Some(asking) => changes.extend(asking),
-                None => *judgement = Judgement::Refuse,
-            },
+            Judgement::Ask(proof, previous) => {
+                let asks = Asks { proof, previous, source: source(asked.remote), hears_decisions: asked.hears_decisions };
+                match self.question(key, address, asks)? {
+                    Some(asking) => changes.extend(asking),
+                    None => *judgement = Judgement::Refuse,
+                }
+            }
             Judgement::Unbound => changes.extend(self.alarm(&key, address, "channel_binding_missing")),
             Judgement::Refuse => {}
         }
@@ -141,14 +156,8 @@ impl Workspace {
     ///
     /// The queue in memory is changed here, before the commit, so that many who ask at once are counted; whoever
     /// commits these changes calls [`Workspace::reread_questions`] where that fails.
-    pub(super) fn question(
-        &mut self,
-        key: PeerKey,
-        address: &Address,
-        proof: Proof,
-        previous: Option<PeerKey>,
-        source: String,
-    ) -> Result<Option<Vec<Change>>, StoreError> {
+    pub(super) fn question(&mut self, key: PeerKey, address: &Address, asks: Asks) -> Result<Option<Vec<Change>>, StoreError> {
+        let Asks { proof, previous, source, hears_decisions } = asks;
         let now = self.home.wall();
         // What the owner may have read stands: a stranger who comes back with another claim does not change the question
         // under the answer.
@@ -157,7 +166,8 @@ impl Workspace {
             let is_same = row.address == address.written();
             let proof = if is_same { record::Proof::of(proof) } else { row.proof };
             let first_asked = Some(row.first_asked().as_nanos());
-            let row = ApprovalRow { requested_at: now.as_nanos(), requests, proof, first_asked, ..row };
+            let hears_decisions = row.hears_decisions.or(hears_decisions.then_some(true));
+            let row = ApprovalRow { requested_at: now.as_nanos(), requests, proof, first_asked, hears_decisions, ..row };
             return Ok(Some(vec![Change::AddApproval(key, row)]));
         }
         let source = if proof.is_proven() { address.host_key() } else { source };
@@ -191,6 +201,7 @@ impl Workspace {
                 source: Some(source),
                 previous: previous.map(|key| *key.as_bytes()),
                 first_asked: Some(now.as_nanos()),
+                hears_decisions: hears_decisions.then_some(true),
             },
         ));
         Ok(Some(changes))

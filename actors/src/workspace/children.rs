@@ -175,6 +175,7 @@ impl Handler<OutboxIdle> for Workspace {
 
     fn handle(&mut self, idle: OutboxIdle, _: &mut Ctx) {
         if let Some(outbox) = self.outboxes.remove_generation(&idle.lane, idle.generation) {
+            self.decisions.forget(&idle.lane);
             outbox.do_send(Drain { grace: Duration::ZERO });
         }
     }
@@ -215,6 +216,9 @@ impl Handler<Exited<Lane>> for Workspace {
     fn handle(&mut self, exited: Exited<Lane>, ctx: &mut Ctx) {
         let fate = self.outboxes.exited(&exited, self.home.clock.monotonic());
         self.note_end("outbox", &exited.key.0, exited.how, fate);
+        if fate != Fate::Ignore {
+            self.decisions.forget(&exited.key);
+        }
         // Rows wait: the lane is started again, from rows.
         if exited.how == How::Panicked && fate == Fate::Forget && !self.is_draining {
             let lane = exited.key.0;

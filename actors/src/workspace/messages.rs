@@ -75,6 +75,8 @@ pub struct Authenticated {
     pub is_bound: bool,
     /// Its end of the connection, where it has one.
     pub remote: Option<IpAddr>,
+    /// Whether it hears what is decided about it.
+    pub hears_decisions: bool,
 }
 
 /// A peer that we dialled has proven itself.
@@ -336,6 +338,8 @@ pub enum Rule {
     Remove(Subject, Ruling),
     /// Answer a pending question with no; the peer may ask again.
     Deny(PeerKey),
+    /// Take back a question that nobody answered in its time.
+    Lapse(PeerKey),
 }
 
 /// Change the mode; it is in force at once.

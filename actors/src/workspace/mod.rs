@@ -8,6 +8,7 @@
 mod admission;
 mod children;
 mod consume;
+mod decisions;
 mod files;
 mod handlers;
 mod messages;
@@ -33,6 +34,7 @@ use toq_protocol::rate::Tolls;
 use toq_protocol::rotation::Successions;
 use toq_store::Seq;
 
+pub use decisions::{Decided, Held};
 pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,
@@ -88,6 +90,7 @@ pub struct Workspace {
     pub(crate) handlers: Roster<HandlerName, HandlerActor>,
     arranged: handlers::Handlers,
     tolls: Tolls,
+    decisions: decisions::Decisions,
     intake: files::Intake,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
@@ -123,6 +126,7 @@ impl Workspace {
             handlers: Roster::new(),
             arranged,
             tolls,
+            decisions: decisions::Decisions::new(),
             intake: files::Intake::new(),
             is_draining: false,
             _lifeline: lifeline,

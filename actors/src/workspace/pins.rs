@@ -9,6 +9,7 @@ use toq_protocol::policy::Proof;
 use toq_store::batch::Change;
 use toq_store::{Batch, StoreError};
 
+use super::admission::Asks;
 use super::rotation::CarriedOver;
 use super::{Intercepted, KeyChanged, Met, Workspace};
 use crate::outbox::{Lane, Retry};
@@ -88,6 +89,7 @@ impl Handler<Met> for Workspace {
     type Result = ();
 
     fn handle(&mut self, met: Met, ctx: &mut Ctx) {
+        self.decisions.forget(&Lane::of(&met.target));
         let carried = match self.carry_over(&met.peer) {
             Ok(carried) => carried,
             Err(error) => return tracing::error!(%error, "a peer that was dialled cannot be looked at"),
@@ -117,7 +119,9 @@ impl Handler<KeyChanged> for Workspace {
             address = %changed.target.wire().escape_debug(), expected = %changed.expected.short(), met = %changed.met.short(),
             "the agent at this address has another key than before; nothing is sent until the owner decides"
         );
-        let asking = self.question(changed.met, &changed.target, Proof::Dialled, Some(changed.expected), changed.target.host_key());
+        let asks =
+            Asks { proof: Proof::Dialled, previous: Some(changed.expected), source: changed.target.host_key(), hears_decisions: false };
+        let asking = self.question(changed.met, &changed.target, asks);
         self.commit_news(asking.map(Option::unwrap_or_default), "a changed key", ctx);
     }
 }

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::{Mode, Proof, Ruling, Subject, Verdict};
+use toq_protocol::session::Decision;
 use toq_store::batch::Change;
 use toq_store::record::EventRow;
 use toq_store::{Batch, StoreError};
@@ -96,11 +97,13 @@ impl Workspace {
                 changes.push(Change::RemoveRule(subject.clone(), *ruling));
                 changes.push(self.event("policy.changed", subject, None, Some(word)));
             }
-            Rule::Deny(key) if self.home.store.reader().approval(key)?.is_some() => {
-                changes.push(Change::RemoveApproval(*key));
-                changes.push(self.event("approval.resolved", key, None, Some("denied")));
+            Rule::Deny(key) | Rule::Lapse(key) => {
+                let word = if matches!(rule, Rule::Deny(_)) { "denied" } else { "expired" };
+                if self.home.store.reader().approval(key)?.is_some() {
+                    changes.push(Change::RemoveApproval(*key));
+                    changes.push(self.event("approval.resolved", key, None, Some(word)));
+                }
             }
-            Rule::Deny(_) => {}
         }
         Ok(changes)
     }
@@ -157,11 +160,13 @@ impl Handler<Rule> for Workspace {
 
     fn handle(&mut self, rule: Rule, _: &mut Ctx) -> Self::Result {
         let journal = self.home.store.journal().clone();
-        // Messages may wait for exactly this decision.
-        let asked = match &rule {
-            Rule::Add(Subject::Key(key), Ruling::Approve) => self.home.store.reader().approval(key).ok().flatten(),
+        // Messages may wait for exactly this decision, here and at whoever asked.
+        let decided = match &rule {
+            Rule::Add(Subject::Key(key), Ruling::Approve) => Some((*key, Decision::Granted)),
+            Rule::Deny(key) => Some((*key, Decision::Denied)),
             _ => None,
         };
+        let asked = decided.and_then(|(key, decision)| Some((key, decision, self.home.store.reader().approval(&key).ok().flatten()?)));
         let changes = self.decision(&rule);
         let committing = async move {
             let changes = changes?;
@@ -170,8 +175,11 @@ impl Handler<Rule> for Workspace {
         };
         Box::pin(committing.into_actor(self).map(move |result: Result<_, StoreError>, act, ctx| {
             act.enact(&result?, ctx);
-            if let Some(row) = asked {
-                act.retry(&row.address);
+            if let Some((key, decision, row)) = asked {
+                act.tell(key, &row, decision, ctx);
+                if decision == Decision::Granted {
+                    act.retry(&row.address);
+                }
             }
             Ok(())
         }))
@@ -182,7 +190,7 @@ impl Handler<Expire> for Workspace {
     type Result = ();
 
     fn handle(&mut self, expire: Expire, ctx: &mut Ctx) {
-        ctx.notify(Rule::Deny(expire.0));
+        ctx.notify(Rule::Lapse(expire.0));
     }
 }
 

@@ -23,6 +23,7 @@
 //!   first envelope that it reads for its acknowledgement. A message is refused to it by silence and
 //!   close.
 
+mod decision;
 mod greeting;
 mod open;
 mod outgoing;
@@ -45,6 +46,7 @@ use crate::reason::Reason;
 use crate::rotation::RotationProof;
 use crate::time::Now;
 
+pub use decision::Decision;
 pub use greeting::{Greeted, Greeting};
 pub use outgoing::{Outgoing, TooLarge};
 
@@ -248,6 +250,8 @@ pub enum Effect {
     Wanted(MessageId, u64),
     /// The peer wants a pause of this length.
     Slow(Duration),
+    /// The peer's owner has decided about us.
+    Decided(Decision),
     /// The session is over. Write what was asked to be written before, then close the socket.
     End(End),
 }
@@ -293,6 +297,8 @@ pub struct Session {
     exporter: Exporter,
     challenge: [u8; 32],
     expected: Expected,
+    /// What is told in place of a session.
+    decision: Option<Decision>,
     is_bound: bool,
     peer: Option<Credentials>,
     /// What both sides can do beyond the published protocol.
@@ -357,6 +363,7 @@ impl Session {
             exporter,
             challenge: entropy.challenge,
             expected: Expected::default(),
+            decision: None,
             is_bound: false,
             peer: None,
             extensions: Extensions::default(),
@@ -424,6 +431,12 @@ impl Session {
     #[must_use]
     pub const fn has_files(&self) -> bool {
         self.extensions.files && self.extensions.cumulative_ack
+    }
+
+    /// True where the peer hears what is decided about it.
+    #[must_use]
+    pub const fn hears_decisions(&self) -> bool {
+        self.extensions.decisions
     }
 
     /// How many messages wait for the peer's acknowledgement.

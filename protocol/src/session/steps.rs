@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Admission, Effect, End, Phase, Session};
+use super::{Admission, Decision, Effect, End, Phase, Session};
 use crate::binding::Side;
 use crate::canonical::Json;
 use crate::card::Card;
@@ -133,6 +133,9 @@ impl Session {
         self.peer = Some(met);
         self.phase = Phase::Asking;
         self.deadline = now.monotonic + self.local.deadlines.negotiation;
+        if let Some(decision) = self.decision {
+            return Ok(self.say(decision, now));
+        }
         let binding = self.binding(Side::Initiator).unwrap_or_default();
         let request = self.write(Kind::NegotiateRequest, Some(negotiate::request(&binding)), now);
         Ok(vec![Effect::Write(request)])
@@ -159,6 +162,9 @@ impl Session {
 
     fn proven(&mut self, frame: &Bytes, now: Now) -> Result<Vec<Effect>, End> {
         let envelope = self.verified(frame)?;
+        if let Some(decision) = Decision::of(envelope.kind) {
+            return self.told(decision, &envelope, now);
+        }
         if envelope.kind != Kind::NegotiateRequest {
             return Err(End::Violation("the first envelope is not negotiate.request"));
         }

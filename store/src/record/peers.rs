@@ -139,6 +139,9 @@ pub struct ApprovalRow {
     /// When it first asked, in nanoseconds of Unix time, where that was before `requested_at`.
     #[n(6)]
     pub first_asked: Option<i64>,
+    /// `Some(true)` where it hears what is decided about it.
+    #[n(7)]
+    pub hears_decisions: Option<bool>,
 }
 
 impl ApprovalRow {

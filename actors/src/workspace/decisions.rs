@@ -1,0 +1,157 @@
+//! Decisions about who may come in: told to those who wait for them, and heard from those whom we wait for.
+//!
+//! Telling is one attempt at the address that the stranger claims, to nobody but its key, and only where it has said that it
+//! listens. What cannot be told costs nothing: the stranger asks again by itself. Hearing grants nothing either. It
+//! makes the lane that waits for this very key try again, once, and is kept as an event.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
+use toq_kit::Credit;
+use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
+use toq_protocol::session::Decision;
+use toq_store::Batch;
+use toq_store::record::ApprovalRow;
+
+use super::Workspace;
+use crate::connection::tell;
+use crate::outbox::{Hasten, Lane};
+
+/// How many are told at a time; the others wait.
+const AT_ONCE: usize = 16;
+
+/// The least time between two words of the same kind from one peer that have an effect.
+const PAUSE: Duration = Duration::from_secs(60);
+
+type Ctx = Context<Workspace>;
+
+/// Who is being told, and whose word is waited for.
+pub(super) struct Decisions {
+    telling: Credit,
+    awaited: HashMap<Lane, Awaited>,
+}
+
+/// Whose word a lane waits for.
+struct Awaited {
+    address: Address,
+    key: PeerKey,
+    granted: Option<Duration>,
+    denied: Option<Duration>,
+}
+
+impl Awaited {
+    /// Hears a word, unless the same was heard a moment ago.
+    fn hear(&mut self, decision: Decision, now: Duration) -> bool {
+        let last = match decision {
+            Decision::Granted => &mut self.granted,
+            Decision::Denied => &mut self.denied,
+        };
+        if last.is_some_and(|last| now.saturating_sub(last) < PAUSE) {
+            return false;
+        }
+        *last = Some(now);
+        true
+    }
+}
+
+impl Decisions {
+    pub(super) fn new() -> Self {
+        Self { telling: Credit::new(AT_ONCE), awaited: HashMap::new() }
+    }
+
+    /// Nothing waits in this lane any more, or its peer has let us in.
+    pub(super) fn forget(&mut self, lane: &Lane) {
+        self.awaited.remove(lane);
+    }
+}
+
+/// An agent that we dialled asks its owner about us.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Held {
+    /// The address that was dialled.
+    pub target: Address,
+    /// The key that answered.
+    pub key: PeerKey,
+}
+
+/// An agent says what its owner decided about us.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Decided {
+    /// The key that says so.
+    pub key: PeerKey,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+impl Workspace {
+    /// Tells a stranger what was decided about it, if it hears such things.
+    pub(super) fn tell(&self, key: PeerKey, row: &ApprovalRow, decision: Decision, ctx: &mut Ctx) {
+        let Ok(target) = Address::parse(&row.address) else { return };
+        if row.hears_decisions != Some(true) || self.home.local().locality.includes(&target) {
+            return;
+        }
+        let (home, credit) = (self.home.clone(), self.decisions.telling.clone());
+        let telling = async move {
+            let _one_of_few = credit.take().await;
+            tell(home, target, key, decision).await
+        };
+        ctx.spawn(telling.into_actor(self).map(move |told, _, _| {
+            if let Err(error) = told {
+                tracing::debug!(peer = %key.short(), %error, "an agent could not be told what was decided; it will ask again");
+            }
+        }));
+    }
+}
+
+impl Handler<Held> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, held: Held, _: &mut Ctx) {
+        let lane = Lane::of(&held.target);
+        if self.outboxes.find(&lane).is_none() {
+            return;
+        }
+        let Held { target: address, key } = held;
+        match self.decisions.awaited.get_mut(&lane) {
+            Some(awaited) if awaited.key == key => {}
+            _ => drop(self.decisions.awaited.insert(lane, Awaited { address, key, granted: None, denied: None })),
+        }
+    }
+}
+
+impl Handler<Decided> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, decided: Decided, ctx: &mut Ctx) {
+        let now = self.home.clock.monotonic();
+        let waiting = self.decisions.awaited.iter_mut().filter(|(_, awaited)| awaited.key == decided.key);
+        let heard =
+            waiting.filter_map(|(lane, awaited)| awaited.hear(decided.decision, now).then(|| (lane.clone(), awaited.address.wire())));
+        let heard: Vec<(Lane, String)> = heard.collect();
+        let mut events = Vec::new();
+        for (lane, address) in heard {
+            let kind = decided.decision.kind().as_str();
+            tracing::info!(peer = %decided.key.short(), address = %address.escape_debug(), decision = kind, "the owner of an agent has decided about us");
+            events.push(self.event(kind, &decided.key, Some(address), None));
+            if decided.decision == Decision::Granted
+                && let Some(outbox) = self.outboxes.find(&lane)
+            {
+                outbox.do_send(Hasten);
+            }
+        }
+        if events.is_empty() {
+            return;
+        }
+        let journal = self.home.store.journal().clone();
+        let committing = async move { journal.commit(Batch::new(events)).await };
+        ctx.spawn(committing.into_actor(self).map(|result, _, _| {
+            if let Err(error) = result {
+                tracing::error!(%error, "what was decided about us could not be noted");
+            }
+        }));
+    }
+}

@@ -129,6 +129,7 @@ impl Side {
                 Effect::Rejected(..) | Effect::Slow(_) => assert!(self.is_open),
                 Effect::Acked(ids) => ids.into_iter().for_each(|id| self.answer(id)),
                 Effect::Refused(id, ..) | Effect::Wanted(id, _) => self.answer(id),
+                Effect::Decided(_) => assert!(!self.is_proven && !self.is_open, "a decision in the middle of a session"),
                 Effect::End(_) => self.is_over = true,
             }
         }

@@ -315,6 +315,7 @@ fn only_what_a_filter_wants_is_handled_and_a_close_only_where_it_is_asked_for() 
             content_type: None,
             idempotency: None,
             patience: toq_actors::workspace::Patience::Accepted,
+            origin: toq_actors::workspace::Origin::Owner,
         };
         house.alice.workspace.address().send(close).await.expect("alive").expect("accepted");
         script.has_done(1).await;
@@ -366,6 +367,7 @@ fn an_answer_is_sent_once_however_often_it_is_committed() {
                 content_type: None,
                 idempotency: None,
                 patience: toq_actors::workspace::Patience::Accepted,
+                origin: toq_actors::workspace::Origin::Owner,
             },
             consumer: "handler:h".to_owned(),
             seq,
@@ -377,6 +379,32 @@ fn an_answer_is_sent_once_however_often_it_is_committed() {
         settle(&house.bob).await;
 
         assert_eq!(house.alice.inbox(), ["the answer"]);
+    });
+}
+
+#[test]
+fn a_peer_that_cannot_be_reached_takes_its_share_of_the_queue_and_holds_nobody_up() {
+    run(async {
+        let script = Script::answering(definition("h"));
+        let house = House::with_bob_keeping(3, Arc::new(Stage(script.clone()))).await;
+        let nowhere = toq_protocol::address::Address::parse("toq://127.0.0.1:9999/mallory").expect("valid");
+        let mallory = house.impostor("mallory", &nowhere, 77).await;
+
+        for number in 0..10 {
+            mallory.send_in(&house.bob.address, &format!("t{number}"), &format!("m{number}")).await;
+        }
+        house.alice.send_in(&house.bob.address, "t", "hello").await;
+        settle(&house.bob).await;
+
+        assert_eq!(house.alice.inbox(), ["hello"]);
+        let reader = house.bob.workspace.home.store.reader();
+        assert_eq!(reader.waiting().expect("reads"), 3);
+        let told: Vec<_> = house.bob.events().into_iter().filter(|(kind, ..)| kind == "handler.set_aside").collect();
+        assert_eq!(told.len(), 7);
+        assert!(told.iter().all(|(_, _, reason)| reason.contains("3 messages wait for that address")), "{told:?}");
+        let place = reader.consumer("handler:h").expect("reads").expect("there");
+        assert_eq!(reader.unconfirmed(&place).expect("reads"), 0, "its place moves on");
+        house.bob.send_in(&nowhere, "own", "the owner's own message has room").await;
     });
 }
 

@@ -156,6 +156,7 @@ pub const KEYS: &[Key] = &[
     key("limits.new_threads_per_hour_per_peer", whole(1, GIB)),
     key("limits.mute_s", whole(1, HOUR)),
     key("limits.max_runs", whole(1, 1_024)),
+    key("limits.answers_per_address", whole(1, 1_000_000)),
     key("runtime.arbiters", whole(0, 1_024)),
 ];
 

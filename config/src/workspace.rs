@@ -363,6 +363,8 @@ pub struct LimitsConfig {
     pub mute: Duration,
     /// Runs of handlers at a time, altogether.
     pub max_runs: usize,
+    /// Messages that may wait for one address before automatic answers to it are set aside.
+    pub answers_per_address: usize,
 }
 
 /// The process.

@@ -84,6 +84,11 @@ impl From<WorkspaceError> for ApiError {
             WorkspaceError::OutboxFull(_) => {
                 Self::new(ErrorCode::Unavailable, error.to_string()).hint("wait for deliveries, or raise max_message_queue")
             }
+            WorkspaceError::LaneFull(_) => Self::new(ErrorCode::Unavailable, error.to_string())
+                .hint("wait until that address is reached, or raise limits.answers_per_address"),
+            WorkspaceError::ShareFull(_) => {
+                Self::new(ErrorCode::Unavailable, error.to_string()).hint("wait for deliveries, or raise max_message_queue")
+            }
             WorkspaceError::SelfMessage => Self::new(ErrorCode::NotReachable, format!("Failed to send: {error}")),
             WorkspaceError::TooManyStreams(_) => {
                 Self::new(ErrorCode::Unavailable, error.to_string()).hint("end a stream, or raise limits.max_streams_per_peer")

@@ -7,7 +7,7 @@ use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, X_CO
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
-use toq_actors::workspace::{Patience, Send};
+use toq_actors::workspace::{Origin, Patience, Send};
 use toq_api::{ErrorBody, ErrorCode, FileView, FilesResponse, SendFileRequest, SendQuery, SendResponse, Wait};
 use toq_protocol::envelope::Kind;
 use toq_protocol::file::{ContentId, MANIFEST_TYPE, Manifest, safe_name};
@@ -61,6 +61,7 @@ pub(crate) async fn send(
         content_type: Some(MANIFEST_TYPE.to_owned()),
         idempotency: None,
         patience: if wait == Wait::Acceptance { Patience::Accepted } else { Patience::Settled },
+        origin: Origin::Owner,
     };
     match facade.ask(command).await? {
         Ok(accepted) => messages::accepted(&facade, accepted, &query.0).await,

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use toq_actors::outbox::Settled;
-use toq_actors::workspace::{Accepted, AwaitReply, Idempotency, Patience, Send};
+use toq_actors::workspace::{Accepted, AwaitReply, Idempotency, Origin, Patience, Send};
 use toq_api::{
     ErrorBody, ErrorCode, MessageEvent, MessageState, MessageView, Recipients, SendManyResponse, SendQuery, SendRequest, SendResponse,
     SendResult, SendStatus, Wait,
@@ -75,6 +75,7 @@ pub(crate) async fn send_as(
     let mut command = command(facade, &body, &texts, wait, idempotency(request, &body)?)?;
     if let Some(hops) = auto_reply {
         command.body = Some(mark(command.body.as_ref(), hops));
+        command.origin = Origin::Handler;
     }
     let accepted = match facade.ask(command).await? {
         Ok(accepted) => accepted,
@@ -139,6 +140,7 @@ fn command(
         content_type: Some(request.content_type.clone().unwrap_or_else(|| "application/json".to_owned())),
         idempotency,
         patience: if wait == Wait::Acceptance { Patience::Accepted } else { Patience::Settled },
+        origin: Origin::Owner,
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_rt::System;
 use toq_actors::handler::{Work, Workshop};
 use toq_actors::registry::Open;
-use toq_actors::workspace::{Accepted, Patience, Send, WorkspaceError};
+use toq_actors::workspace::{Accepted, Origin, Patience, Send, WorkspaceError};
 use toq_actors::{Home, Registry, actix::Actor as _};
 use toq_config::{HandlerConfig, Loaded};
 use toq_kit::{Drain, Seat, ask};
@@ -105,6 +105,7 @@ async fn deliver(home: Arc<Home>, body: Json, errand: Errand) -> Result<Run, Err
         idempotency: None,
         // Nobody is told, so that a message which cannot be delivered is kept instead of taken back.
         patience: Patience::Accepted,
+        origin: Origin::Owner,
     };
     let accepted = ask(&workspace.address(), send).await.map_err(|_| gone())??;
     let message = accepted.into_iter().next().ok_or_else(gone)?;

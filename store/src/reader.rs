@@ -318,6 +318,21 @@ impl Reader {
         Ok(entries)
     }
 
+    /// How many messages wait in a lane, counting no further than `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn lane_len(&self, lane: &str, limit: usize) -> Result<usize, StoreError> {
+        let snapshot = self.snapshot()?;
+        let outbox = snapshot.open(tables::OUTBOX)?;
+        let mut count = 0;
+        for key in outbox.range((lane, 0)..=(lane, u64::MAX))?.take(limit) {
+            key?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// The lanes in which something waits. Jumps from lane to lane, however much waits in each.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use super::pass::Held;
 use super::work::{Order, Reaction, RunError, Work};
 use super::{HandlerName, Pass};
 use crate::home::Home;
-use crate::workspace::{Patience, Respond, Send, Workspace, WorkspaceError};
+use crate::workspace::{Origin, Patience, Respond, Send, Workspace, WorkspaceError};
 
 /// How long a commit that failed is left alone before it is tried again.
 const COMMIT_PAUSE: Duration = Duration::from_secs(1);
@@ -164,6 +164,7 @@ impl Run {
                 content_type: Some("application/json".to_owned()),
                 idempotency: None,
                 patience: Patience::Accepted,
+                origin: Origin::Handler,
             };
             let respond = Respond { send, consumer: self.handler.consumer(), seq: self.seq };
             match self.workspace.send(respond).await {

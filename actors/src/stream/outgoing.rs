@@ -19,7 +19,7 @@ use super::{aborted, described, limits};
 use crate::describe::{Describe, Description};
 use crate::home::{Counters, Home};
 use crate::outbox::{Express, Outbox, Urgent};
-use crate::workspace::{Answers, Patience, Send, Workspace, WorkspaceError};
+use crate::workspace::{Answers, Origin, Patience, Send, Workspace, WorkspaceError};
 
 /// The name of an outgoing stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -187,6 +187,7 @@ impl Handler<EndOut> for OutgoingStream {
                     content_type: None,
                     idempotency: None,
                     patience: Patience::Accepted,
+                    origin: if end.answers.is_some() { Origin::Handler } else { Origin::Owner },
                 };
                 workspace.send(close).await.map_err(|_| WorkspaceError::Draining)??;
             }

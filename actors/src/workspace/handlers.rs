@@ -278,8 +278,9 @@ impl Handler<Respond> for Workspace {
         let batch = Batch::guarded(Guard::Unconfirmed(consumer, seq), changes);
         let home = self.home.clone();
         let committing = async move { home.store.journal().commit(batch).await };
-        let patience = send.patience;
+        let (patience, lanes) = (send.patience, self.hand_over(&send));
         Box::pin(committing.into_actor(self).map(move |outcome, act, ctx| {
+            act.handed_over(&lanes);
             if let Outcome::Committed(seqs) = outcome? {
                 Counters::count(&act.home.counters.messages_out);
                 if let (Some(seq), false) = (seqs.first(), act.is_draining) {

@@ -41,6 +41,12 @@ pub enum WorkspaceError {
     /// The outbox holds as many messages as it may.
     #[error("{0} messages wait to be delivered, which is the limit")]
     OutboxFull(u64),
+    /// The outbox holds as many messages to this address as an automatic answer may join.
+    #[error("{0} messages wait for that address, and no more automatic answers are added to them")]
+    LaneFull(usize),
+    /// Half of the outbox is taken; the other half is not for automatic answers.
+    #[error("{0} messages wait to be delivered, and no more automatic answers are added to them")]
+    ShareFull(u64),
     /// A message cannot be sent to oneself.
     #[error("invalid envelope: cannot send message to own address")]
     SelfMessage,
@@ -234,6 +240,17 @@ pub struct Send {
     pub idempotency: Option<Idempotency>,
     /// Whether somebody waits for the delivery.
     pub patience: Patience,
+    /// Who wants it sent.
+    pub origin: Origin,
+}
+
+/// Who wants a message sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The owner, or a program of the owner's.
+    Owner,
+    /// A handler, in answer to a peer. It gets a share of the queue, so that no peer fills what is the owner's.
+    Handler,
 }
 
 /// Whether somebody waits for a delivery.

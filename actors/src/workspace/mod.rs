@@ -38,8 +38,8 @@ pub use decisions::{Decided, Held};
 pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,
-    EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send, SetMode,
-    Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
+    EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, Origin, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send,
+    SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
 };
 
 use crate::approval::Approval;
@@ -89,6 +89,8 @@ pub struct Workspace {
     pub(crate) approvals: Roster<PeerKey, Approval>,
     pub(crate) handlers: Roster<HandlerName, HandlerActor>,
     arranged: handlers::Handlers,
+    /// Automatic answers to each address that are handed to the journal and not committed yet.
+    answering: HashMap<Lane, usize>,
     tolls: Tolls,
     decisions: decisions::Decisions,
     intake: files::Intake,
@@ -125,6 +127,7 @@ impl Workspace {
             approvals: Roster::new(),
             handlers: Roster::new(),
             arranged,
+            answering: HashMap::new(),
             tolls,
             decisions: decisions::Decisions::new(),
             intake: files::Intake::new(),

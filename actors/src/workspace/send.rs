@@ -10,7 +10,7 @@ use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
 use toq_store::{Batch, Outcome, Seq};
 
-use super::{Accepted, AwaitReply, Idempotency, Patience, Send, Workspace, WorkspaceError};
+use super::{Accepted, AwaitReply, Idempotency, Origin, Patience, Send, Workspace, WorkspaceError};
 use crate::home::Counters;
 use crate::outbox::{Await, Lane, Nudge, Settled};
 use crate::thread::{Answer, AwaitAnswer, Recorded};
@@ -49,15 +49,50 @@ impl Workspace {
         }
         let bytes = send.body.as_ref().map_or(0, |body| body.as_str().len()).saturating_mul(send.to.len());
         self.home.store.room().take(bytes, self.home.clock.monotonic())?;
-        let waiting = self.home.store.reader().waiting()?;
-        if waiting >= self.home.config.max_message_queue as u64 {
+        let (reader, limit) = (self.home.store.reader(), self.home.config.max_message_queue as u64);
+        let waiting = reader.waiting()?;
+        if waiting >= limit {
             return Err(WorkspaceError::OutboxFull(waiting));
+        }
+        if send.origin == Origin::Owner {
+            return Ok(());
+        }
+        // What peers cause never takes what the owner needs, and no peer takes what others need.
+        if waiting >= limit.div_ceil(2) {
+            return Err(WorkspaceError::ShareFull(waiting));
+        }
+        let share = self.home.config.limits.answers_per_address;
+        for to in &send.to {
+            let lane = Lane::of(to);
+            let on_its_way = self.answering.get(&lane).copied().unwrap_or_default();
+            if reader.lane_len(&lane.0, share)? + on_its_way >= share {
+                return Err(WorkspaceError::LaneFull(share));
+            }
         }
         Ok(())
     }
 }
 
 impl Workspace {
+    /// Counts what is handed to the journal, until [`Workspace::handed_over`]: many answers at once are no way round the share.
+    pub(super) fn hand_over(&mut self, send: &Send) -> Vec<Lane> {
+        let lanes: Vec<Lane> = if send.origin == Origin::Handler { send.to.iter().map(Lane::of).collect() } else { Vec::new() };
+        for lane in &lanes {
+            *self.answering.entry(lane.clone()).or_default() += 1;
+        }
+        lanes
+    }
+
+    /// The journal has answered.
+    pub(super) fn handed_over(&mut self, lanes: &[Lane]) {
+        for lane in lanes {
+            if let Some(count) = self.answering.get_mut(lane) {
+                *count -= 1;
+            }
+        }
+        self.answering.retain(|_, count| *count > 0);
+    }
+
     /// A message is committed: tells its lane and its thread.
     pub(super) fn launch(&mut self, message: &mut Accepted, patience: Patience, ctx: &mut Ctx) {
         let outbox = self.outbox(&message.to, Seq(message.seq.0 - 1), ctx);
@@ -89,6 +124,7 @@ impl Handler<Send> for Workspace {
             return Box::pin(async move { Err(error) }.into_actor(self));
         }
         let messages: Vec<Message> = send.to.iter().map(|to| self.message(&send, to)).collect();
+        let lanes = self.hand_over(&send);
         let fingerprint = send.idempotency.as_ref().map(|idempotency| idempotency.fingerprint);
         let batch = batch(&messages, send.idempotency);
         let (home, patience) = (self.home.clone(), send.patience);
@@ -113,6 +149,7 @@ impl Handler<Send> for Workspace {
             }
         };
         Box::pin(committing.into_actor(self).map(move |accepted, act, ctx| {
+            act.handed_over(&lanes);
             let mut accepted = accepted?;
             accepted.iter_mut().for_each(|message| act.launch(message, patience, ctx));
             Ok(accepted)

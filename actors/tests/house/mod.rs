@@ -13,7 +13,7 @@ use toq_actors::actix::{Actor as _, Addr};
 use toq_actors::connection::Link;
 use toq_actors::handler::{NoHandlers, Workshop};
 use toq_actors::registry::Open;
-use toq_actors::workspace::{Accepted, Arrived, Patience, Send, WorkspaceError};
+use toq_actors::workspace::{Accepted, Arrived, Origin, Patience, Send, WorkspaceError};
 use toq_actors::{Home, Registry, Seed, WorkspaceRef};
 use toq_config::{ConnectionMode, WorkspaceConfig};
 use toq_kit::{Clock, Seat};
@@ -156,6 +156,12 @@ impl House {
         Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), Arc::new(NoHandlers), slow).await
     }
 
+    /// Opens two agents that let everybody in; bob has these handlers and keeps so many of their answers for one address.
+    pub async fn with_bob_keeping(answers: usize, bobs: Arc<dyn Workshop>) -> Self {
+        let short = |config: &mut WorkspaceConfig| config.limits.answers_per_address = answers;
+        Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), bobs, short).await
+    }
+
     async fn furnished(
         mode: ConnectionMode,
         alices: Arc<dyn Workshop>,
@@ -263,6 +269,7 @@ impl Agent {
             content_type: None,
             idempotency: None,
             patience,
+            origin: Origin::Owner,
         };
         let accepted = self.workspace.address().send(command).await.expect("the workspace lives")?;
         Ok(accepted.into_iter().next().expect("one recipient"))
@@ -279,6 +286,7 @@ impl Agent {
             content_type: None,
             idempotency: None,
             patience: Patience::Settled,
+            origin: Origin::Owner,
         };
         let accepted = self.workspace.address().send(command).await.expect("the workspace lives").expect("accepted");
         accepted.into_iter().next().expect("one recipient")

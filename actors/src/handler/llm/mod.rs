@@ -22,6 +22,9 @@ use toq_protocol::budget::Breaker;
 use toq_protocol::dialogue::{Limits, Persona, Prompt, Turns};
 use toq_vault::{Reference, Secret, read_private};
 
+use crate::outbox::Lane;
+use crate::workspace::WorkspaceError;
+
 use super::work::{Order, Reaction, RunError, Running, Work};
 use history::Past;
 use purse::Purse;
@@ -105,6 +108,7 @@ impl Asking {
         if past.is_answered {
             return Ok(Reaction::Nothing);
         }
+        check_lane(order)?;
         let operator = self.prompt(definition)?;
         let turns = Turns::choose(definition.max_turns, definition.auto_close);
         if !past.is_whole && turns != Turns::Unlimited {
@@ -177,6 +181,16 @@ impl Asking {
 
     fn breaker(&self) -> std::sync::MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer that would be set aside is not paid for.
+fn check_lane(order: &Order) -> Result<(), RunError> {
+    let (home, share) = (&order.home, order.home.config.limits.answers_per_address);
+    let waiting = home.store.reader().lane_len(&Lane::of(&order.message.from).0, share);
+    match waiting.map_err(|error| RunError::Failed(format!("the queue cannot be read: {error}")))? {
+        waiting if waiting >= share => Err(RunError::Hopeless(WorkspaceError::LaneFull(share).to_string())),
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,16 @@
 //! What a relay keeps: one file, `relay.redb`, for each data directory.
 //!
-//! [`RelayLog`] is the log of everything that members published. The accounts of the API server are in the same file, so that
+//! [`RelayLog`] is the log of everything that members published. The [`accounts`] of the API server are in the same file, so that
 //! one lock says whose directory it is and one flush serves both.
 
+pub mod accounts;
 mod log;
 mod rows;
 pub mod tables;
 
 use std::path::Path;
 
+pub use accounts::Accounts;
 pub use log::{Append, Appended, Cut, Ends, RelayLog, Stretch, Trimmed, Use};
 pub use rows::{Mark, Row};
 
@@ -25,6 +27,7 @@ pub const FILE: &str = "relay.redb";
 pub struct RelayStore {
     desk: Desk,
     log: RelayLog,
+    accounts: Accounts,
 }
 
 impl RelayStore {
@@ -37,7 +40,8 @@ impl RelayStore {
         let desk = Desk::open("relay-writer", Source::File { path: path.clone(), options })?;
         let log = RelayLog::open(desk.clone(), &path).await?;
         let room = Room::new(&path, options.quota, || log.used_bytes())?;
-        Ok(Self { desk, log: log.within(room) })
+        let accounts = Accounts::with(desk.clone(), &path).await?;
+        Ok(Self { desk, log: log.within(room), accounts })
     }
 
     /// Makes a database that is gone with the process.
@@ -47,7 +51,8 @@ impl RelayStore {
     pub async fn in_memory() -> Result<Self, StoreError> {
         let desk = Desk::open("relay-writer", Source::Memory)?;
         let log = RelayLog::open(desk.clone(), Path::new("memory")).await?;
-        Ok(Self { desk, log })
+        let accounts = Accounts::with(desk.clone(), Path::new("memory")).await?;
+        Ok(Self { desk, log, accounts })
     }
 
     /// The log of all channels.
@@ -56,9 +61,15 @@ impl RelayStore {
         &self.log
     }
 
+    /// Accounts, keys, channels, invites and the mailbox between joiners and owners.
+    #[must_use]
+    pub const fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// Closes the database. Where this was the last handle to it, the file can be opened again when this returns.
     pub fn close(self) {
-        drop(self.log);
+        drop((self.log, self.accounts));
         self.desk.close();
     }
 }

@@ -1,0 +1,158 @@
+//! Accounts, and the view that each has of its own rows.
+
+use std::path::Path;
+
+use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use toq_protocol::time::Timestamp;
+
+use super::keys::{self, KeySpec};
+use super::tables::{ACCOUNTS, EMAILS};
+use super::{AccountId, AccountRow, Id, PlanTier, tables};
+use crate::desk::Desk;
+use crate::error::StoreError;
+use crate::record::Record as _;
+
+/// Every account; the server's own view.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    pub(super) desk: Desk,
+}
+
+/// One account's view. It cannot name the rows of another.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    pub(super) desk: Desk,
+    pub(super) account: AccountId,
+}
+
+/// An account to be opened.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// A fresh UUID.
+    pub id: Id,
+    /// Its owner's e-mail address.
+    pub email: String,
+    /// What to call it.
+    pub name: String,
+    /// How much it may use.
+    pub plan: PlanTier,
+    /// How many accounts there may be with this one.
+    pub most: u64,
+}
+
+/// What became of opening an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// It is there, with its first key.
+    Opened,
+    /// Another account has this e-mail address.
+    Taken,
+    /// There are as many accounts as there may be.
+    Full,
+}
+
+impl Accounts {
+    /// Makes the tables that are missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] names `path` where a later version has written the file.
+    pub(crate) async fn with(desk: Desk, path: &Path) -> Result<Self, StoreError> {
+        match desk.run(tables::make).await? {
+            None => Ok(Self { desk }),
+            Some(found) => Err(StoreError::Newer { path: path.to_owned(), found, known: tables::SCHEMA }),
+        }
+    }
+
+    /// One account's view.
+    #[must_use]
+    pub fn of(&self, account: AccountId) -> Tenant {
+        Tenant { desk: self.desk.clone(), account }
+    }
+
+    /// Opens an account with its first key.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub async fn open(&self, new: NewAccount, key: KeySpec, now: Timestamp) -> Result<Opened, StoreError> {
+        let work = move |tx: &redb::WriteTransaction| {
+            let mut emails = tx.open_table(EMAILS)?;
+            let folded = new.email.to_lowercase();
+            if emails.get(folded.as_str())?.is_some() {
+                return Ok(Opened::Taken);
+            }
+            if emails.len()? >= new.most {
+                return Ok(Opened::Full);
+            }
+            emails.insert(folded.as_str(), &new.id)?;
+            let row = AccountRow { email: new.email, name: new.name, plan: new.plan, created_at: now.as_nanos() };
+            tx.open_table(ACCOUNTS)?.insert(&new.id, row.to_bytes().as_slice())?;
+            keys::insert(tx, AccountId(new.id), key, now)?;
+            Ok(Opened::Opened)
+        };
+        self.desk.run(work).await
+    }
+
+    /// An account by its id.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn account(&self, account: AccountId) -> Result<Option<AccountRow>, StoreError> {
+        let found = reading(&self.desk)?.open_table(ACCOUNTS)?.get(&account.0)?;
+        found.map(|row| AccountRow::from_bytes(row.value())).transpose()
+    }
+
+    /// An account by its owner's e-mail address.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn by_email(&self, email: &str) -> Result<Option<AccountId>, StoreError> {
+        let found = reading(&self.desk)?.open_table(EMAILS)?.get(email.to_lowercase().as_str())?;
+        Ok(found.map(|row| AccountId(*row.value())))
+    }
+
+    /// Up to `most` accounts, in the order of their ids after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn list(&self, after: Option<AccountId>, most: usize) -> Result<Vec<(AccountId, AccountRow)>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let accounts = reading(&self.desk)?.open_table(ACCOUNTS)?;
+        let from = after.as_ref().map_or(Unbounded, |after| Excluded(&after.0));
+        let mut found = Vec::new();
+        for row in accounts.range::<&Id>((from, Unbounded))?.take(most) {
+            let (id, row) = row?;
+            found.push((AccountId(*id.value()), AccountRow::from_bytes(row.value())?));
+        }
+        Ok(found)
+    }
+
+    /// Gives an account another plan; `false` where there is no such account.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub async fn set_plan(&self, account: AccountId, plan: PlanTier) -> Result<bool, StoreError> {
+        let work = move |tx: &redb::WriteTransaction| {
+            let mut accounts = tx.open_table(ACCOUNTS)?;
+            let Some(mut row) = accounts.get(&account.0)?.map(|row| AccountRow::from_bytes(row.value())).transpose()? else {
+                return Ok(false);
+            };
+            row.plan = plan;
+            accounts.insert(&account.0, row.to_bytes().as_slice())?;
+            Ok(true)
+        };
+        self.desk.run(work).await
+    }
+}
+
+impl Tenant {
+    /// Whose view this is.
+    #[must_use]
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+}
+
+/// A snapshot.
+pub(super) fn reading(desk: &Desk) -> Result<ReadTransaction, StoreError> {
+    Ok(desk.database()?.begin_read()?)
+}

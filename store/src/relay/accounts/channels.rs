@@ -1,0 +1,162 @@
+//! The registry of channels.
+
+use redb::{ReadableTable as _, WriteTransaction};
+use toq_protocol::time::Timestamp;
+
+use super::account::reading;
+use super::tables::{ADMITTED, CHANNELS, CHANNELS_OF};
+use super::{AccountId, Accounts, ChannelRow, Id, Tenant};
+use crate::error::StoreError;
+use crate::record::Record as _;
+
+/// A channel of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// `org/namespace/service`.
+    pub name: String,
+    /// The rest.
+    pub row: ChannelRow,
+}
+
+/// What became of registering a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is this account's, now or since earlier.
+    Yours(ChannelRow),
+    /// It belongs to another account.
+    Taken,
+    /// The account has as many channels as it may.
+    Full,
+}
+
+impl Accounts {
+    /// Whether an account may take part in a channel: nobody has registered it, it is the account's own, or its owner has let the
+    /// account in.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn admits(&self, channel: &str, account: AccountId) -> Result<bool, StoreError> {
+        let reading = reading(&self.desk)?;
+        let owner = reading.open_table(CHANNELS)?.get(channel)?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+        match owner {
+            None => Ok(true),
+            Some(row) if row.account == account.0 => Ok(true),
+            Some(_) => Ok(reading.open_table(ADMITTED)?.get((channel, &account.0))?.is_some()),
+        }
+    }
+
+    /// Up to `most` registered channels by name, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn channels(&self, after: Option<&str>, most: usize) -> Result<Vec<Channel>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let channels = reading(&self.desk)?.open_table(CHANNELS)?;
+        let mut found = Vec::new();
+        for row in channels.range::<&str>((after.map_or(Unbounded, Excluded), Unbounded))?.take(most) {
+            let (name, row) = row?;
+            found.push(Channel { name: name.value().to_owned(), row: ChannelRow::from_bytes(row.value())? });
+        }
+        Ok(found)
+    }
+
+    /// Takes a channel out of the registry, whosever it is, and lets nobody in whom its owner had let in; `false` where it was not
+    /// there. Its log stays.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub async fn forget_channel(&self, name: String) -> Result<bool, StoreError> {
+        let work = move |tx: &WriteTransaction| {
+            let mut channels = tx.open_table(CHANNELS)?;
+            let Some(row) = channels.remove(name.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()? else {
+                return Ok(false);
+            };
+            tx.open_table(CHANNELS_OF)?.remove((&row.account, name.as_str()))?;
+            let guests = (name.as_str(), &[0; 16])..=(name.as_str(), &[0xff; 16]);
+            tx.open_table(ADMITTED)?.retain_in::<(&str, &Id), _>(guests, |_, _| false)?;
+            super::invites::forget_of(tx, &name)?;
+            Ok(true)
+        };
+        self.desk.run(work).await
+    }
+}
+
+impl Tenant {
+    /// Registers a channel, or finds it registered. `unbound_joins` is set where it is given.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub async fn claim(
+        &self,
+        name: String,
+        id: Id,
+        unbound_joins: Option<bool>,
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Claimed, StoreError> {
+        let account = self.account;
+        let work = move |tx: &WriteTransaction| {
+            let mut channels = tx.open_table(CHANNELS)?;
+            let mut channels_of = tx.open_table(CHANNELS_OF)?;
+            let found = channels.get(name.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+            let row = match found {
+                Some(row) if row.account != account.0 => return Ok(Claimed::Taken),
+                Some(row) if unbound_joins.is_none_or(|wanted| wanted == row.unbound_joins) => return Ok(Claimed::Yours(row)),
+                Some(row) => ChannelRow { unbound_joins: unbound_joins.unwrap_or(row.unbound_joins), ..row },
+                None => {
+                    if count(&channels_of, account)? >= most {
+                        return Ok(Claimed::Full);
+                    }
+                    let unbound_joins = unbound_joins.unwrap_or(true);
+                    ChannelRow { id, account: account.0, unbound_joins, created_at: now.as_nanos() }
+                }
+            };
+            channels.insert(name.as_str(), row.to_bytes().as_slice())?;
+            channels_of.insert((&account.0, name.as_str()), ())?;
+            Ok(Claimed::Yours(row))
+        };
+        self.desk.run(work).await
+    }
+
+    /// A channel of this account.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn channel(&self, name: &str) -> Result<Option<ChannelRow>, StoreError> {
+        let found = reading(&self.desk)?.open_table(CHANNELS)?.get(name)?;
+        let found = found.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+        Ok(found.filter(|row| row.account == self.account.0))
+    }
+
+    /// This account's channels, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn channels(&self) -> Result<Vec<Channel>, StoreError> {
+        let reading = reading(&self.desk)?;
+        let (names, channels) = (reading.open_table(CHANNELS_OF)?, reading.open_table(CHANNELS)?);
+        let mut found = Vec::new();
+        for row in names.range((&self.account.0, "")..)? {
+            let (at, ()) = (row?.0, ());
+            let (account, name) = at.value();
+            if *account != self.account.0 {
+                break;
+            }
+            if let Some(row) = channels.get(name)? {
+                found.push(Channel { name: name.to_owned(), row: ChannelRow::from_bytes(row.value())? });
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn count(channels_of: &redb::Table<'_, (&'static Id, &'static str), ()>, account: AccountId) -> Result<usize, StoreError> {
+    let mut count = 0;
+    for row in channels_of.range((&account.0, "")..)? {
+        if *row?.0.value().0 != account.0 {
+            break;
+        }
+        count += 1;
+    }
+    Ok(count)
+}

@@ -1,0 +1,140 @@
+//! Requests are listed and answered; answers are fetched.
+
+use redb::{ReadableTable as _, WriteTransaction};
+use toq_protocol::time::Timestamp;
+
+use super::account::reading;
+use super::invites::of;
+use super::joins::KIND;
+use super::tables::{ADMITTED, ENDS, JOINS, PACKAGES, PENDING, WELCOMES};
+use super::{Id, Join, JoinRow, Tenant};
+use crate::error::StoreError;
+use crate::record::Record as _;
+
+/// What the owner says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Come in: a Welcome.
+    Welcome(Vec<u8>),
+    /// Stay out, and why.
+    Refused(String),
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is stored, or the same answer was.
+    Stored,
+    /// There is no such request to this account, or it has ended.
+    Unknown,
+    /// Another answer was given before; that one stays.
+    Otherwise,
+}
+
+/// Where a request stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has answered it.
+    Pending,
+    /// The owner has.
+    Answered(Answer),
+}
+
+impl Tenant {
+    /// The unanswered requests to a channel of this account, oldest first: at most `most`, and no more key packages than
+    /// `bytes` (but one in any case).
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn pending(&self, channel: &str, most: usize, bytes: usize, now: Timestamp) -> Result<Vec<Join>, StoreError> {
+        let reading = reading(&self.desk)?;
+        let (names, joins, packages) = (reading.open_table(PENDING)?, reading.open_table(JOINS)?, reading.open_table(PACKAGES)?);
+        let (mut found, mut size) = (Vec::new(), 0);
+        for row in names.range(of(channel))? {
+            let at = row?.0;
+            let (_, _, id) = at.value();
+            let (Some(row), Some(package)) = (joins.get(id)?, packages.get(id)?) else { continue };
+            let row = JoinRow::from_bytes(row.value())?;
+            if row.owner != self.account.0 || row.expires_at <= now.as_nanos() {
+                continue;
+            }
+            size += package.value().len();
+            if found.len() >= most || (size > bytes && !found.is_empty()) {
+                break;
+            }
+            found.push(Join { id: *id, row, package: package.value().to_vec() });
+        }
+        Ok(found)
+    }
+
+    /// Answers a request to a channel of this account. The answer is kept until `expires_at`.
+    ///
+    /// A Welcome lets the joiner's account take part in the channel.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub async fn answer(&self, id: Id, answer: Answer, now: Timestamp, expires_at: Timestamp) -> Result<Answered, StoreError> {
+        let account = self.account;
+        let work = move |tx: &WriteTransaction| {
+            let mut joins = tx.open_table(JOINS)?;
+            let found = joins.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
+            let found = found.filter(|row| row.owner == account.0 && row.expires_at > now.as_nanos());
+            let Some(mut row) = found else { return Ok(Answered::Unknown) };
+            let mut welcomes = tx.open_table(WELCOMES)?;
+            if row.answered_at.is_some() {
+                let is_same = match &answer {
+                    Answer::Welcome(welcome) => welcomes.get(&id)?.is_some_and(|row| row.value() == welcome),
+                    Answer::Refused(_) => row.refused.is_some(),
+                };
+                return Ok(if is_same { Answered::Stored } else { Answered::Otherwise });
+            }
+            tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, &id))?;
+            // Nobody needs it any more, and it is the joiner's.
+            tx.open_table(PACKAGES)?.remove(&id)?;
+            let mut ends = tx.open_table(ENDS)?;
+            ends.remove((row.expires_at, KIND, &id))?;
+            row.answered_at = Some(now.as_nanos());
+            row.expires_at = expires_at.as_nanos();
+            match answer {
+                Answer::Welcome(welcome) => {
+                    welcomes.insert(&id, welcome.as_slice())?;
+                    if row.joiner != row.owner {
+                        tx.open_table(ADMITTED)?.insert((row.channel.as_str(), &row.joiner), now.as_nanos())?;
+                    }
+                }
+                Answer::Refused(reason) => row.refused = Some(reason),
+            }
+            ends.insert((row.expires_at, KIND, &id), ())?;
+            joins.insert(&id, row.to_bytes().as_slice())?;
+            Ok(Answered::Stored)
+        };
+        self.desk.run(work).await
+    }
+
+    /// Where a request of this account stands; `None` where it has none of this id, or it has ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn standing(&self, id: Id, now: Timestamp) -> Result<Option<Standing>, StoreError> {
+        let reading = reading(&self.desk)?;
+        let row = reading.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
+        let Some(row) = row.filter(|row| row.joiner == self.account.0 && row.expires_at > now.as_nanos()) else { return Ok(None) };
+        if row.answered_at.is_none() {
+            return Ok(Some(Standing::Pending));
+        }
+        if let Some(reason) = row.refused {
+            return Ok(Some(Standing::Answered(Answer::Refused(reason))));
+        }
+        let welcome = reading.open_table(WELCOMES)?.get(&id)?.map(|row| row.value().to_vec());
+        Ok(Some(Standing::Answered(Answer::Welcome(welcome.ok_or(StoreError::Record { table: "welcomes" })?))))
+    }
+
+    /// Whose channel a request of this account's mailbox is about; `None` where there is none. For waking who waits.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn request(&self, id: Id) -> Result<Option<JoinRow>, StoreError> {
+        let row = reading(&self.desk)?.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
+        Ok(row.filter(|row| row.owner == self.account.0 || row.joiner == self.account.0))
+    }
+}

@@ -70,6 +70,65 @@ fn killed_at_any_point_an_import_leaves_the_old_agent_or_the_new_one() {
     }
 }
 
+/// An import that is committed to and can be carried out up to its last step, the log.
+fn doomed(world: &World, place: &Path, backup: &Path) {
+    let killed = toq(world, place, Some("restore-after-commit"), &["import", backup.to_str().unwrap(), "--yes"]);
+    assert!(!killed.status.success(), "{killed:?}");
+    let log = r#"{"rules":null,"peers":[],"log":[{"table":"of another release","parts":[]}]}"#;
+    std::fs::write(place.join(".toq/restore/log.json"), log).unwrap();
+}
+
+fn backup_of_alice(world: &World) -> std::path::PathBuf {
+    let alice = world.workspace("alice", &[("connection_mode", "open")]);
+    state(world, &alice);
+    let backup = world.path().join("alice.backup");
+    assert!(toq(world, &alice, None, &["export", backup.to_str().unwrap()]).status.success());
+    backup
+}
+
+#[test]
+fn killed_while_the_old_state_is_put_back_the_next_start_finishes_it_and_takes_up_nothing_of_the_new() {
+    let world = World::new();
+    let backup = backup_of_alice(&world);
+    let points = ["restore-given-up".to_owned(), "restore-undone".to_owned()];
+    for (at, point) in points.into_iter().chain((1..=5).map(|step| format!("restore-undoing:{step}"))).enumerate() {
+        let place = world.workspace(&format!("carol-{at}"), &[]);
+        let old = state(&world, &place);
+        doomed(&world, &place, &backup);
+
+        let killed = toq(&world, &place, Some(&point), &["up"]);
+
+        let words = String::from_utf8_lossy(&killed.stderr).into_owned();
+        assert!(words.contains(&format!("crash point hit: {}", point.split(':').next().unwrap())), "{point}: {killed:?}");
+        assert_eq!(state(&world, &place), old, "{point}");
+        for name in ["restore", "restore.undo"] {
+            assert!(!place.join(".toq").join(name).exists(), "{point}: {name}");
+        }
+    }
+}
+
+#[test]
+fn where_the_old_state_cannot_be_put_back_nothing_starts_until_it_can() {
+    let world = World::new();
+    let backup = backup_of_alice(&world);
+    let place = world.workspace("carol", &[]);
+    let old = state(&world, &place);
+    doomed(&world, &place, &backup);
+    toq(&world, &place, Some("restore-given-up"), &["up"]);
+    let (kept, aside) = (place.join(".toq/replaced"), place.join(".toq/aside"));
+    std::fs::rename(&kept, &aside).unwrap();
+
+    for _ in 0..2 {
+        let refused = toq(&world, &place, None, &["up"]);
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && words.contains("replaced") && words.contains("next start"), "{words}");
+        assert!(place.join(".toq/keys/identity.key").exists(), "an empty place to take from deletes nothing");
+    }
+    std::fs::rename(&aside, &kept).unwrap();
+
+    assert_eq!(state(&world, &place), old);
+}
+
 fn read_key(place: &Path) -> String {
     std::fs::read_to_string(place.join(".toq/keys/identity.key")).unwrap()
 }

@@ -3,7 +3,11 @@
 //! Runs before the configuration is read or a key is opened, with the log locked, so that no daemon of the
 //! workspace runs. Every step can be done twice: the old files are kept first, each new file replaces its old one by a
 //! rename, the log's part is one transaction that changes nothing the second time, and only then the
-//! commitment is taken away. Where a step fails, the old files are put back.
+//! commitment is taken away.
+//!
+//! Where a step fails, the old files are put back, and that is a decision too: one rename makes the commitment an
+//! undoing, which is carried out at once or, where it is cut short or fails as well, by the next start. From that rename on
+//! nothing of the new state is written any more.
 
 use std::fs;
 use std::path::Path;
@@ -17,12 +21,15 @@ use toq_store::record::PeerRow;
 use toq_store::{Batch, Options, Seq, Store, StoreError};
 use toq_vault::{make_private_dir, write_private};
 
-use super::stage::{StagedLog, StagedRule, committed, flush, remove};
+use super::stage::{StagedLog, StagedRule, committed, flush, remove, undoing};
 use super::{BackupFailure, LOG, PLACES, plan};
 use crate::takeover;
 
 /// The log's file in a workspace.
 pub const STATE: &str = "state.redb";
+
+/// The mark in a commitment that the old files have been kept.
+const KEPT: &str = "kept";
 
 /// What became of a backup that may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +44,8 @@ pub enum Applied {
 
 /// Carries out the backup that waits in the workspace in `dir`, if one does.
 pub fn pending(dir: &Path, now: Timestamp) -> Result<Applied, BackupFailure> {
-    let committed = committed(dir);
-    if !committed.is_dir() {
+    let (committed, undoing) = (committed(dir), undoing(dir));
+    if !committed.is_dir() && !undoing.is_dir() {
         return Ok(Applied::Nothing);
     }
     let path = dir.join(STATE);
@@ -48,17 +55,17 @@ pub fn pending(dir: &Path, now: Timestamp) -> Result<Applied, BackupFailure> {
         Err(error) => return Err(error.into()),
     };
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(BackupFailure::file("protect", &path))?;
-    let carried_out = carry_out(dir, &committed, &store, now);
+    let carried_out = undo(dir, &undoing).and_then(|()| carry_out(dir, &committed, &store, now));
     store.close();
-    carried_out.map(|()| Applied::Done)
+    carried_out
 }
 
-fn carry_out(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Result<(), BackupFailure> {
-    let log = staged_log(committed)?;
-    keep(dir)?;
-    fault::crash_point("restore-kept");
-    if let Err(first) = place(dir).and_then(|()| record(store, &log, now)) {
-        put_back(dir).map_err(|second| BackupFailure::Stuck {
+fn carry_out(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Result<Applied, BackupFailure> {
+    if !committed.is_dir() {
+        return Ok(Applied::Nothing);
+    }
+    if let Err(first) = replace(dir, committed, store, now) {
+        give_up(dir, committed).map_err(|second| BackupFailure::Stuck {
             first: first.to_string(),
             second: second.to_string(),
             kept: dir.join("replaced"),
@@ -71,7 +78,26 @@ fn carry_out(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Res
     fs::rename(committed, &done).map_err(BackupFailure::file("finish", committed))?;
     flush(dir)?;
     fault::crash_point("restore-after-end");
-    remove(&done)
+    remove(&done)?;
+    Ok(Applied::Done)
+}
+
+fn replace(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Result<(), BackupFailure> {
+    let log = staged_log(committed)?;
+    keep(dir)?;
+    fault::crash_point("restore-kept");
+    place(dir)?;
+    record(store, &log, now)
+}
+
+/// Decides that the old files come back, and puts them back.
+fn give_up(dir: &Path, committed: &Path) -> Result<(), BackupFailure> {
+    let undoing = undoing(dir);
+    remove(&undoing)?;
+    fs::rename(committed, &undoing).map_err(BackupFailure::file("give up", committed))?;
+    flush(dir)?;
+    fault::crash_point("restore-given-up");
+    undo(dir, &undoing)
 }
 
 fn staged_log(committed: &Path) -> Result<StagedLog, BackupFailure> {
@@ -82,7 +108,7 @@ fn staged_log(committed: &Path) -> Result<StagedLog, BackupFailure> {
 
 /// Keeps the files that are about to be replaced, once for each commitment.
 fn keep(dir: &Path) -> Result<(), BackupFailure> {
-    let mark = committed(dir).join("kept");
+    let mark = committed(dir).join(KEPT);
     if mark.exists() {
         return Ok(());
     }
@@ -121,10 +147,26 @@ fn place(dir: &Path) -> Result<(), BackupFailure> {
     flush(dir)
 }
 
-/// Puts the old files back and gives the commitment up.
+/// Puts the old files back where that was decided.
+fn undo(dir: &Path, undoing: &Path) -> Result<(), BackupFailure> {
+    if !undoing.is_dir() {
+        return Ok(());
+    }
+    // Without the mark nothing had been replaced yet, and what was kept is of an earlier import.
+    if undoing.join(KEPT).exists() {
+        put_back(dir)?;
+    }
+    fault::crash_point("restore-undone");
+    remove(undoing)?;
+    flush(dir)
+}
+
 fn put_back(dir: &Path) -> Result<(), BackupFailure> {
     let kept = dir.join("replaced");
+    // A file that is missing in it was not there before; a directory that is missing says nothing of the sort.
+    fs::read_dir(&kept).map_err(BackupFailure::file("read", &kept))?;
     for (name, place) in PLACES {
+        fault::crash_point("restore-undoing");
         let (old, place) = (kept.join(name), dir.join(place));
         match fs::read(&old) {
             Ok(content) => write_private(&place, &content)?,
@@ -132,7 +174,7 @@ fn put_back(dir: &Path) -> Result<(), BackupFailure> {
             Err(error) => return Err(BackupFailure::file("read", &old)(error)),
         }
     }
-    remove(&committed(dir))?;
+    flush(&dir.join("keys"))?;
     flush(dir)
 }
 

@@ -9,6 +9,7 @@
 //! ```text
 //! restore.new/   being written; means nothing
 //! restore/       committed; is carried out by the next start, whatever happens
+//! restore.undo/  given up; the next start finishes putting the old state back
 //! replaced/      what was there before, for an owner who regrets
 //! ```
 //!
@@ -74,7 +75,7 @@ pub enum BackupFailure {
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// It could not be carried out, and could not be taken back either.
-    #[error("the import failed ({first}) and so did putting the old files back ({second}); the old files are in {}", kept.display())]
+    #[error("the import failed ({first}) and so did putting the old files back ({second}); the next start goes on with that, from the old files in {}", kept.display())]
     Stuck {
         /// Why it failed.
         first: String,

@@ -35,6 +35,11 @@ pub fn committed(dir: &Path) -> PathBuf {
     dir.join("restore")
 }
 
+/// Where a backup that could not be carried out waits to be undone.
+pub fn undoing(dir: &Path) -> PathBuf {
+    dir.join("restore.undo")
+}
+
 /// Stages a backup in the workspace in `dir`, which is made where it is missing. When this returns, the next start
 /// carries it out; before, nothing has changed.
 pub fn stage(dir: &Path, bundle: &Bundle) -> Result<(), BackupFailure> {

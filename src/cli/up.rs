@@ -22,7 +22,7 @@ use super::failure::{CONFIGURATION, ERROR, Failure, RUNNING};
 use super::sanitize;
 use super::state::{self, State};
 use super::takeover;
-use crate::backup::{BackupFailure, apply};
+use crate::backup::{BackupFailure, apply, stage};
 use crate::daemon::{self, Surroundings};
 
 /// How long a start may take: opening a large log after a crash is the slowest part.
@@ -78,8 +78,12 @@ impl Up {
     fn finish_import(dir: &Path) -> Result<(), Failure> {
         let now = Timestamp::from_nanos(Clock::system().wall_nanos());
         let failed = |error: BackupFailure| {
-            Failure::error(sanitize::text(&super::failure::chain(&error)))
-                .hint("Mend it, or remove `restore` from the workspace to give the import up")
+            let is_between = stage::committed(dir).is_dir() || stage::undoing(dir).is_dir();
+            let hint = match is_between {
+                true => "Mend that and run the command again: nothing starts between two agents, and the next start goes on with putting the old one back",
+                false => "The import was given up and this agent is as it was before; start it again",
+            };
+            Failure::error(sanitize::text(&super::failure::chain(&error))).hint(hint)
         };
         apply::pending(dir, now).map(drop).map_err(failed)
     }

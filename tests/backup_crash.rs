@@ -27,7 +27,12 @@ fn state(world: &World, place: &Path) -> (String, String, bool, bool) {
     let permissions = String::from_utf8(toq(world, place, None, &["permissions", "--json"]).stdout).unwrap();
     assert!(toq(world, place, None, &["down"]).status.success());
     let read = |name: &str| std::fs::read_to_string(place.join(".toq").join(name)).unwrap_or_default();
-    (read("keys/identity.key"), read("config.toml"), read("handlers.toml").is_empty(), permissions.contains("toq://bad.example/*"))
+    (
+        read("keys/identity.key") + &read("keys/rotations.json"),
+        read("config.toml"),
+        read("handlers.toml").is_empty(),
+        permissions.contains("toq://bad.example/*"),
+    )
 }
 
 #[test]
@@ -36,17 +41,18 @@ fn killed_at_any_point_an_import_leaves_the_old_agent_or_the_new_one() {
     let alice = world.agent("alice", &[]);
     std::fs::write(alice.place.join(".toq/handlers.toml"), "[[handlers]]\nname = \"a\"\ncommand = \"true\"\n").unwrap();
     assert_eq!(alice.post("/v1/block", r#"{"from":"toq://bad.example/*"}"#).status, 200);
+    assert_eq!(alice.post("/v1/keys/rotate", "").status, 200);
     let backup = world.path().join("alice.backup");
     assert!(toq(&world, &alice.place, None, &["export", backup.to_str().unwrap()]).status.success());
     assert!(alice.toq(&["down"]).status.success());
 
     let mut points = Vec::new();
-    points.extend((1..=6).map(|step| (format!("restore-staging:{step}"), false)));
+    points.extend((1..=7).map(|step| (format!("restore-staging:{step}"), false)));
     points.push(("restore-before-commit".to_owned(), false));
     points.push(("restore-after-commit".to_owned(), true));
-    points.extend((1..=5).map(|step| (format!("restore-keeping:{step}"), true)));
+    points.extend((1..=6).map(|step| (format!("restore-keeping:{step}"), true)));
     points.push(("restore-kept".to_owned(), true));
-    points.extend((1..=5).map(|step| (format!("restore-placing:{step}"), true)));
+    points.extend((1..=6).map(|step| (format!("restore-placing:{step}"), true)));
     points.extend(
         ["restore-before-log", "restore-after-log", "restore-before-end", "restore-after-end"].map(|point| (point.to_owned(), true)),
     );
@@ -91,7 +97,7 @@ fn killed_while_the_old_state_is_put_back_the_next_start_finishes_it_and_takes_u
     let world = World::new();
     let backup = backup_of_alice(&world);
     let points = ["restore-given-up".to_owned(), "restore-undone".to_owned()];
-    for (at, point) in points.into_iter().chain((1..=5).map(|step| format!("restore-undoing:{step}"))).enumerate() {
+    for (at, point) in points.into_iter().chain((1..=6).map(|step| format!("restore-undoing:{step}"))).enumerate() {
         let place = world.workspace(&format!("carol-{at}"), &[]);
         let old = state(&world, &place);
         doomed(&world, &place, &backup);
@@ -130,5 +136,6 @@ fn where_the_old_state_cannot_be_put_back_nothing_starts_until_it_can() {
 }
 
 fn read_key(place: &Path) -> String {
-    std::fs::read_to_string(place.join(".toq/keys/identity.key")).unwrap()
+    let read = |name: &str| std::fs::read_to_string(place.join(".toq/keys").join(name)).unwrap();
+    read("identity.key") + &read("rotations.json")
 }

@@ -77,10 +77,32 @@ pub struct ImportPlan {
     pub handlers: Vec<String>,
     /// How many known peers come.
     pub peers: u64,
+    /// How many keys come that belong to addresses.
+    #[serde(default)]
+    pub pins: u64,
+    /// How many keys of peers come that were followed by others.
+    #[serde(default)]
+    pub successions: u64,
+    /// What the backup says otherwise and stays as it is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptHere>,
     /// How many messages come.
     pub messages: u64,
     /// How many messages stay out, because the log of this workspace has some of its own.
     pub messages_left_out: u64,
+}
+
+/// Something that is known here and that a backup says otherwise. What is known here stays.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct KeptHere {
+    /// `peer` (a key's address), `pin` (an address's key) or `succession` (the key that followed a key).
+    pub kind: String,
+    /// Whose.
+    pub subject: String,
+    /// What is known here.
+    pub here: String,
+    /// What the backup says.
+    pub backup: String,
 }
 
 /// A setting that becomes another.

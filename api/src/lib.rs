@@ -35,7 +35,7 @@ pub mod sse;
 pub mod stream;
 mod tls;
 
-pub use backup::{ExportRequest, ExportResponse, ImportPlan, ImportRequest, RotateResponse, Secret, SettingChange};
+pub use backup::{ExportRequest, ExportResponse, ImportPlan, ImportRequest, KeptHere, RotateResponse, Secret, SettingChange};
 pub use client::{Client, ClientError, Events};
 pub use code::{ErrorBody, ErrorCode, ErrorView};
 pub use consumer::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse};

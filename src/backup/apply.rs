@@ -17,12 +17,12 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::policy::{Pattern, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 use toq_store::batch::Change;
-use toq_store::record::PeerRow;
 use toq_store::{Batch, Options, Seq, Store, StoreError};
+use toq_vault::backup::KnownPeer;
 use toq_vault::{make_private_dir, write_private};
 
-use super::stage::{StagedLog, StagedRule, committed, flush, remove, undoing};
-use super::{BackupFailure, LOG, PLACES, plan};
+use super::stage::{StagedLog, StagedPeer, StagedRule, committed, flush, remove, undoing};
+use super::{BackupFailure, LOG, PLACES, plan, trust};
 use crate::takeover;
 
 /// The log's file in a workspace.
@@ -188,13 +188,8 @@ fn record(store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), Backu
         // The rules of this backup are all there are: those of a published daemon that was here before do not come back.
         changes.push(Change::TakenOver(takeover::DONE));
     }
-    for peer in &staged.peers {
-        if let Ok(key) = PeerKey::parse(&peer.0) {
-            // What is known here about a peer's sessions is not forgotten for an older copy of its row.
-            let (proof, binds) = reader.peer(&key)?.map_or((None, None), |row| (row.proof, row.binds));
-            changes.push(Change::Peer(key, PeerRow { address: peer.1.clone(), first_seen: peer.2, last_seen: peer.3, proof, binds }));
-        }
-    }
+    let peers: Vec<KnownPeer> = staged.peers.iter().filter_map(peer).collect();
+    changes.extend(trust::join(Some(reader), &peers, &staged.trust)?.changes);
     // Old messages behind new ones would be news to everybody who follows the log.
     if reader.messages_after(Seq(0), 1)?.is_empty() {
         for record in &staged.log {
@@ -213,6 +208,11 @@ fn commit(store: &Store, batch: Batch) -> Result<(), BackupFailure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(BackupFailure::file("start", Path::new("a runtime")))?;
     runtime.block_on(store.journal().commit(batch))?;
     Ok(())
+}
+
+fn peer(StagedPeer(key, address, first_seen, last_seen): &StagedPeer) -> Option<KnownPeer> {
+    let at = |nanos: &i64| Timestamp::from_nanos(*nanos);
+    Some(KnownPeer { key: PeerKey::parse(key).ok()?, address: address.clone(), first_seen: at(first_seen), last_seen: at(last_seen) })
 }
 
 fn rule(staged: &StagedRule) -> Option<(Subject, Ruling)> {

@@ -6,11 +6,11 @@ use std::path::Path;
 use toq_protocol::time::Timestamp;
 use toq_store::record::{PeerRow, Record as _};
 use toq_store::{Reader, Seq};
-use toq_vault::backup::{BackupError, Bundle, KnownPeer, LogRecord, MAX_FILE, Passphrase, seal};
-use toq_vault::{VaultError, read_seed};
+use toq_vault::backup::{BackupError, Bundle, KnownPeer, LogRecord, MAX_FILE, Passphrase, Trust, seal};
+use toq_vault::{ROTATIONS, VaultError, read_seed};
 use zeroize::Zeroizing;
 
-use super::BackupFailure;
+use super::{BackupFailure, trust};
 
 /// The kind of a log record that holds a message and what became of it.
 pub const MESSAGES: &str = "messages";
@@ -46,11 +46,14 @@ fn gather(dir: &Path, reader: Option<&Reader>, messages: Messages) -> Result<Bun
         handlers: optional_text(&dir.join("handlers.toml"))?.map(Zeroizing::new),
         rules: Some(Vec::new()),
         peers: Vec::new(),
+        trust: Trust::default(),
+        rotations: optional_text(&keys.join(ROTATIONS))?,
         log: Vec::new(),
     };
     if let Some(reader) = reader {
         bundle.rules = Some(reader.rules()?);
         bundle.peers = reader.peers()?.into_iter().map(peer).collect();
+        bundle.trust = trust::known(reader)?;
         if messages == Messages::Included {
             bundle.log = records(reader)?;
         }

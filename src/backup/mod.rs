@@ -2,6 +2,7 @@
 //!
 //! - [`export`]: reads what makes an agent and seals it.
 //! - [`plan`]: opens a backup, checks every entry, and says what it would change. Nothing is written.
+//! - [`trust`]: joins what is known of peers' keys with what is known here.
 //! - [`stage`]: writes the checked entries into a directory of their own and commits to them by one rename.
 //! - [`apply`]: carries out what was committed to, before anything else is opened. A crash at any point is
 //!   made good by the next start; a failure puts everything back.
@@ -20,6 +21,7 @@ pub mod custody;
 pub mod export;
 pub mod plan;
 pub mod stage;
+mod trust;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,10 +32,11 @@ use toq_vault::VaultError;
 use toq_vault::backup::BackupError;
 
 /// Each file of a backup by its name in the staging directory, and its place in the workspace.
-const PLACES: [(&str, &str); 5] = [
+const PLACES: [(&str, &str); 6] = [
     ("identity.key", "keys/identity.key"),
     ("tls_cert.pem", "keys/tls_cert.pem"),
     ("tls_key.pem", "keys/tls_key.pem"),
+    ("rotations.json", "keys/rotations.json"),
     ("config.toml", "config.toml"),
     ("handlers.toml", "handlers.toml"),
 ];

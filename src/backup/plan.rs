@@ -9,13 +9,14 @@ use toq_config::WorkspaceConfig;
 use toq_net::tls;
 use toq_protocol::key::Identity;
 use toq_protocol::policy::{Ruling, Subject};
+use toq_store::batch::Change;
 use toq_store::record::{MessageRow, Record as _, StateRow};
 use toq_store::{Reader, Seq};
 use toq_vault::backup::{BackupError, Bundle, Form, LogRecord, Passphrase, Strength, open};
 use toq_vault::{Certificate, read_seed};
 
-use super::BackupFailure;
 use super::export::MESSAGES;
+use super::{BackupFailure, trust};
 
 /// A backup whose every entry can be used, and what it changes.
 pub struct Checked {
@@ -50,6 +51,10 @@ pub fn check(
     for record in &bundle.log {
         message(record)?;
     }
+    if let Some(rotations) = &bundle.rotations {
+        toq_vault::adopt_rotations(&dir.join("keys"), rotations).map_err(|error| entry("rotations", &error.to_string()))?;
+    }
+    let joined = trust::join(reader, &bundle.peers, &bundle.trust)?;
 
     let old_key = read_seed(&dir.join("keys").join("identity.key"))?.map(|seed| Identity::from_seed(&seed).public());
     let old_config = WorkspaceConfig::load(dir, std::iter::empty(), &[]).ok();
@@ -72,6 +77,9 @@ pub fn check(
         rules_removed: removed,
         handlers,
         peers: bundle.peers.len() as u64,
+        pins: joined.changes.iter().filter(|change| matches!(change, Change::Pin(..))).count() as u64,
+        successions: joined.changes.iter().filter(|change| matches!(change, Change::AddRotation(..))).count() as u64,
+        kept: joined.kept,
         messages: if has_messages { 0 } else { count },
         messages_left_out: if has_messages { count } else { 0 },
     };

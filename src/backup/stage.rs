@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use toq_kit::fault;
-use toq_vault::backup::{Bundle, LogRecord};
-use toq_vault::{make_private_dir, seed_text, write_private};
+use toq_vault::backup::{Bundle, LogRecord, Trust};
+use toq_vault::{adopt_rotations, make_private_dir, seed_text, write_private};
 
 use super::{BackupFailure, LOG};
 
@@ -18,6 +18,9 @@ pub struct StagedLog {
     pub rules: Option<Vec<StagedRule>>,
     /// The peers that come.
     pub peers: Vec<StagedPeer>,
+    /// What comes about their keys.
+    #[serde(default)]
+    pub trust: Trust,
     /// The rows that come.
     pub log: Vec<LogRecord>,
 }
@@ -57,6 +60,9 @@ pub fn stage(dir: &Path, bundle: &Bundle) -> Result<(), BackupFailure> {
     write("identity.key", seed_text(&bundle.seed).as_bytes())?;
     write("tls_cert.pem", bundle.tls_cert.as_bytes())?;
     write("tls_key.pem", bundle.tls_key.as_bytes())?;
+    if let Some(rotations) = &bundle.rotations {
+        write("rotations.json", adopt_rotations(&dir.join("keys"), rotations)?.as_bytes())?;
+    }
     write("config.toml", bundle.config.as_bytes())?;
     if let Some(handlers) = &bundle.handlers {
         write("handlers.toml", handlers.as_bytes())?;
@@ -92,6 +98,7 @@ fn log(bundle: &Bundle) -> StagedLog {
     StagedLog {
         rules: bundle.rules.as_ref().map(|rules| rules.iter().map(rule).collect()),
         peers: bundle.peers.iter().map(peer).collect(),
+        trust: bundle.trust.clone(),
         log: bundle.log.clone(),
     }
 }

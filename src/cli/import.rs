@@ -153,6 +153,12 @@ fn shown(plan: &ImportPlan) -> String {
     rules("-", "block", &plan.rules_removed.blocked);
     lines.extend(plan.handlers.iter().map(|name| format!("handler:   {} (switched off)", sanitize::name(name))));
     lines.push(format!("peers:     {}", plan.peers));
+    lines.push(format!("pins:      {}", plan.pins));
+    lines.push(format!("rotations: {}", plan.successions));
+    for kept in &plan.kept {
+        let [kind, subject, here, backup] = [&kept.kind, &kept.subject, &kept.here, &kept.backup].map(|text| sanitize::name(text));
+        lines.push(format!("kept:      {kind} of {subject} stays {here}, the backup says {backup}"));
+    }
     lines.push(match plan.messages_left_out {
         0 => format!("messages:  {}", plan.messages),
         count => format!("messages:  none of {count}, since this workspace has messages of its own"),

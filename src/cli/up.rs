@@ -80,7 +80,9 @@ impl Up {
         let failed = |error: BackupFailure| {
             let is_between = stage::committed(dir).is_dir() || stage::undoing(dir).is_dir();
             let hint = match is_between {
-                true => "Mend that and run the command again: nothing starts between two agents, and the next start goes on with putting the old one back",
+                true => {
+                    "Mend that and run the command again: nothing starts between two agents, and the next start goes on with putting the old one back"
+                }
                 false => "The import was given up and this agent is as it was before; start it again",
             };
             Failure::error(sanitize::text(&super::failure::chain(&error))).hint(hint)

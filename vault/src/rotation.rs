@@ -20,7 +20,8 @@ use crate::private_file::{read_private, write_private};
 
 const IDENTITY: &str = "identity.key";
 const PREVIOUS: &str = "identity.key.previous";
-const ROTATIONS: &str = "rotations.json";
+/// The file of the agent's own rotations, in the directory of its keys.
+pub const ROTATIONS: &str = "rotations.json";
 
 /// What `rotations.json` holds.
 #[derive(Default, Serialize, Deserialize)]
@@ -36,8 +37,26 @@ fn read(keys: &Path) -> Result<(u64, Vec<RotationProof>), VaultError> {
     let Some(content) = read_private(&path)? else { return Ok((0, Vec::new())) };
     let malformed = || VaultError::Malformed { path: path.clone(), expected: "a list of rotations" };
     let file: File = serde_json::from_slice(&content).map_err(|_| malformed())?;
-    let proofs = file.proofs.iter().map(|proof| RotationProof::from_json(proof).ok_or_else(malformed)).collect::<Result<_, _>>()?;
-    Ok((file.counter, proofs))
+    Ok((file.counter, parsed(&path, &file.proofs)?))
+}
+
+fn parsed(path: &Path, proofs: &[serde_json::Value]) -> Result<Vec<RotationProof>, VaultError> {
+    let malformed = || VaultError::Malformed { path: path.to_owned(), expected: "a list of rotations" };
+    proofs.iter().map(|proof| RotationProof::from_json(proof).ok_or_else(malformed)).collect()
+}
+
+/// The text of `rotations.json` for a workspace that takes over an agent with the file `coming`, while `keys` may have one of
+/// its own: the proofs of the one that comes, and the larger counter, because peers refuse a counter that they have seen.
+///
+/// # Errors
+/// [`VaultError`] where either is damaged or the one in `keys` is open to others.
+pub fn adopt_rotations(keys: &Path, coming: &str) -> Result<String, VaultError> {
+    let path = keys.join(ROTATIONS);
+    let file: File =
+        serde_json::from_str(coming).map_err(|_| VaultError::Malformed { path: path.clone(), expected: "a list of rotations" })?;
+    let file = File { counter: file.counter.max(read(keys)?.0), ..file };
+    parsed(&path, &file.proofs)?;
+    Ok(serde_json::to_string_pretty(&file).expect("texts and numbers always serialise"))
 }
 
 /// The proofs that lead to `current` and may be shown at `now`, oldest first.

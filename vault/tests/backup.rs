@@ -3,10 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use toq_protocol::address::Address;
 use toq_protocol::key::{Identity, PeerKey};
-use toq_protocol::policy::{Pattern, Ruling, Subject};
+use toq_protocol::policy::{Pattern, Proof, Ruling, Subject};
+use toq_protocol::rotation::Succession;
 use toq_protocol::time::Timestamp;
-use toq_vault::backup::{BackupError, Bundle, Form, KnownPeer, LogRecord, MAX_FILE, Passphrase, Strength, open, seal};
+use toq_vault::backup::{BackupError, Bundle, Form, KnownPeer, LogRecord, MAX_FILE, Passphrase, Pin, Proven, Strength, Trust, open, seal};
 use zeroize::Zeroizing;
 
 fn vectors() -> Value {
@@ -31,7 +33,19 @@ fn bundle() -> Bundle {
         handlers: Some(Zeroizing::new("[a]\n".to_owned())),
         rules: Some(vec![(Subject::Key(peer()), Ruling::Approve), (Subject::Address(Pattern::new("toq://bad.example/*")), Ruling::Block)]),
         peers: vec![KnownPeer { key: peer(), address: "toq://h/a".to_owned(), first_seen: at, last_seen: at }],
+        trust: trust(at),
+        rotations: Some("{\"counter\":3,\"proofs\":[]}".to_owned()),
         log: vec![LogRecord { table: "messages".to_owned(), parts: vec![vec![0, 1, 255], Vec::new()] }],
+    }
+}
+
+fn trust(at: Timestamp) -> Trust {
+    let address = Address::parse("toq://h.example/a").expect("an address");
+    let new = Identity::from_seed(&[8; 32]).public();
+    Trust {
+        pins: vec![Pin { address, key: peer(), proof: Proof::Dialled, since: at }],
+        proven: vec![Proven { key: peer(), proof: Proof::Pinned, binds: true }],
+        successions: vec![(peer(), Succession { new, counter: 2, retires_at: at })],
     }
 }
 
@@ -92,6 +106,7 @@ fn what_was_sealed_is_opened_again_whole() {
         (expected.tls_cert, expected.tls_key, expected.config, expected.handlers)
     );
     assert_eq!((got.rules, got.peers, got.log), (expected.rules, expected.peers, expected.log));
+    assert_eq!((got.trust, got.rotations), (expected.trust, expected.rotations));
 }
 
 #[test]

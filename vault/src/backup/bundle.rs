@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::BackupError;
 use super::form::position;
+use super::trust::{Trust, TrustEntry};
 
 /// What makes an agent. The secrets in it are wiped when it is dropped, and it has no printable form.
 pub struct Bundle {
@@ -30,6 +31,10 @@ pub struct Bundle {
     pub rules: Option<Vec<(Subject, Ruling)>>,
     /// The peers that have proven themselves.
     pub peers: Vec<KnownPeer>,
+    /// What is known of those and other peers' keys.
+    pub trust: Trust,
+    /// The text of `keys/rotations.json`, if there is one: how the agent came by its key, and how often it has changed it.
+    pub rotations: Option<String>,
     /// Rows of the log by the name of their table, as the log writes them.
     pub log: Vec<LogRecord>,
 }
@@ -74,6 +79,10 @@ pub enum Entry {
     Rules,
     /// Known peers.
     Peers,
+    /// What is known of peers' keys.
+    Trust,
+    /// How the agent came by its key.
+    Rotations,
     /// Rows of the log.
     Log,
 }
@@ -89,6 +98,8 @@ impl Entry {
             Entry::Handlers => "handlers",
             Entry::Rules => "rules",
             Entry::Peers => "peers",
+            Entry::Trust => "trust",
+            Entry::Rotations => "rotations",
             Entry::Log => "log",
         }
     }
@@ -116,6 +127,10 @@ struct Ours {
     handlers: Option<Zeroizing<String>>,
     rules: Vec<RuleEntry>,
     peers: Peers,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trust: Option<TrustEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotations: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     log: Vec<LogRecord>,
 }
@@ -179,6 +194,8 @@ impl Bundle {
             handlers: entries.handlers,
             rules: Some(rules),
             peers: peers(entries.peers)?,
+            trust: Trust::try_from(entries.trust.unwrap_or_default()).map_err(|why| Entry::Trust.wrong(why))?,
+            rotations: entries.rotations,
             log: entries.log,
         })
     }
@@ -202,6 +219,8 @@ impl Bundle {
             handlers: None,
             rules: None,
             peers: peers(known.peers)?,
+            trust: Trust::default(),
+            rotations: None,
             log: Vec::new(),
         })
     }
@@ -219,6 +238,8 @@ impl Bundle {
             handlers: self.handlers.clone(),
             rules: self.rules.iter().flatten().map(rule_entry).collect(),
             peers: self.peers.iter().map(peer).collect(),
+            trust: (!self.trust.is_empty()).then(|| self.trust.clone().into()),
+            rotations: self.rotations.clone(),
             log: self.log.clone(),
         };
         Zeroizing::new(serde_json::to_vec(&entries).expect("texts always serialise"))

@@ -21,12 +21,14 @@ mod bundle;
 mod derive;
 mod error;
 mod form;
+mod trust;
 
 use zeroize::Zeroizing;
 
 pub use bundle::{Bundle, Entry, KnownPeer, LogRecord};
 pub use error::BackupError;
 pub use form::Form;
+pub use trust::{Pin, Proven, Trust};
 
 /// The largest backup that is read or written, in bytes.
 pub const MAX_FILE: usize = 256 << 20;

@@ -70,9 +70,19 @@ async fn deliver(house: &House, peer: PeerKey, id: MessageId) -> Stored {
 fn a_peer_that_was_away_for_the_whole_grace_meets_a_stranger() {
     run(async {
         let (house, _) = acquainted(ConnectionMode::Approval).await;
+        house.wire.cut(true);
+        // A block ends the session; so does bob's going away.
+        let alice = Subject::Key(key(&house.alice));
+        let rules =
+            [Rule::Add(alice.clone(), Ruling::Block), Rule::Remove(alice.clone(), Ruling::Block), Rule::Add(alice, Ruling::Approve)];
+        for rule in rules {
+            house.bob.workspace.address().send(rule).await.expect("alive").expect("committed");
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
         rotate(&house.alice).await;
 
         tokio::time::sleep(8 * DAY).await;
+        house.wire.cut(false);
         house.alice.send(&house.bob.address, "too late", Patience::Accepted).await.expect("accepted");
         tokio::time::sleep(Duration::from_secs(60)).await;
 

@@ -100,6 +100,9 @@ pub enum EventKind {
     /// An agent has another key than before; the owner decides.
     #[serde(rename = "peer.key_changed")]
     PeerKeyChanged,
+    /// A peer has another key, and has proven that it follows the one before; `reason` is the one before.
+    #[serde(rename = "peer.key_rotated")]
+    PeerKeyRotated,
     /// A peer kept sending too fast and is not heard for a while.
     #[serde(rename = "peer.muted")]
     PeerMuted,
@@ -130,6 +133,7 @@ impl EventKind {
             Self::MessageWithdrawn => "message.withdrawn",
             Self::PeerIntercepted => "peer.intercepted",
             Self::PeerKeyChanged => "peer.key_changed",
+            Self::PeerKeyRotated => "peer.key_rotated",
             Self::PeerMuted => "peer.muted",
             Self::PolicyChanged => "policy.changed",
             Self::StreamAborted => "stream.aborted",

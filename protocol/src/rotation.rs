@@ -10,12 +10,16 @@
 //! succeeds. A thief of the old key who comes second is refused; one who comes first is noticed when
 //! the owner's own proof is.
 
+mod notice;
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Identity, PeerKey, Signature};
 use crate::time::Timestamp;
+
+pub use notice::{Notice, Promise, Promises, Worth};
 
 /// How many proofs are carried and looked at: rotations within one grace period.
 pub const MAX_CHAIN: usize = 8;
@@ -309,6 +313,20 @@ impl Successions {
             news.push((*proof).clone());
         }
         Ok(news)
+    }
+
+    /// What follows where the word of `old` alone is believed, until `until`: under the next counter.
+    ///
+    /// # Errors
+    /// [`RotationError`] where one of the keys has been part of another rotation in this place.
+    pub fn on_its_word(&self, old: &PeerKey, new: PeerKey, until: Timestamp) -> Result<Succession, RotationError> {
+        if self.by_old.contains_key(old) {
+            return Err(RotationError::Competing);
+        }
+        if self.by_old.contains_key(&new) || self.by_new.contains_key(&new) || *old == new {
+            return Err(RotationError::Rollback);
+        }
+        Ok(Succession { new, counter: self.counter(old).saturating_add(1), retires_at: until })
     }
 
     /// The counter of the rotation that led to `key`; 0 where none did.

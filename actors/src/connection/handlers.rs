@@ -11,14 +11,15 @@ use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
+use toq_protocol::rotation::Notice;
 use toq_protocol::session::{Admission, Decision, Effect, End, LocalEnd, Outgoing as Send, Session};
 
 use super::socket::{ReadHalf, read};
-use super::{Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
+use super::{Announce, Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
 use crate::outbox::Files;
-use crate::workspace::{Admitted, Authenticated, Decided, Deliver, Delivered, Held, Intercepted, KeyChanged, Met, Stored};
+use crate::workspace::{Admitted, Authenticated, Decided, Deliver, Delivered, Held, Intercepted, KeyChanged, Met, PeerRotates, Stored};
 
 type Ctx = Context<Connection>;
 
@@ -145,6 +146,8 @@ impl Connection {
                 }
                 Effect::Refused(id, reason, text) => self.tell(LinkNews::Refused(id, reason, text)),
                 Effect::Wanted(id, offset) => self.tell(LinkNews::Wanted(id, offset)),
+                Effect::Rotated(id, notice) => self.follow(id, *notice, ctx),
+                Effect::Followed(accepted) => tracing::info!(peer = %self.remote, accepted, "the peer answered to the new key"),
                 Effect::Slow(pause) => self.tell(LinkNews::Slow(pause)),
                 Effect::Decided(decision) => self.pass_on(decision),
                 Effect::End(end) => self.end(&end),
@@ -317,6 +320,19 @@ impl Connection {
         last
     }
 
+    /// Asks the workspace whether the peer's new key is believed, and tells the peer.
+    fn follow(&mut self, id: MessageId, notice: Notice, ctx: &mut Ctx) {
+        let Some(peer) = self.session.as_ref().and_then(Session::peer).cloned() else { return };
+        // Seen through even if the peer has closed by now: it ends its sessions with this.
+        let asking = spawn(self.workspace.send(PeerRotates { peer, notice }));
+        ctx.spawn(asking.into_actor(self).map(move |answer, act, ctx| {
+            let accepted = matches!(answer, Ok(Ok(true)));
+            let now = act.home.now();
+            let bytes = act.session.as_mut().map(|session| session.answer_rotation(id, accepted, now)).unwrap_or_default();
+            act.write(&bytes, ctx);
+        }));
+    }
+
     /// Tells how much of a file is here. A peer that does not know how files are sent is refused.
     fn want(&mut self, id: MessageId, offset: u64, ctx: &mut Ctx) {
         let now = self.home.now();
@@ -416,6 +432,17 @@ impl Handler<Write> for Connection {
             }
             Err(error) => self.tell(LinkNews::Refused(id, Reason::MessageTooLarge, error.to_string())),
         }
+    }
+}
+
+impl Handler<Announce> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Announce(notice): Announce, ctx: &mut Ctx) {
+        let now = self.home.now();
+        let bytes = self.session.as_mut().map(|session| session.announce_rotation(&notice, now)).unwrap_or_default();
+        self.write(&bytes, ctx);
+        self.handle(Goodbye("the key was replaced"), ctx);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a connection is told and what it tells.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
@@ -9,6 +10,7 @@ use toq_protocol::canonical::Json;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{self, MessageId};
 use toq_protocol::reason::Reason;
+use toq_protocol::rotation::Notice;
 use toq_protocol::session::Greeted;
 use toq_protocol::time::Timestamp;
 
@@ -61,6 +63,11 @@ pub enum Write {
         content_type: Option<&'static str>,
     },
 }
+
+/// Tell the peer of our new key, say goodbye and close.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub struct Announce(pub Arc<Notice>);
 
 /// Say goodbye and close.
 #[derive(Message)]

@@ -5,6 +5,7 @@
 //! window of them is in flight the socket is not read and TCP pushes back. When this actor dies nothing is
 //! lost: what was not acknowledged is sent again by the peer, and what we sent is in a lane's rows.
 
+mod announce;
 mod handlers;
 mod messages;
 mod pace;
@@ -24,7 +25,8 @@ use toq_protocol::message::MessageId;
 use toq_protocol::session::Session;
 use toq_protocol::time::Timestamp;
 
-pub use messages::{ConnectionView, Goodbye, Link, LinkEvent, LinkNews, Role, View, Write};
+pub use announce::announce;
+pub use messages::{Announce, ConnectionView, Goodbye, Link, LinkEvent, LinkNews, Role, View, Write};
 pub use ping::{Pinged, ping};
 use socket::{Outgoing, ReadHalf};
 pub use tell::tell;

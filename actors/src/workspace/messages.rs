@@ -13,7 +13,7 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Mode, Ruling, Subject};
 use toq_protocol::reason::Reason;
-use toq_protocol::rotation::RotationProof;
+use toq_protocol::rotation::{Notice, RotationProof};
 use toq_protocol::session::Admission;
 use toq_protocol::time::Timestamp;
 use toq_store::{Seq, StoreError};
@@ -119,6 +119,16 @@ pub struct Intercepted {
     pub address: Address,
     /// How it was noticed.
     pub reason: Reason,
+}
+
+/// A peer says which key it has from now on; is it believed?
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct PeerRotates {
+    /// What the peer showed in the session in which it says so.
+    pub peer: Credentials,
+    /// What it says.
+    pub notice: Notice,
 }
 
 /// Replace the identity key.

@@ -12,6 +12,7 @@ mod decisions;
 mod files;
 mod handlers;
 mod messages;
+mod notice;
 mod pins;
 mod policy;
 mod receive;
@@ -31,15 +32,15 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::policy::waiting::Question;
 use toq_protocol::policy::{Policy, Proof};
 use toq_protocol::rate::Tolls;
-use toq_protocol::rotation::Successions;
+use toq_protocol::rotation::{Promises, Successions};
 use toq_store::Seq;
 
 pub use decisions::{Decided, Held};
 pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,
-    EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, Origin, OutboxIdle, Patience, Ping, RotateKeys, Rule, Send,
-    SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
+    EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, Origin, OutboxIdle, Patience, PeerRotates, Ping, RotateKeys,
+    Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
 };
 
 use crate::approval::Approval;
@@ -65,6 +66,8 @@ pub struct Workspace {
     policy: Policy,
     /// Which keys of peers were followed by others.
     successions: Successions,
+    /// Which keys peers have said will follow theirs, without a proof of those.
+    promises: Promises,
     pub(crate) connections: Roster<ConnectionId, Connection>,
     next_connection: u64,
     /// Who is to hear of the end of a connection that was dialled, however it ends.
@@ -110,6 +113,7 @@ impl Workspace {
             seat,
             policy,
             successions: Successions::default(),
+            promises: Promises::default(),
             connections: Roster::new(),
             next_connection: 1,
             dialed: HashMap::new(),

@@ -13,7 +13,7 @@ use toq_protocol::handshake::Credentials;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Ruling, Subject};
-use toq_protocol::rotation::{RotationProof, Succession};
+use toq_protocol::rotation::{Notice, RotationProof, Succession};
 use toq_protocol::time::Timestamp;
 use toq_store::StoreError;
 use toq_store::batch::Change;
@@ -21,7 +21,6 @@ use toq_store::record::{EventRow, PeerRow, PinRow, RotationRow};
 use toq_vault::{Rotated, Rotation, VaultError};
 
 use super::{RotateKeys, Workspace, WorkspaceError};
-use crate::connection::Goodbye;
 
 /// How many replaced keys of peers are remembered. A peer makes keys for nothing; one that has used this up for
 /// everybody has been let in or blocked by name before, and is in the log.
@@ -73,7 +72,7 @@ impl Workspace {
     /// Takes over what a peer's proofs prove. What is decided here is in force at once; the rows are for the batch that
     /// the caller commits, and [`Workspace::undo`] is for a batch that fails.
     pub(super) fn carry_over(&mut self, peer: &Credentials) -> Result<CarriedOver, StoreError> {
-        if peer.rotations.is_empty() {
+        if peer.rotations.is_empty() && !self.promises.has(&peer.key) {
             return Ok(CarriedOver::default());
         }
         if self.successions.len() >= MAX_SUCCESSIONS {
@@ -83,19 +82,29 @@ impl Workspace {
         let now = self.home.wall();
         let reader = self.home.store.reader().clone();
         let rules = reader.rules()?;
+        let address = peer.address.wire();
         let knows = |key: &PeerKey| {
             let is_ruled = || rules.iter().any(|(subject, _)| *subject == Subject::Key(*key));
             self.successions.predecessor(key).is_some() || is_ruled() || reader.peer(key).is_ok_and(|row| row.is_some())
         };
-        let address = peer.address.wire();
-        let news = match self.successions.news(&peer.rotations, &peer.key, &address, knows, now) {
+        let news = match peer.rotations.is_empty() {
+            true => self.promises.redeem(&peer.key, &address, now).filter(|promise| knows(&promise.old)).map_or_else(
+                || Ok(Vec::new()),
+                |promise| {
+                    let succession = self.successions.on_its_word(&promise.old, peer.key, promise.until)?;
+                    Ok(vec![(promise.old, succession)])
+                },
+            ),
+            false => self.successions.news(&peer.rotations, &peer.key, &address, knows, now).map(|news| news.iter().map(proven).collect()),
+        };
+        let news: Vec<(PeerKey, Succession)> = match news {
             Ok(news) => news,
             Err(error) => {
                 tracing::warn!(peer = %peer.key.short(), %error, "a proof that a key follows another is not believed; the peer is a stranger");
                 return Ok(CarriedOver::default());
             }
         };
-        let Some(first) = news.first().map(|proof| proof.old) else { return Ok(CarriedOver::default()) };
+        let Some(first) = news.first().map(|(old, _)| *old) else { return Ok(CarriedOver::default()) };
         let mut carried = CarriedOver::default();
         for (subject, ruling) in rules.iter().filter(|(subject, _)| *subject == Subject::Key(first)) {
             let subject = match subject {
@@ -115,8 +124,8 @@ impl Workspace {
                 carried.changes.push(Change::Pin(address, PinRow { key: *peer.key.as_bytes(), ..pin }));
             }
         }
-        for proof in &news {
-            self.believe(proof, &mut carried);
+        for (old, succession) in news {
+            self.believe(old, succession, &mut carried);
         }
         carried.changes.push(Change::Event(EventRow {
             kind: "peer.key_rotated".to_owned(),
@@ -129,11 +138,11 @@ impl Workspace {
         Ok(carried)
     }
 
-    fn believe(&mut self, proof: &RotationProof, carried: &mut CarriedOver) {
-        let row = RotationRow { new: *proof.new.as_bytes(), counter: proof.counter, retires_at: proof.expires_at.as_nanos() };
-        self.successions.add(proof.old, Succession { new: proof.new, counter: proof.counter, retires_at: proof.expires_at });
-        carried.changes.push(Change::AddRotation(proof.old, row));
-        carried.olds.push(proof.old);
+    fn believe(&mut self, old: PeerKey, succession: Succession, carried: &mut CarriedOver) {
+        let Succession { new, counter, retires_at } = succession;
+        self.successions.add(old, succession);
+        carried.changes.push(Change::AddRotation(old, RotationRow { new: *new.as_bytes(), counter, retires_at: retires_at.as_nanos() }));
+        carried.olds.push(old);
     }
 
     /// Takes back what [`Workspace::carry_over`] decided and could not be stored.
@@ -167,19 +176,24 @@ impl Workspace {
     }
 }
 
+fn proven(proof: &RotationProof) -> (PeerKey, Succession) {
+    (proof.old, Succession { new: proof.new, counter: proof.counter, retires_at: proof.expires_at })
+}
+
 impl Handler<RotateKeys> for Workspace {
     type Result = Result<RotationProof, WorkspaceError>;
 
-    fn handle(&mut self, _: RotateKeys, _: &mut Ctx) -> Self::Result {
+    fn handle(&mut self, _: RotateKeys, ctx: &mut Ctx) -> Self::Result {
         if self.is_draining {
             return Err(WorkspaceError::Draining);
         }
         let rotated = self.replace_key().map_err(|error| WorkspaceError::Keys(error.to_string()))?;
         let proof = rotated.proofs.last().cloned().ok_or_else(|| WorkspaceError::Keys("no proof was made".to_owned()))?;
         tracing::warn!(old = %proof.old.short(), new = %proof.new.short(), "the identity key was replaced");
+        let notice = Notice::of(&rotated.proofs);
         self.home.speak_with(rotated.identity, rotated.proofs);
-        for (_, connection) in self.connections.iter() {
-            connection.do_send(Goodbye("the key was replaced"));
+        if let Some(notice) = notice {
+            self.tell_of_new_key(notice, ctx);
         }
         Ok(proof)
     }

@@ -43,7 +43,7 @@ use crate::key::{Identity, PeerKey};
 use crate::message::MessageId;
 use crate::negotiate::Extensions;
 use crate::reason::Reason;
-use crate::rotation::RotationProof;
+use crate::rotation::{Notice, RotationProof};
 use crate::time::Now;
 
 pub use decision::Decision;
@@ -248,6 +248,10 @@ pub enum Effect {
     Refused(MessageId, Reason, String),
     /// The peer has so many bytes of the file that this message announces.
     Wanted(MessageId, u64),
+    /// The peer says which key it has from now on; answer with [`Session::answer_rotation`].
+    Rotated(MessageId, Box<Notice>),
+    /// Whether the peer follows us to the key that it was told of.
+    Followed(bool),
     /// The peer wants a pause of this length.
     Slow(Duration),
     /// The peer's owner has decided about us.

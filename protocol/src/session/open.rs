@@ -10,6 +10,7 @@ use crate::canonical::Json;
 use crate::envelope::{Envelope, Kind};
 use crate::message::{MessageId, is_timely};
 use crate::reason::Reason;
+use crate::rotation::Notice;
 use crate::time::{Now, Timestamp};
 
 /// The longest pause that a peer may ask for, as the published protocol has it.
@@ -29,6 +30,8 @@ impl Session {
             Kind::SystemHeartbeat => Ok(vec![Effect::Write(self.heartbeat_ack(&envelope, now))]),
             Kind::SystemError => Ok(self.refused(envelope.body.as_ref())),
             Kind::SystemBackpressure => Ok(slow(envelope.body.as_ref())),
+            Kind::SystemKeyRotation => Ok(self.rotated(&envelope, now)),
+            Kind::SystemKeyRotationAck => Ok(followed(envelope.body.as_ref())),
             Kind::SessionDisconnect => Err(End::PeerLeft("the session")),
             // Ignored, as published peers do: they are late, reserved or not ours to answer.
             Kind::ApprovalDenied
@@ -44,9 +47,7 @@ impl Session {
             | Kind::NegotiateResponse
             | Kind::SessionResume
             | Kind::SystemBackpressureClear
-            | Kind::SystemHeartbeatAck
-            | Kind::SystemKeyRotation
-            | Kind::SystemKeyRotationAck => Ok(Vec::new()),
+            | Kind::SystemHeartbeatAck => Ok(Vec::new()),
         }
     }
 
@@ -102,6 +103,18 @@ impl Session {
         vec![Effect::Refused(id, Reason::parse(&refusal.code), text)]
     }
 
+    /// Not a word is believed here; but what was meant for somebody else or is old is not even looked at.
+    fn rotated(&mut self, envelope: &Envelope, now: Now) -> Vec<Effect> {
+        let is_timely = Timestamp::parse(&envelope.timestamp).is_some_and(|written| is_timely(written, envelope.ttl, now.wall));
+        if !self.is_meant(&envelope.to) || !is_timely {
+            return Vec::new();
+        }
+        match Notice::from_body(envelope.body.as_ref()) {
+            Some(notice) => vec![Effect::Rotated(envelope.id, Box::new(notice))],
+            None => vec![Effect::Write(self.answer_rotation(envelope.id, false, now))],
+        }
+    }
+
     fn take_unacked(&mut self, id: MessageId) -> Option<MessageId> {
         let index = self.unacked.iter().position(|(_, unacked)| *unacked == id)?;
         self.unacked.remove(index).map(|(_, id)| id)
@@ -113,6 +126,15 @@ impl Session {
         self.number(&mut answer);
         self.frame(&answer)
     }
+}
+
+fn followed(body: Option<&Json>) -> Vec<Effect> {
+    #[derive(Deserialize)]
+    struct Answer {
+        accepted: bool,
+    }
+    let answer = body.and_then(|body| serde_json::from_str::<Answer>(body.as_str()).ok());
+    answer.map(|answer| Effect::Followed(answer.accepted)).into_iter().collect()
 }
 
 fn slow(body: Option<&Json>) -> Vec<Effect> {

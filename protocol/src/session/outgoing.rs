@@ -12,6 +12,7 @@ use crate::envelope::{Envelope, Kind, VERSION};
 use crate::frame::{self, Oversized};
 use crate::message::{Message, MessageId};
 use crate::reason::Reason;
+use crate::rotation::Notice;
 use crate::time::Now;
 
 /// The message's frame would be over the limit of the wire.
@@ -96,6 +97,28 @@ impl Session {
         let word = Reason::FileIncomplete.as_str();
         let body = json!({"code": word, "message": format!("{offset} bytes are here"), "related_id": id.to_string(), "offset": offset});
         self.write(Kind::SystemError, Some(Json::from_value(&body)), now)
+    }
+
+    /// Tells the peer which key comes. Nothing is written to a published peer that dialled us, which would take it for its
+    /// acknowledgement; one that we dialled ignores it.
+    #[must_use]
+    pub fn announce_rotation(&mut self, notice: &Notice, now: Now) -> Vec<u8> {
+        if !self.is_open() || !(self.is_initiator || self.extensions.cumulative_ack) {
+            return Vec::new();
+        }
+        self.write(Kind::SystemKeyRotation, Some(notice.to_body()), now)
+    }
+
+    /// Answers [`Effect::Rotated`].
+    #[must_use]
+    pub fn answer_rotation(&mut self, id: MessageId, accepted: bool, now: Now) -> Vec<u8> {
+        if !self.is_open() {
+            return Vec::new();
+        }
+        let mut answer = self.control(Kind::SystemKeyRotationAck, Some(Json::from_value(&json!({ "accepted": accepted }))), now);
+        answer.reply_to = Some(id.to_string());
+        self.number(&mut answer);
+        self.frame(&answer)
     }
 
     /// Asks the peer to write nothing for so long. Nothing is written to a published peer, which would take it for its

@@ -6,6 +6,7 @@
 
 pub mod envelope;
 pub mod frame;
+pub mod group;
 pub mod members;
 pub mod name;
 pub mod padding;

@@ -135,6 +135,18 @@ impl Signature {
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         decode::<64>(text).map(Self)
     }
+
+    /// Takes 64 raw bytes for a signature.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 64 raw bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
 }
 
 impl fmt::Display for Signature {

@@ -7,6 +7,7 @@
 //! A task that returns [`StoreError`] aborts the whole transaction and everybody in it is told. A refusal (a name that is
 //! taken, an invite that is used up) is an ordinary answer, decided before the task's first write.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -118,12 +119,32 @@ impl Slot {
         self,
         task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
+        self.run_fused(Arc::default(), task)
+    }
+
+    /// The same for tasks that build on each other: those that share a fuse. It is blown, before any later task runs, where one of
+    /// them did not take effect, and then none after it does.
+    pub(crate) fn run_fused<T: Send + 'static>(
+        self,
+        fuse: Arc<AtomicBool>,
+        task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
-        let task: Task = Box::new(move |transaction| match task(transaction) {
-            Ok(value) => Ok(Box::new(move |end: Result<(), StoreError>| drop(answer.send(end.map(|()| value))))),
-            Err(error) => {
-                drop(answer.send(Err(error.clone())));
-                Err(error)
+        let armed = Armed(Some(fuse));
+        let task: Task = Box::new(move |transaction| {
+            if armed.is_blown() {
+                let end = Err(StoreError::Io("an earlier change, on which this one builds, was not written".to_owned()));
+                return Ok(Box::new(move |_| drop(answer.send(end))));
+            }
+            match task(transaction) {
+                Ok(value) => Ok(Box::new(move |end: Result<(), StoreError>| {
+                    armed.end(&end);
+                    drop(answer.send(end.map(|()| value)));
+                })),
+                Err(error) => {
+                    drop(answer.send(Err(error.clone())));
+                    Err(error)
+                }
             }
         });
         // There is a place in the channel for every permit, so this does not block.
@@ -132,6 +153,29 @@ impl Slot {
             queued?;
             // The tasks behind one that failed are dropped unread.
             answered.await.unwrap_or_else(|_| Err(StoreError::Io("another task of the transaction failed; the log says why".to_owned())))
+        }
+    }
+}
+
+/// Blows its fuse unless it is told that all went well.
+struct Armed(Option<Arc<AtomicBool>>);
+
+impl Armed {
+    fn is_blown(&self) -> bool {
+        self.0.as_ref().is_some_and(|fuse| fuse.load(Ordering::SeqCst))
+    }
+
+    fn end(mut self, end: &Result<(), StoreError>) {
+        if end.is_ok() {
+            self.0 = None;
+        }
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        if let Some(fuse) = &self.0 {
+            fuse.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -240,6 +284,22 @@ mod tests {
 
         let kept = desk.run(|tx| Ok(tx.open_table(NUMBERS)?.get(1)?.is_some())).await;
         assert_eq!(kept.ok(), Some(false));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_that_builds_on_what_was_not() {
+        let desk = desk();
+        let (fuse, write) =
+            (Arc::new(AtomicBool::new(false)), |n| move |tx: &WriteTransaction| Ok(tx.open_table(NUMBERS)?.insert(n, n).map(drop)?));
+        let first = desk.slot().await.expect("room").run_fused(fuse.clone(), write(1));
+        let failed = desk.slot().await.expect("room").run_fused(fuse.clone(), |_| Err::<(), _>(StoreError::Io("of no use".to_owned())));
+        drop((first.await, failed.await));
+
+        let later = desk.slot().await.expect("room").run_fused(fuse.clone(), write(2)).await;
+        let elsewhere = desk.slot().await.expect("room").run(write(3)).await;
+
+        assert!(fuse.load(Ordering::SeqCst) && later.is_err() && elsewhere.is_ok());
+        assert_eq!(desk.run(|tx| Ok(tx.open_table(NUMBERS)?.get(2)?.is_some())).await.ok(), Some(false));
     }
 
     #[tokio::test]

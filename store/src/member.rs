@@ -15,6 +15,7 @@ mod tables;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
@@ -102,7 +103,7 @@ impl MemberStore {
     /// # Errors
     /// [`StoreError`] where the disk failed.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        self.slot().await?.commit(changes).await
+        self.slot().await?.commit(changes, Arc::default()).await
     }
 
     /// Closes the file. Where this was the last handle to it, it can be opened again when this returns.
@@ -119,10 +120,11 @@ pub struct WriteSlot {
 
 impl WriteSlot {
     /// Queues these changes, at once, as one transaction; the future tells its end. Transactions take effect in the order of
-    /// these calls.
-    pub fn commit(self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
+    /// these calls. Those that share a `fuse` build on each other: where one of them is not written the fuse is blown, and none after
+    /// it is written.
+    pub fn commit(self, changes: Vec<Change>, fuse: Arc<AtomicBool>) -> impl Future<Output = Result<(), StoreError>> + Send + 'static {
         let Self { slot, seal } = self;
-        slot.run(move |transaction| change::apply(transaction, &seal, &changes))
+        slot.run_fused(fuse, move |transaction| change::apply(transaction, &seal, &changes))
     }
 }
 

@@ -1,0 +1,410 @@
+//! What a program does with a channel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use toq_channels::group::{Admission, Group, Member};
+use toq_protocol::key::PeerKey;
+use toq_store::member::{Change, HappeningRow, InRow, Standing};
+
+use crate::chance::Now;
+use crate::client::Client;
+use crate::core::{Core, Step, Wish};
+use crate::error::{Error, Kind};
+use crate::inner::{Inner, State};
+use crate::seat::{Seat, Taken};
+
+/// How many messages are read from the disk at once.
+const PAGE: usize = 128;
+
+/// The label of the audit key.
+const AUDIT: &str = "skytale audit key";
+
+/// A channel of a member.
+#[derive(Clone)]
+pub struct Channel {
+    client: Client,
+    seat: Arc<Seat>,
+    told: Arc<AtomicU64>,
+}
+
+/// A message that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What was said.
+    pub payload: Vec<u8>,
+    /// The sender's identity, as in its credential.
+    pub sender: Vec<u8>,
+    /// The agent key that vouches for the sender.
+    pub proven: Option<PeerKey>,
+    /// The sender's leaf.
+    pub leaf: u32,
+    /// The epoch in which it was sent.
+    pub epoch: u64,
+    /// Its place in the relay's log; `None` where the relay names none.
+    pub seq: Option<u64>,
+    /// Its number among the messages of this member, by which [`Channel::settle`] knows it.
+    pub n: u64,
+}
+
+/// Something that happened to a channel, other than a message.
+///
+/// Kinds: `member_added`, `member_removed`, `key_rotated`, `owners_changed`, `removed` (this member was), `left`, `commit_refused` (somebody
+/// tried what it may not), `relay_misbehaving`, `behind` (the relay no longer keeps what was missed), `restored_copy`,
+/// `message_refused`, `subscription_refused`, `over_quota`, `join_refused`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// Its number; they rise.
+    pub n: u64,
+    /// Its type.
+    pub kind: String,
+    /// The identity that it is about; empty where it is about none.
+    pub subject: Vec<u8>,
+    /// The identity that did it; empty where nobody did.
+    pub by: Vec<u8>,
+    /// The epoch that it began, or in which it was seen.
+    pub epoch: u64,
+    /// What there is to say, for a person.
+    pub detail: String,
+    /// When it was seen, in nanoseconds of Unix time.
+    pub at: i64,
+}
+
+/// Which member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The one at this leaf.
+    Leaf(u32),
+    /// Those of this identity.
+    Identity(Vec<u8>),
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Channel").field(&self.seat.name.as_str()).finish()
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(client: Client, seat: Arc<Seat>) -> Self {
+        Self { client, seat, told: Arc::default() }
+    }
+
+    /// Its name, `org/namespace/service`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.seat.name.as_str()
+    }
+
+    /// The number of changes of the group so far.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.seat.core().epoch()
+    }
+
+    /// Whom the channel takes in.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        if self.seat.core().row.proven { Admission::Proven } else { Admission::Any }
+    }
+
+    /// How this member stands in it.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.seat.core().row.standing
+    }
+
+    /// Says something to all members. It is kept when this returns, and sent as soon as the relay is there.
+    ///
+    /// # Errors
+    /// [`Kind::TooLarge`] above 262,144 bytes; [`Kind::Refused`] where this member is out; [`Kind::Quota`] where too much waits already;
+    /// [`Kind::Storage`].
+    pub async fn send(&self, payload: &[u8]) -> Result<(), Error> {
+        self.say(payload, None).await
+    }
+
+    /// Says something, and waits until the relay has it; returns its place in the log, 0 where the relay names none.
+    ///
+    /// # Errors
+    /// As [`Channel::send`]; [`Kind::TimedOut`] where the relay does not have it in time. It is sent later all the same.
+    pub async fn send_and_wait(&self, payload: &[u8], timeout: Duration) -> Result<u64, Error> {
+        let (waiter, place) = oneshot::channel();
+        self.say(payload, Some(waiter)).await?;
+        match tokio::time::timeout(timeout, place).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) => Err(Error::closed()),
+            Err(_) => {
+                let text = format!("the relay has not confirmed the message within {timeout:?}; it is kept and sent as soon as possible");
+                Err(Error::new(Kind::TimedOut, text))
+            }
+        }
+    }
+
+    /// Waits until the relay has everything that was said here; `false` where it has not in time.
+    pub async fn flush(&self, timeout: Duration) -> bool {
+        let mut unsent = self.seat.unsent.subscribe();
+        let done = tokio::time::timeout(timeout, unsent.wait_for(|unsent| *unsent == 0)).await;
+        matches!(done, Ok(Ok(_)))
+    }
+
+    /// The next message; `None` where none came in time. `None` as `timeout` waits for ever.
+    ///
+    /// A message is done with when the next one is asked for; until then it comes again after a crash.
+    ///
+    /// # Errors
+    /// [`Kind::Runtime`] where the client was closed, [`Kind::Storage`].
+    pub async fn next(&self, timeout: Option<Duration>) -> Result<Option<Message>, Error> {
+        let wait = self.wait_for_next();
+        match timeout {
+            None => wait.await.map(Some),
+            // What is here is given even where there is no time to wait.
+            Some(timeout) => tokio::time::timeout(timeout, wait).await.map_or(Ok(None), |message| message.map(Some)),
+        }
+    }
+
+    /// All messages that are here, at most `most`; waits up to `timeout` for the first. All but the last are done with.
+    ///
+    /// # Errors
+    /// As [`Channel::next`].
+    pub async fn drain(&self, timeout: Duration, most: usize) -> Result<Vec<Message>, Error> {
+        let mut messages = Vec::new();
+        let mut patience = timeout;
+        while messages.len() < most
+            && let Some(message) = self.next(Some(patience)).await?
+        {
+            messages.push(message);
+            patience = Duration::ZERO;
+        }
+        Ok(messages)
+    }
+
+    /// A message is done with, and so are those before it: they do not come again.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn settle(&self, n: u64) -> Result<(), Error> {
+        self.seat.is_done(n);
+        Ok(self.client.0.inner.store()?.commit(vec![Change::Consume(self.seat.id, n)]).await?)
+    }
+
+    /// What happened since this was last asked here; waits up to `timeout` for something.
+    pub async fn events(&self, timeout: Duration) -> Vec<Happening> {
+        let found = tokio::time::timeout(timeout, async {
+            loop {
+                let happened = self.seat.happened.notified();
+                tokio::pin!(happened);
+                happened.as_mut().enable();
+                let found = self.seat.happenings(self.told.load(Ordering::SeqCst));
+                if !found.is_empty() || *self.client.0.inner.closing.borrow() {
+                    return found;
+                }
+                happened.await;
+            }
+        });
+        let found = found.await.unwrap_or_default();
+        if let Some((n, _)) = found.last() {
+            self.told.fetch_max(*n, Ordering::SeqCst);
+        }
+        let happening = |(n, row): (u64, HappeningRow)| Happening {
+            n,
+            kind: row.kind,
+            subject: row.subject,
+            by: row.by,
+            epoch: row.epoch,
+            detail: row.detail,
+            at: row.at,
+        };
+        found.into_iter().map(happening).collect()
+    }
+
+    /// The members, in the order of their leaves.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.seat.core().group.as_ref().map(|group| group.members().to_vec()).unwrap_or_default()
+    }
+
+    /// Adds whoever made this key package; returns the Welcome for it, once the change is made. Who was a member with the
+    /// same keys and lost its state comes back in its own place.
+    ///
+    /// # Errors
+    /// [`Kind::Mls`] for a key package that is damaged, expired or was used here before; [`Kind::Refused`] without the right;
+    /// [`Kind::TimedOut`] where the relay does not settle it in time.
+    pub async fn add_member(&self, key_package: &[u8]) -> Result<Vec<u8>, Error> {
+        self.add_members(vec![key_package.to_vec()]).await
+    }
+
+    /// Adds several members with one change. The Welcome is for all of them.
+    ///
+    /// # Errors
+    /// As [`Channel::add_member`]; nobody is added then.
+    pub async fn add_members(&self, key_packages: Vec<Vec<u8>>) -> Result<Vec<u8>, Error> {
+        add(&self.client.0.inner, &self.seat, key_packages).await
+    }
+
+    /// Removes members. What is said after this returns is not for them.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is no such member, [`Kind::Refused`] without the right, [`Kind::TimedOut`].
+    pub async fn remove_member(&self, who: &Who) -> Result<(), Error> {
+        let members = self.members();
+        let is_meant = |member: &&Member| match who {
+            Who::Leaf(leaf) => member.index == *leaf,
+            Who::Identity(identity) => member.identity == *identity && !member.me,
+        };
+        let leaves: Vec<_> = members.iter().filter(is_meant).map(|member| (member.index, member.identity.clone())).collect();
+        if leaves.is_empty() {
+            return Err(Error::new(Kind::NotFound, format!("{} has no such member; look at its members", self.name())));
+        }
+        self.wish(Wish::Remove(leaves)).await.map(drop)
+    }
+
+    /// Takes new keys, so that a stolen copy of the state is of no more use.
+    ///
+    /// # Errors
+    /// [`Kind::TimedOut`] where the relay does not settle it in time, [`Kind::Refused`] where this member is out.
+    pub async fn rotate_key(&self) -> Result<(), Error> {
+        self.wish(Wish::Rotate).await.map(drop)
+    }
+
+    /// Leaves the channel. Another member makes it effective; from now on this one sends nothing.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where this member must not leave: it is the last owner and there are others. [`Kind::Transport`] where the relay
+    /// does not have it in time.
+    pub async fn leave(&self) -> Result<(), Error> {
+        self.wish(Wish::Leave).await.map(drop)
+    }
+
+    /// A secret of 32 bytes that all members of this epoch have.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where this member is out.
+    pub fn export_audit_key(&self) -> Result<[u8; 32], Error> {
+        let core = self.seat.core();
+        let group =
+            core.group.as_ref().ok_or_else(|| Error::new(Kind::Refused, format!("this member is not in {} any more", self.name())))?;
+        let secret = group.exporter(AUDIT, b"", 32)?;
+        secret.as_slice().try_into().map_err(|_| Error::new(Kind::Mls, "the secret has another length"))
+    }
+
+    /// What two members compare to know that they are in the same epoch of the same group (RFC 9420, section 8.7).
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where this member is out.
+    pub fn authenticator(&self) -> Result<Vec<u8>, Error> {
+        let core = self.seat.core();
+        let group: Option<&Group> = core.group.as_ref();
+        let group = group.ok_or_else(|| Error::new(Kind::Refused, format!("this member is not in {} any more", self.name())))?;
+        Ok(group.authenticator()?)
+    }
+
+    /// Makes an invite: a token by which somebody joins through the API server, `max_uses` times within `ttl`.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where there is no API server; the API server's.
+    pub async fn invite(&self, max_uses: u32, ttl: Duration) -> Result<String, Error> {
+        crate::invites::invite(&self.client.0.inner, &self.seat, max_uses, ttl).await
+    }
+
+    async fn say(&self, payload: &[u8], waiter: Option<oneshot::Sender<Result<u64, Error>>>) -> Result<(), Error> {
+        self.with_core(|core, now| core.say(payload, waiter, now).map(|(_, step)| step)).await
+    }
+
+    async fn with_core(&self, decide: impl FnOnce(&mut Core, Now) -> Result<Step, Error>) -> Result<(), Error> {
+        with_core(&self.client.0.inner, &self.seat, decide).await
+    }
+
+    async fn wish(&self, wanted: Wish) -> Result<Option<Vec<u8>>, Error> {
+        wish(&self.client.0.inner, &self.seat, wanted).await
+    }
+
+    async fn wait_for_next(&self) -> Result<Message, Error> {
+        let inner = &self.client.0.inner;
+        loop {
+            let arrived = self.seat.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            let store = inner.store()?;
+            match self.seat.take() {
+                Taken::Message(n, row, done) => {
+                    self.consume(done).await?;
+                    return Ok(message(n, row));
+                }
+                Taken::ReadAfter(after) => {
+                    let rows = store.inbox(&self.seat.id, after, PAGE)?;
+                    self.seat.fill(after, rows);
+                    continue;
+                }
+                Taken::Nothing(done) => self.consume(done).await?,
+            }
+            drop(store);
+            arrived.await;
+        }
+    }
+
+    /// Forgets what was read. Nobody waits for that: if it is lost, a message comes twice.
+    async fn consume(&self, done: Option<u64>) -> Result<(), Error> {
+        let Some(n) = done else { return Ok(()) };
+        let slot = self.client.0.inner.store()?.slot().await?;
+        drop(slot.commit(vec![Change::Consume(self.seat.id, n)], Arc::default()));
+        Ok(())
+    }
+}
+
+fn message(n: u64, row: InRow) -> Message {
+    Message {
+        payload: row.payload,
+        sender: row.sender,
+        proven: row.proven.map(PeerKey::from_bytes),
+        leaf: row.leaf,
+        epoch: row.epoch,
+        seq: (row.seq > 0).then_some(row.seq),
+        n,
+    }
+}
+
+/// Adds members; returns their Welcome.
+pub(crate) async fn add(inner: &Arc<Inner>, seat: &Arc<Seat>, key_packages: Vec<Vec<u8>>) -> Result<Vec<u8>, Error> {
+    let welcome = wish(inner, seat, Wish::Add(key_packages)).await?;
+    welcome.ok_or_else(|| Error::new(Kind::Mls, "the change was made and has no Welcome; remove the member and add it again"))
+}
+
+/// Writes down something that happened.
+pub(crate) async fn note(inner: &Arc<Inner>, seat: &Arc<Seat>, row: HappeningRow) -> Result<(), Error> {
+    with_core(inner, seat, |core, _| Ok(core.note(row))).await
+}
+
+/// Decides something under the lock of the core, and sees to it that it is kept.
+async fn with_core(inner: &Arc<Inner>, seat: &Arc<Seat>, decide: impl FnOnce(&mut Core, Now) -> Result<Step, Error>) -> Result<(), Error> {
+    let slot = inner.store()?.slot().await?;
+    let (step, committed) = {
+        let mut core = seat.sound_core()?;
+        let mut step = decide(&mut core, Now::look())?;
+        crate::fault::point("decided");
+        let committed = slot.commit(step.take_changes(), core.fuse.clone());
+        (step, committed)
+    };
+    inner.see_through(seat, step, committed).await
+}
+
+async fn wish(inner: &Arc<Inner>, seat: &Arc<Seat>, wish: Wish) -> Result<Option<Vec<u8>>, Error> {
+    let (reply, answer) = oneshot::channel();
+    seat.sound_core()?.wish(wish, Some(reply))?;
+    inner.nudge(seat.id);
+    let patience = inner.settings.commit_timeout;
+    match tokio::time::timeout(patience, answer).await {
+        Ok(Ok(end)) => end.map(|applied| applied.welcome),
+        Ok(Err(_)) => Err(Error::closed()),
+        Err(_) => {
+            seat.core().withdraw();
+            let why = match &*inner.state.borrow() {
+                State::Away(error) => error.detail().to_owned(),
+                _ => "it gave no answer".to_owned(),
+            };
+            let text = format!("the relay has not settled the change of {} within {patience:?}: {why}", seat.name);
+            Err(Error::new(Kind::Transport, text))
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! A member: its identity, its directory, its connection, its channels.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use toq_api::relay::{Credential, RelayApi, Target};
+use toq_channels::ChannelName;
+use toq_channels::group::{Admission, Agent, Group, KeyPackageKind, Rows};
+use toq_protocol::key::{PeerKey, Signature};
+use toq_store::member::{Change, ChannelRow, MemberStore, Standing};
+
+use crate::chance::Now;
+use crate::channel::Channel;
+use crate::error::{Error, Kind};
+use crate::home::{self, Kept, changes};
+use crate::inner::{Inner, Seats, State};
+use crate::seat::Seat;
+use crate::settings::Settings;
+use crate::{driver, invites};
+
+/// How long opening waits for the first answer of the relay.
+const FIRST_ANSWER: Duration = Duration::from_secs(3);
+
+/// A member of channels. Clones are the same member, which is closed when the last of them and of its channels is gone.
+#[derive(Clone)]
+pub struct Client(pub(crate) Arc<Handle>);
+
+/// Ends the tasks with the last one who could use them.
+pub(crate) struct Handle {
+    pub inner: Arc<Inner>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.inner.closing.send_replace(true);
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+        drop(self.inner.take_store());
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("settings", &self.0.inner.settings).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Opens a member, on the runtime of the caller, and connects. A relay that is away is no error: what is said
+    /// meanwhile is kept and sent later.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`] where the directory cannot be used, is in use, or belongs to another identity; [`Kind::Auth`] where the API
+    /// server or the relay does not take the credentials.
+    pub async fn open(settings: Settings) -> Result<Self, Error> {
+        let api = match (&settings.api_key, &settings.api_url) {
+            (Some(key), Some(url)) => {
+                let target = Target { authorities: settings.ca.clone(), ..Target::at(url.clone()) };
+                Some(RelayApi::new(&target, Credential::Bearer(key.clone()))?)
+            }
+            _ => None,
+        };
+        let store = home::open(&settings).await?;
+        match Self::begin(settings, api, store.clone()).await {
+            Ok(client) => Ok(client),
+            Err(error) => {
+                store.close();
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(settings: Settings, api: Option<RelayApi>, store: MemberStore) -> Result<Self, Error> {
+        let agent = agent(&settings, &store).await?;
+        let mut seats: Seats = HashMap::new();
+        for (id, row) in store.channels()? {
+            seats.insert(id, Arc::new(Seat::load(&settings, &agent, &store, row)?));
+        }
+        let inner = Arc::new(Inner::new(settings, api, agent, store, seats));
+        let tasks = vec![spawn(driver::connect(inner.clone())), spawn(driver::run(inner.clone())), spawn(invites::answer(inner.clone()))];
+        let client = Self(Arc::new(Handle { inner, tasks: Mutex::new(tasks) }));
+        let mut state = client.0.inner.state.subscribe();
+        let first = tokio::time::timeout(FIRST_ANSWER, state.wait_for(|state| !matches!(state, State::Starting))).await;
+        if let Ok(Ok(state)) = first
+            && let State::Away(error) = &*state
+            && error.kind() == Kind::Auth
+        {
+            return Err(error.clone());
+        }
+        Ok(client)
+    }
+
+    /// Makes a channel, with this member as its only one. A channel of that name that was here is replaced.
+    ///
+    /// # Errors
+    /// [`Kind::ChannelName`], [`Kind::Refused`] for [`Admission::Proven`] without a proof, [`Kind::Storage`].
+    pub async fn create_channel(&self, name: &str, admission: Admission) -> Result<Channel, Error> {
+        let name = ChannelName::parse(name)?;
+        let now = Now::look();
+        let (group, rows) = Group::create(&self.0.inner.agent(), &name, admission, now.unsigned_seconds())?;
+        drop(group);
+        let row = ChannelRow { proven: admission == Admission::Proven, created: true, ..blank(&name, now) };
+        let channel = self.enter(name, row, rows).await?;
+        self.0.inner.created.notify_waiters();
+        Ok(channel)
+    }
+
+    /// Joins a channel by a Welcome that was made for a key package of this member. Nothing that is said from the moment of the
+    /// Welcome on is missed.
+    ///
+    /// # Errors
+    /// [`Kind::ChannelName`]; [`Kind::Mls`] for a Welcome that is damaged, for somebody else, or for another channel;
+    /// [`Kind::Storage`].
+    pub async fn join_channel(&self, name: &str, welcome: &[u8]) -> Result<Channel, Error> {
+        let name = ChannelName::parse(name)?;
+        let store = self.0.inner.store()?;
+        let (group, rows) = Group::join(&self.0.inner.agent(), &name, welcome, &Kept(&store))?;
+        let mut row = ChannelRow { proven: group.admission() == Admission::Proven, ..blank(&name, Now::look()) };
+        if let Some(head) = group.joined_at() {
+            row.cursor = head.seq;
+            row.chain = Some(head.hash);
+        }
+        self.enter(name, row, rows).await
+    }
+
+    /// A channel that is here.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is none, [`Kind::ChannelName`].
+    pub fn channel(&self, name: &str) -> Result<Channel, Error> {
+        let id = ChannelName::parse(name)?.id();
+        let seat = self.0.inner.seats().get(&id).cloned().ok_or_else(|| Error::no_channel(name))?;
+        Ok(Channel::new(self.clone(), seat))
+    }
+
+    /// The names of the channels that are here, sorted.
+    #[must_use]
+    pub fn channels(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.inner.seats().values().map(|seat| seat.name.as_str().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Makes an offer to be added to a channel. Its private half is kept until a Welcome uses it.
+    ///
+    /// # Errors
+    /// [`Kind::Storage`].
+    pub async fn key_package(&self, kind: KeyPackageKind) -> Result<Vec<u8>, Error> {
+        let (package, rows) = self.0.inner.agent().key_package(Now::look().unsigned_seconds(), kind)?;
+        self.0.inner.store()?.commit(changes(rows).collect()).await?;
+        Ok(package.message)
+    }
+
+    /// Who this member says to be.
+    #[must_use]
+    pub fn identity(&self) -> Vec<u8> {
+        self.0.inner.settings.identity.clone()
+    }
+
+    /// What an agent key has to sign for [`Client::prove`].
+    #[must_use]
+    pub fn statement(&self) -> Vec<u8> {
+        self.0.inner.agent().statement()
+    }
+
+    /// Adds the proof that this member belongs to an agent key. Channels that it was in before do not see it.
+    ///
+    /// # Errors
+    /// [`Kind::Mls`] where the signature is not that of [`Client::statement`], [`Kind::Storage`].
+    pub async fn prove(&self, key: PeerKey, signature: Signature) -> Result<(), Error> {
+        let mut agent = self.0.inner.agent();
+        let rows = agent.prove(key, signature)?;
+        self.0.inner.store()?.commit(changes(rows).collect()).await?;
+        self.0.inner.set_agent(agent);
+        Ok(())
+    }
+
+    /// How this member stands with its relay.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.0.inner.state.borrow().clone()
+    }
+
+    /// Waits until there is a connection; `false` where there is none in time.
+    pub async fn connected(&self, timeout: Duration) -> bool {
+        let mut state = self.0.inner.state.subscribe();
+        let connected = state.wait_for(|state| matches!(state, State::Connected { .. }));
+        matches!(tokio::time::timeout(timeout, connected).await, Ok(Ok(_)))
+    }
+
+    /// Waits until the relay has everything that was said; `false` where it has not in time.
+    pub async fn flush(&self, timeout: Duration) -> bool {
+        let seats: Vec<_> = self.0.inner.seats().values().cloned().collect();
+        let all = async {
+            for seat in seats {
+                let mut unsent = seat.unsent.subscribe();
+                if unsent.wait_for(|unsent| *unsent == 0).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(timeout, all).await.unwrap_or(false)
+    }
+
+    /// Ends the member: after this the directory can be opened again, and its channels answer with an error. What the
+    /// relay does not have yet stays for the next opening.
+    pub async fn close(&self) {
+        self.0.inner.closing.send_replace(true);
+        let tasks: Vec<_> = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
+        for task in tasks {
+            if task.await.is_err() {
+                tracing::error!("a task of a member panicked");
+            }
+        }
+        *self.0.inner.line() = None;
+        for seat in self.0.inner.seats().values() {
+            seat.arrived.notify_waiters();
+            seat.happened.notify_waiters();
+        }
+        if let Some(store) = self.0.inner.take_store() {
+            drop(tokio::task::spawn_blocking(|| store.close()).await);
+        }
+    }
+
+    /// Writes a channel that begins here, and subscribes to it.
+    async fn enter(&self, name: ChannelName, row: ChannelRow, rows: Rows) -> Result<Channel, Error> {
+        let inner = &self.0.inner;
+        let store = inner.store()?;
+        let id = name.id();
+        let earlier = inner.seats().get(&id).cloned();
+        let mut row = row;
+        let mut all: Vec<Change> = changes(rows).collect();
+        if let Some(earlier) = &earlier {
+            // Messages that were not read and drafts that were not sent outlive the group that they were of; frames do not.
+            let core = earlier.core();
+            row.next_in = core.row.next_in;
+            row.next_happening = core.row.next_happening;
+            row.created |= core.row.created;
+            core.abandon(&mut all);
+        }
+        all.push(Change::Channel(id, row.clone()));
+        store.commit(all).await?;
+        let seat = match earlier {
+            Some(seat) => {
+                seat.reload(&inner.settings, &inner.agent(), &store, None)?;
+                seat
+            }
+            None => {
+                let seat = Arc::new(Seat::load(&inner.settings, &inner.agent(), &store, row)?);
+                inner.seats_mut().insert(id, seat.clone());
+                seat
+            }
+        };
+        let line = inner.line().clone();
+        if let Some(line) = line {
+            seat.core().connected(line.is_extended());
+            if let Err(error) = driver::subscribe(inner, &line, &seat).await {
+                tracing::debug!(%error, "the relay went away; the channel is asked for when it is back");
+            }
+        }
+        inner.nudge(id);
+        Ok(Channel::new(self.clone(), seat))
+    }
+}
+
+/// The agent of this directory, made at its first opening.
+async fn agent(settings: &Settings, store: &MemberStore) -> Result<Agent, Error> {
+    if let Some(agent) = Agent::load(&Kept(store))? {
+        if agent.identity() != settings.identity {
+            let there = String::from_utf8_lossy(agent.identity()).escape_debug().to_string();
+            let text = format!("this directory belongs to the identity \"{there}\"; open it as that, or take another directory");
+            return Err(Error::new(Kind::Storage, text));
+        }
+        return Ok(agent);
+    }
+    let (agent, rows) = Agent::create(&settings.identity)?;
+    store.commit(changes(rows).collect()).await?;
+    Ok(agent)
+}
+
+fn blank(name: &ChannelName, now: Now) -> ChannelRow {
+    ChannelRow {
+        name: name.as_str().to_owned(),
+        proven: false,
+        standing: Standing::Member,
+        cursor: 0,
+        chain: Some([0; 32]),
+        next_in: 1,
+        next_happening: 1,
+        created: false,
+        rotated_at: now.seconds(),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the client holds the handles of its tasks; this room has no actors")]
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(task)
+}

@@ -1,0 +1,343 @@
+//! One channel as its member sees it: what happens when something comes, when something is to be said, and when time passes.
+//!
+//! Nothing here touches the disk or the network. Every call returns a [`Step`]: the changes that must be on disk before anything
+//! else of the step becomes true. Only when they are does [`Core::settle`] let frames be published, messages be read and callers
+//! be answered. That is the whole of the durability promise:
+//!
+//! - a ciphertext leaves after the ratchet that made it was committed with it (threat H6);
+//! - a message is shown after the ratchet that opened it, its row and the place in the log were committed together;
+//! - nothing is encrypted before the relay's log was read to its end. What is said earlier is kept as a draft. So an old copy of
+//!   a directory learns from the log what its later self sent before it could use a key twice, and what was said
+//!   offline is encrypted for those who are members then.
+//!
+//! The relay is not believed: places are counted, a frame that stands where ours was accepted must be ours, and the hash chain in
+//! each message is compared with what was read (threat H7).
+
+mod commit;
+mod deliver;
+mod heard;
+mod say;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use toq_channels::ChannelName;
+use toq_channels::group::{Chain, Group, Head, PAST_EPOCHS};
+use toq_dataplane::extension::{Carriage, Tag};
+use toq_store::member::{Change, ChannelRow, HappeningRow, InRow, OutKind, OutRow, Standing};
+
+use crate::chance::{Now, sha256};
+use crate::error::{Error, Kind};
+use crate::line::Publication;
+
+pub(crate) use commit::Wish;
+pub(crate) use deliver::Item;
+
+/// How many frames may be on their way to the relay; more is kept as drafts. Receivers skip at most 1,000 keys of a sender.
+const WINDOW: usize = 512;
+
+/// In how many past epochs messages can still be read; an older one reached nobody.
+pub(crate) const READABLE: u64 = PAST_EPOCHS;
+
+/// A frame is made again where it is older than this many epochs before it is sent again, so that it is still readable when it lands.
+const FRESH: u64 = 2;
+
+/// How many entries may wait for one that is missing before them.
+const MAX_AHEAD: usize = 4096;
+
+/// How many happenings of a channel are kept.
+pub(crate) const HAPPENINGS: u64 = 1000;
+
+/// Old happenings are forgotten so many at a time.
+const FORGET_EVERY: u64 = 100;
+
+/// How a channel stands with the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tie {
+    /// Not connected.
+    Away,
+    /// Connected, and reading what was missed.
+    Reading,
+    /// Connected, and the log is read.
+    Live,
+}
+
+/// A frame on its way to the relay.
+#[derive(Debug)]
+struct Outgoing {
+    row: OutRow,
+    is_committed: bool,
+    is_published: bool,
+    /// Not before this moment: the relay asked to wait.
+    not_before: Option<Instant>,
+}
+
+/// What becomes true when its changes are on disk.
+#[derive(Default)]
+pub(crate) struct Step {
+    pub changes: Vec<Change>,
+    pub arrived: Vec<(u64, InRow)>,
+    pub happened: Vec<(u64, HappeningRow)>,
+    answers: Vec<Box<dyn FnOnce() + Send>>,
+    sealed: Vec<u64>,
+}
+
+impl Step {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.answers.is_empty() && self.arrived.is_empty()
+    }
+
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn answer<T: Send + 'static>(&mut self, to: Option<oneshot::Sender<T>>, value: T) {
+        if let Some(to) = to {
+            self.answers.push(Box::new(move || drop(to.send(value))));
+        }
+    }
+}
+
+/// Somebody who waits for the place of a message.
+type Waiter = oneshot::Sender<Result<u64, Error>>;
+
+/// One channel of one member.
+pub(crate) struct Core {
+    pub name: ChannelName,
+    pub id: [u8; 32],
+    pub row: ChannelRow,
+    pub group: Option<Group>,
+    chain: Option<Chain>,
+    outgoing: BTreeMap<u64, Outgoing>,
+    drafts: VecDeque<u64>,
+    next_out: u64,
+    by_frame: HashMap<[u8; 32], u64>,
+    by_tag: HashMap<[u8; 16], u64>,
+    ahead: BTreeMap<u64, Item>,
+    gap_since: Option<Instant>,
+    gaps: u32,
+    tie: Tie,
+    is_extended: bool,
+    wishes: VecDeque<commit::Errand>,
+    staged: Option<commit::Staged>,
+    waiters: HashMap<u64, Waiter>,
+    leaving: Option<(u64, commit::Reply)>,
+    has_diverged: bool,
+    settle_at: Option<Instant>,
+    /// The channel has to be asked for again, from the cursor.
+    pub resubscribe: bool,
+    /// Blown where a change could not be written: what is here is then ahead of the disk, and nothing more is written of it.
+    pub fuse: Arc<AtomicBool>,
+    pub padding: bool,
+    pub rotate_after: Duration,
+}
+
+impl Core {
+    /// A channel as its rows say. `outbox` is everything that was on its way.
+    pub(crate) fn new(name: ChannelName, row: ChannelRow, group: Option<Group>, outbox: Vec<(u64, OutRow)>) -> Self {
+        let chain = row.chain.map(|hash| match row.cursor {
+            0 => Chain::new(),
+            seq => Chain::begin_at(Head { seq, hash }),
+        });
+        let mut core = Self {
+            id: name.id(),
+            name,
+            row,
+            group,
+            chain,
+            outgoing: BTreeMap::new(),
+            drafts: VecDeque::new(),
+            next_out: outbox.last().map_or(1, |(n, _)| n + 1),
+            by_frame: HashMap::new(),
+            by_tag: HashMap::new(),
+            ahead: BTreeMap::new(),
+            gap_since: None,
+            gaps: 0,
+            tie: Tie::Away,
+            is_extended: true,
+            wishes: VecDeque::new(),
+            staged: None,
+            waiters: HashMap::new(),
+            leaving: None,
+            has_diverged: false,
+            settle_at: None,
+            resubscribe: false,
+            fuse: Arc::new(AtomicBool::new(false)),
+            padding: false,
+            rotate_after: Duration::MAX,
+        };
+        for (n, row) in outbox {
+            match row.kind {
+                OutKind::Draft => core.drafts.push_back(n),
+                OutKind::Commit => {
+                    core.staged = Some(commit::Staged::kept(n, &row));
+                    core.hold(n, row, true);
+                }
+                OutKind::Message | OutKind::Proposal => core.hold(n, row, true),
+            }
+        }
+        core
+    }
+
+    /// Remembers a frame by all that the relay could show of it.
+    fn hold(&mut self, n: u64, row: OutRow, is_committed: bool) {
+        self.by_tag.insert(row.tag, n);
+        self.by_frame.insert(sha256(&row.frame), n);
+        for earlier in row.earlier.as_chunks::<32>().0 {
+            self.by_frame.insert(*earlier, n);
+        }
+        self.outgoing.insert(n, Outgoing { row, is_committed, is_published: false, not_before: None });
+    }
+
+    /// Forgets a frame.
+    fn release(&mut self, n: u64, step: &mut Step) -> Option<OutRow> {
+        let outgoing = self.outgoing.remove(&n)?;
+        self.by_tag.remove(&outgoing.row.tag);
+        self.by_frame.retain(|_, at| *at != n);
+        step.changes.push(Change::Unqueue(self.id, n));
+        Some(outgoing.row)
+    }
+
+    /// A connection is there; `is_extended` says whether the relay answers.
+    pub(crate) fn connected(&mut self, is_extended: bool) {
+        self.is_extended = is_extended;
+        self.tie = if is_extended { Tie::Reading } else { Tie::Live };
+        self.resubscribe = false;
+        self.ahead.clear();
+        self.gap_since = None;
+        for outgoing in self.outgoing.values_mut() {
+            outgoing.is_published = false;
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn disconnected(&mut self) {
+        self.tie = Tie::Away;
+        self.ahead.clear();
+        self.gap_since = None;
+    }
+
+    /// Whether this member has nothing more to do with the channel, but the relay still sends it. Asked once.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let is_over = self.group.is_none() && self.tie != Tie::Away;
+        if is_over {
+            self.disconnected();
+        }
+        is_over
+    }
+
+    /// How much has not reached the relay: drafts and frames.
+    pub(crate) fn unsent(&self) -> usize {
+        self.drafts.len() + self.outgoing.len()
+    }
+
+    /// Frames that may leave now, in the order in which they were made.
+    pub(crate) fn publishable(&mut self, now: Now) -> Vec<Publication> {
+        if self.tie != Tie::Live {
+            return Vec::new();
+        }
+        let mut ready = Vec::new();
+        for (n, outgoing) in &mut self.outgoing {
+            if !outgoing.is_committed {
+                break;
+            }
+            if outgoing.is_published || outgoing.not_before.is_some_and(|moment| moment > now.instant) {
+                continue;
+            }
+            outgoing.is_published = true;
+            outgoing.not_before = None;
+            let carriage = match outgoing.row.kind {
+                OutKind::Commit => Carriage::Commit,
+                OutKind::Proposal => Carriage::Proposal,
+                OutKind::Message | OutKind::Draft => Carriage::Message,
+            };
+            let seen = (outgoing.row.kind == OutKind::Commit).then_some(self.row.cursor);
+            ready.push(Publication { n: *n, carriage, frame: outgoing.row.frame.clone(), tag: Tag(outgoing.row.tag), seen });
+        }
+        ready
+    }
+
+    /// The changes of a step are on disk.
+    pub(crate) fn settle(&mut self, step: &mut Step) {
+        for n in step.sealed.drain(..) {
+            if let Some(outgoing) = self.outgoing.get_mut(&n) {
+                outgoing.is_committed = true;
+            }
+        }
+        for answer in step.answers.drain(..) {
+            answer();
+        }
+    }
+
+    /// Whether things can be said and done here.
+    pub(crate) fn may_act(&self) -> Result<(), Error> {
+        let name = &self.name;
+        let why = match self.row.standing {
+            Standing::Member => return Ok(()),
+            Standing::Removed => format!("this member was removed from {name}; ask to be added again"),
+            Standing::Left => format!("this member has left {name}; ask to be added again"),
+            Standing::Behind => {
+                format!("the relay no longer keeps what this member missed in {name}; ask to be added again with a new key package")
+            }
+            Standing::Restored => {
+                format!(
+                    "the state of {name} is older than what was sent from it, it was restored from a copy; ask to be added again with a new key package"
+                )
+            }
+        };
+        Err(Error::new(Kind::Refused, why))
+    }
+
+    /// Writes down something that happened elsewhere.
+    pub(crate) fn note(&mut self, row: HappeningRow) -> Step {
+        let mut step = Step::default();
+        self.happen_to(&mut step, row);
+        self.stand(&mut step);
+        step
+    }
+
+    /// The group ends here and another one takes its place: frames are of no more use, what they said is kept as drafts.
+    pub(crate) fn abandon(&self, changes: &mut Vec<Change>) {
+        for (n, outgoing) in &self.outgoing {
+            changes.push(if outgoing.row.kind == OutKind::Message {
+                Change::Queue(self.id, *n, OutRow { kind: OutKind::Draft, frame: Vec::new(), ..outgoing.row.clone() })
+            } else {
+                Change::Unqueue(self.id, *n)
+            });
+        }
+        // Nothing more is written of the old group.
+        self.fuse.store(true, Ordering::SeqCst);
+    }
+
+    fn happen(&mut self, step: &mut Step, now: Now, kind: &str, detail: String) {
+        let epoch = self.epoch();
+        self.happen_to(step, HappeningRow { kind: kind.to_owned(), subject: Vec::new(), by: Vec::new(), epoch, detail, at: now.nanos });
+    }
+
+    fn happen_to(&mut self, step: &mut Step, row: HappeningRow) {
+        let n = self.row.next_happening;
+        self.row.next_happening += 1;
+        if n.is_multiple_of(FORGET_EVERY) && n > HAPPENINGS {
+            step.changes.push(Change::Forget(self.id, n - HAPPENINGS));
+        }
+        step.changes.push(Change::Happen(self.id, n, row.clone()));
+        step.happened.push((n, row));
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.group.as_ref().map_or(0, Group::epoch)
+    }
+
+    fn head(&self) -> Option<Head> {
+        self.chain.as_ref().map(Chain::head).filter(|head| head.seq > 0)
+    }
+
+    /// Writes where we stand.
+    fn stand(&mut self, step: &mut Step) {
+        self.row.chain = self.chain.as_ref().map(|chain| chain.head().hash);
+        step.changes.push(Change::Channel(self.id, self.row.clone()));
+    }
+}

@@ -1,0 +1,206 @@
+//! What comes from the relay, put in the order of the log.
+
+use std::time::Duration;
+
+use toq_dataplane::extension::Tag;
+use toq_dataplane::link::Refusal;
+use toq_store::member::{OutKind, Standing};
+
+use super::{Core, MAX_AHEAD, READABLE, Step, Tie};
+use crate::chance::{Now, jitter};
+use crate::error::{Error, Kind};
+
+/// How long an entry may be missing before it is asked for again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often a missing entry is asked for again before it is taken for withheld.
+const MAX_GAPS: u32 = 4;
+
+/// An entry of the log.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// What somebody published, perhaps ourselves earlier.
+    Frame(Vec<u8>),
+    /// What we published, by its number in the outbox.
+    Ours(u64),
+}
+
+impl Core {
+    /// An entry of the log.
+    pub(crate) fn delivered(&mut self, seq: u64, item: Item, step: &mut Step, now: Now) {
+        if !self.is_extended {
+            if let Item::Frame(frame) = item {
+                self.enter(self.row.cursor.saturating_add(1), Item::Frame(frame), step, now);
+            }
+            return;
+        }
+        if seq <= self.row.cursor {
+            return;
+        }
+        if seq > self.row.cursor + 1 {
+            self.gap_since.get_or_insert(now.instant);
+            if self.ahead.len() < MAX_AHEAD {
+                self.ahead.entry(seq).or_insert(item);
+            } else {
+                self.resubscribe = true;
+            }
+            return;
+        }
+        self.enter(seq, item, step, now);
+        while let Some(item) = self.ahead.remove(&(self.row.cursor + 1)) {
+            self.enter(self.row.cursor + 1, item, step, now);
+        }
+        self.ahead = self.ahead.split_off(&(self.row.cursor + 1));
+        if self.ahead.is_empty() {
+            self.gap_since = None;
+        }
+    }
+
+    /// A publication is in the log.
+    pub(crate) fn accepted(&mut self, tag: Tag, seq: u64, step: &mut Step, now: Now) {
+        let Some(n) = self.by_tag.get(&tag.0).copied() else { return };
+        let Some(outgoing) = self.outgoing.get(&n) else { return };
+        if !outgoing.row.earlier.is_empty() {
+            // The relay has one of several frames, and only the log tells which.
+            if seq > self.row.cursor {
+                self.resubscribe = true;
+            } else {
+                self.done(n, seq, step);
+            }
+            return;
+        }
+        if seq > self.row.cursor {
+            return self.delivered(seq, Item::Ours(n), step, now);
+        }
+        // It stands where we have read already, and was not recognised there: an earlier answer got lost.
+        match outgoing.row.kind {
+            OutKind::Commit => self.lost(step, now),
+            OutKind::Proposal => self.proposed(n, step, now),
+            OutKind::Message | OutKind::Draft => self.done(n, seq, step),
+        }
+    }
+
+    /// The relay does not take a publication.
+    pub(crate) fn refused(&mut self, tag: Tag, why: Refusal, detail: &str, wait: Duration, step: &mut Step, now: Now) {
+        let Some(n) = self.by_tag.get(&tag.0).copied() else { return };
+        let is_commit = self.staged.as_ref().is_some_and(|staged| staged.n == n);
+        match why {
+            Refusal::EpochTaken if is_commit => self.lost(step, now),
+            Refusal::OverQuota | Refusal::Unavailable => {
+                let pause = wait.max(jitter(Duration::from_secs(1)));
+                if let Some(outgoing) = self.outgoing.get_mut(&n) {
+                    outgoing.is_published = false;
+                    outgoing.not_before = Some(now.instant + pause);
+                }
+                if why == Refusal::OverQuota {
+                    self.happen(step, now, "over_quota", detail.to_owned());
+                    self.stand(step);
+                }
+            }
+            _ => {
+                let kind = if why == Refusal::TooLarge { Kind::TooLarge } else { Kind::Refused };
+                let error = Error::new(kind, format!("the relay refuses it: {detail}"));
+                if is_commit {
+                    let staged = self.staged.take();
+                    self.release(n, step);
+                    if let Some(group) = &mut self.group {
+                        step.changes.extend(crate::home::changes(group.discard()));
+                    }
+                    step.answer(staged.and_then(|staged| staged.errand).and_then(|errand| errand.reply), Err(error));
+                } else {
+                    self.release(n, step);
+                    let waiter = self.waiters.remove(&n);
+                    step.answer(waiter, Err(error));
+                    self.happen(step, now, "message_refused", detail.to_owned());
+                    self.stand(step);
+                }
+            }
+        }
+    }
+
+    /// What was in the log when it was asked for has been delivered.
+    pub(crate) fn caught_up(&mut self, seq: u64, step: &mut Step, now: Now) -> Result<(), Error> {
+        if self.row.cursor < seq {
+            // Something is missing before its end.
+            self.gap_since.get_or_insert(now.instant);
+            return Ok(());
+        }
+        if self.tie == Tie::Reading {
+            self.tie = Tie::Live;
+            self.gaps = 0;
+            self.refresh(step, now)?;
+        }
+        Ok(())
+    }
+
+    /// The relay no longer keeps what we have not read; `oldest` is the first place that it has.
+    pub(crate) fn behind(&mut self, oldest: u64, step: &mut Step, now: Now) {
+        if self.row.cursor == 0 && self.row.next_in == 1 && self.chain.as_ref().is_some_and(|chain| chain.head().seq == 0) {
+            // Nothing was read yet: a new member begins where the relay begins.
+            self.row.cursor = oldest.saturating_sub(1);
+            self.chain = None;
+            self.stand(step);
+            self.resubscribe = true;
+            return;
+        }
+        self.row.standing = Standing::Behind;
+        let read = self.row.cursor;
+        self.happen(step, now, "behind", format!("the relay keeps the log from place {oldest} on, this member has read up to {read}"));
+        self.stand(step);
+        self.give_up(step);
+    }
+
+    /// The relay does not give us the channel.
+    pub(crate) fn not_subscribed(&mut self, why: Refusal, detail: &str, step: &mut Step, now: Now) {
+        if matches!(why, Refusal::Unavailable | Refusal::OverQuota) {
+            // As for an entry that is missing: it is asked for again after a while.
+            self.gap_since.get_or_insert(now.instant);
+            return;
+        }
+        self.happen(step, now, "subscription_refused", detail.to_owned());
+        self.stand(step);
+    }
+
+    /// Time passes: an entry that is missing for too long is asked for again.
+    pub(crate) fn look_for_gaps(&mut self, step: &mut Step, now: Now) {
+        if self.gap_since.is_none_or(|since| now.instant.duration_since(since) < PATIENCE) {
+            return;
+        }
+        self.gap_since = None;
+        self.gaps += 1;
+        if self.gaps <= MAX_GAPS {
+            self.resubscribe = true;
+            return;
+        }
+        // The relay was asked often enough. What is missing is named, and the rest is read.
+        let Some((next, _)) = self.ahead.first_key_value() else { return };
+        let (from, to) = (self.row.cursor + 1, next - 1);
+        self.happen(step, now, "relay_misbehaving", format!("the relay withholds places {from} to {to} of the log"));
+        self.row.cursor = to;
+        self.chain = None;
+        self.gaps = 0;
+        while let Some(item) = self.ahead.remove(&(self.row.cursor + 1)) {
+            self.enter(self.row.cursor + 1, item, step, now);
+        }
+        self.stand(step);
+    }
+
+    /// A message of ours stands at this place.
+    pub(super) fn done(&mut self, n: u64, seq: u64, step: &mut Step) {
+        let Some(row) = self.release(n, step) else { return };
+        let waiter = self.waiters.remove(&n);
+        if row.kind == OutKind::Message && row.epoch + READABLE < self.epoch() {
+            // So many commits stand before it that nobody could read it: it is said again.
+            let again = self.say(&row.payload, waiter, Now::look());
+            match again {
+                Ok((_, said)) => {
+                    step.changes.extend(said.changes);
+                    step.sealed.extend(said.sealed);
+                }
+                Err(error) => tracing::warn!(channel = %self.name, %error, "a message came too late and cannot be said again"),
+            }
+            return;
+        }
+        step.answer(waiter, Ok(seq));
+    }
+}

@@ -1,0 +1,292 @@
+//! What moves the channels of a client: one task that reads from the relay, one that sends to it.
+//!
+//! The reader takes whatever has come, gives each channel its part, and commits the results of all of them together. The
+//! mover makes wishes and drafts into frames, and publishes what is committed. Both look at a channel's core for one decision at a
+//! time and fix the order of their changes under its lock; see [`crate::core`] for what the order promises.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use toq_api::relay::RelayApiError;
+use toq_dataplane::extension::Tag;
+use toq_dataplane::link::{Event, LinkError, Refusal};
+
+use crate::chance::{Now, Pauses, random};
+use crate::core::{Core, Item, Step};
+use crate::error::Error;
+use crate::inner::{Inner, Route, State};
+use crate::line::{self, Arrivals, Line};
+use crate::seat::Seat;
+
+/// How many events are handled in one transaction.
+const BATCH: usize = 256;
+
+/// How often channels are looked after when nothing happens.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Keeps a connection for as long as the client is open.
+pub(crate) async fn connect(inner: Arc<Inner>) {
+    let mut pauses = Pauses::new();
+    let mut closing = inner.closing.subscribe();
+    loop {
+        let opened = tokio::select! {
+            opened = open(&inner) => opened,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        match opened {
+            Ok((line, arrivals)) => {
+                inner.routes().clear();
+                *inner.line() = Some(line.clone());
+                let seats: Vec<_> = inner.seats().values().cloned().collect();
+                for seat in seats {
+                    if seat.core().group.is_none() {
+                        continue;
+                    }
+                    seat.core().connected(line.is_extended());
+                    if let Err(error) = subscribe(&inner, &line, &seat).await {
+                        tracing::debug!(%error, "the relay went away again");
+                    }
+                }
+                inner.state.send_replace(State::Connected { is_extended: line.is_extended() });
+                inner.nudge_all();
+                let end = tokio::select! {
+                    end = read(&inner, arrivals, &mut pauses) => end,
+                    _ = closing.wait_for(|closing| *closing) => return,
+                };
+                tracing::info!(%end, "the connection to the relay ended");
+                *inner.line() = None;
+                for seat in inner.seats().values() {
+                    seat.core().disconnected();
+                }
+                inner.state.send_replace(State::Away(end.into()));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the relay cannot be reached; it is tried again");
+                inner.state.send_replace(State::Away(error));
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pauses.next()) => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+    }
+}
+
+async fn open(inner: &Inner) -> Result<(Line, Arrivals), Error> {
+    let token = match &inner.api {
+        Some(api) => Some(api.token().await.map_err(|error: RelayApiError| Error::from(error))?.token),
+        None => inner.settings.token.clone(),
+    };
+    Ok(line::open(&inner.settings, token).await?)
+}
+
+/// Asks for a channel from where it was read to.
+pub(crate) async fn subscribe(inner: &Inner, line: &Line, seat: &Seat) -> Result<(), LinkError> {
+    let tag = Tag(random());
+    inner.routes().insert(tag, Route::Subscription(seat.id));
+    let after = seat.core().row.cursor;
+    line.subscribe(&seat.name, after, tag).await
+}
+
+async fn read(inner: &Arc<Inner>, mut arrivals: Arrivals, pauses: &mut Pauses) -> LinkError {
+    let gone = || LinkError::Closed("it ended without a word".to_owned());
+    loop {
+        let Some(first) = arrivals.next().await else { return gone() };
+        let mut events = vec![first];
+        while events.len() < BATCH
+            && let Some(Some(event)) = arrivals.next().now_or_never()
+        {
+            events.push(event);
+        }
+        pauses.reset();
+        let mut end = None;
+        let mut parts: BTreeMap<[u8; 32], Vec<Part>> = BTreeMap::new();
+        for event in events {
+            if let Event::Closed(error) = event {
+                end = Some(error);
+            } else if let Some((id, part)) = part(inner, event) {
+                parts.entry(id).or_default().push(part);
+            }
+        }
+        if let Err(error) = handle(inner, parts).await {
+            tracing::error!(%error, "what came from the relay could not be kept; it is asked for again");
+            return LinkError::Closed(format!("by us: {error}"));
+        }
+        if let Some(end) = end {
+            return end;
+        }
+    }
+}
+
+/// What an event means to one channel.
+enum Part {
+    Delivered { seq: u64, frame: Vec<u8> },
+    Accepted { tag: Tag, seq: u64 },
+    Refused { tag: Tag, why: Refusal, detail: String, wait: Duration },
+    NotSubscribed { why: Refusal, detail: String, oldest: u64 },
+    CaughtUp { seq: u64 },
+}
+
+fn part(inner: &Inner, event: Event) -> Option<([u8; 32], Part)> {
+    match event {
+        Event::Delivered { channel, seq, blob, .. } => Some((channel.id(), Part::Delivered { seq, frame: blob.to_vec() })),
+        Event::CaughtUp { channel, seq } => Some((channel.id(), Part::CaughtUp { seq })),
+        Event::Accepted { tag, seq } => match inner.routes().remove(&tag)? {
+            Route::Publication(id) => Some((id, Part::Accepted { tag, seq })),
+            Route::Subscription(_) => None,
+        },
+        Event::Refused { tag, why, detail, seq, retry_after } => match inner.routes().remove(&tag?)? {
+            Route::Publication(id) => Some((id, Part::Refused { tag: tag?, why, detail, wait: retry_after })),
+            Route::Subscription(id) => Some((id, Part::NotSubscribed { why, detail, oldest: seq })),
+        },
+        Event::Closed(_) => None,
+    }
+}
+
+async fn handle(inner: &Arc<Inner>, parts: BTreeMap<[u8; 32], Vec<Part>>) -> Result<(), Error> {
+    let store = inner.store()?;
+    let mut ends = Vec::new();
+    for (id, parts) in parts {
+        let Some(seat) = inner.seats().get(&id).cloned() else { continue };
+        let slot = store.slot().await?;
+        let mut core = seat.sound_core()?;
+        let now = Now::look();
+        let mut step = Step::default();
+        for part in parts {
+            take(&mut core, part, &mut step, now)?;
+        }
+        if step.is_empty() {
+            drop(core);
+            inner.nudge(id);
+            continue;
+        }
+        let committed = slot.commit(step.take_changes(), core.fuse.clone());
+        drop(core);
+        let inner = inner.clone();
+        ends.push(async move {
+            committed.await?;
+            seat.settle(step);
+            inner.nudge(id);
+            Ok::<(), Error>(())
+        });
+    }
+    join_all(ends).await.into_iter().collect()
+}
+
+fn take(core: &mut Core, part: Part, step: &mut Step, now: Now) -> Result<(), Error> {
+    match part {
+        Part::Delivered { seq, frame } => core.delivered(seq, Item::Frame(frame), step, now),
+        Part::Accepted { tag, seq } => core.accepted(tag, seq, step, now),
+        Part::Refused { tag, why, detail, wait } => core.refused(tag, why, &detail, wait, step, now),
+        Part::CaughtUp { seq } => core.caught_up(seq, step, now)?,
+        Part::NotSubscribed { why: Refusal::Behind, oldest, .. } => core.behind(oldest, step, now),
+        Part::NotSubscribed { why, detail, .. } => core.not_subscribed(why, &detail, step, now),
+    }
+    Ok(())
+}
+
+/// Moves what waits, for as long as the client is open.
+pub(crate) async fn run(inner: Arc<Inner>) {
+    let mut closing = inner.closing.subscribe();
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let ids = tokio::select! {
+            () = inner.moved.notified() => inner.take_dirty(),
+            _ = tick.tick() => {
+                inner.take_dirty();
+                inner.seats().keys().copied().collect()
+            }
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        for id in ids {
+            let Some(seat) = inner.seats().get(&id).cloned() else { continue };
+            let moved = tokio::select! {
+                moved = advance(&inner, &seat) => moved,
+                _ = closing.wait_for(|closing| *closing) => return,
+            };
+            if let Err(error) = moved {
+                tracing::warn!(channel = %seat.name, %error, "a channel does not move; it is tried again");
+            }
+        }
+    }
+}
+
+async fn advance(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
+    let store = inner.store()?;
+    if seat.sound_core().is_err() {
+        let is_extended = inner.line().as_ref().map(Line::is_extended);
+        seat.reload(&inner.settings, &inner.agent(), &store, is_extended)?;
+    }
+    loop {
+        let drafts = seat.core().next_drafts();
+        let drafts = match drafts {
+            Some((after, most)) => store.outbox(&seat.id, after, most)?,
+            None => Vec::new(),
+        };
+        let slot = store.slot().await?;
+        let (committed, step) = {
+            let mut core = seat.sound_core()?;
+            let now = Now::look();
+            let mut step = core.advance(now);
+            core.look_for_gaps(&mut step, now);
+            core.encrypt_drafts(drafts, &mut step, now)?;
+            if step.is_empty() {
+                break;
+            }
+            (slot.commit(step.take_changes(), core.fuse.clone()), step)
+        };
+        committed.await?;
+        seat.settle(step);
+        publish(inner, seat).await?;
+    }
+    let line = inner.line().clone();
+    if let Some(line) = line {
+        let is_over = seat.core().is_over();
+        if is_over {
+            line.unsubscribe(&seat.name).await?;
+        }
+        let again = std::mem::take(&mut seat.core().resubscribe);
+        if again {
+            seat.core().connected(line.is_extended());
+            subscribe(inner, &line, seat).await?;
+        }
+    }
+    publish(inner, seat).await
+}
+
+async fn publish(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
+    let Some(line) = inner.line().clone() else { return Ok(()) };
+    let ready = seat.core().publishable(Now::look());
+    for publication in ready {
+        let n = publication.n;
+        crate::fault::point("publish");
+        inner.routes().insert(publication.tag, Route::Publication(seat.id));
+        line.publish(&seat.name, publication).await?;
+        crate::fault::point("published");
+        if !line.is_extended() {
+            handed_over(inner, seat, n).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A relay without the extension says nothing more about it.
+async fn handed_over(inner: &Arc<Inner>, seat: &Arc<Seat>, n: u64) -> Result<(), Error> {
+    let slot = inner.store()?.slot().await?;
+    let (committed, step) = {
+        let mut core = seat.sound_core()?;
+        let mut step = Step::default();
+        core.handed_over(n, &mut step, Now::look());
+        (slot.commit(step.take_changes(), core.fuse.clone()), step)
+    };
+    committed.await?;
+    seat.settle(step);
+    Ok(())
+}
+
+/// Which channel an answer is for.
+pub(crate) type Routes = HashMap<Tag, Route>;

@@ -1,0 +1,147 @@
+//! What all parts of a client share.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::{Notify, watch};
+use toq_api::relay::RelayApi;
+use toq_channels::group::Agent;
+use toq_store::member::MemberStore;
+
+use crate::core::Step;
+use crate::driver::Routes;
+use crate::error::Error;
+use crate::line::Line;
+use crate::seat::Seat;
+use crate::settings::Settings;
+
+/// How the client stands with its relay.
+#[derive(Clone, Debug)]
+pub enum State {
+    /// It was not tried yet.
+    Starting,
+    /// There is a connection.
+    Connected {
+        /// Whether the relay answers and resumes, as ours does and published ones do not.
+        is_extended: bool,
+    },
+    /// There is none, and why. It is tried again.
+    Away(Error),
+}
+
+/// What an answer of the relay is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Route {
+    Publication([u8; 32]),
+    Subscription([u8; 32]),
+}
+
+pub(crate) type Seats = HashMap<[u8; 32], Arc<Seat>>;
+
+/// What all parts of a client share.
+pub(crate) struct Inner {
+    pub settings: Settings,
+    pub api: Option<RelayApi>,
+    pub state: watch::Sender<State>,
+    pub closing: watch::Sender<bool>,
+    pub moved: Notify,
+    /// Channels were created here, or other ones than before.
+    pub created: Notify,
+    agent: RwLock<Agent>,
+    store: Mutex<Option<MemberStore>>,
+    seats: RwLock<Seats>,
+    line: Mutex<Option<Line>>,
+    routes: Mutex<Routes>,
+    dirty: Mutex<HashSet<[u8; 32]>>,
+}
+
+impl Inner {
+    pub(crate) fn new(settings: Settings, api: Option<RelayApi>, agent: Agent, store: MemberStore, seats: Seats) -> Self {
+        Self {
+            settings,
+            api,
+            state: watch::Sender::new(State::Starting),
+            closing: watch::Sender::new(false),
+            moved: Notify::new(),
+            created: Notify::new(),
+            agent: RwLock::new(agent),
+            store: Mutex::new(Some(store)),
+            seats: RwLock::new(seats),
+            line: Mutex::new(None),
+            routes: Mutex::default(),
+            dirty: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn store(&self) -> Result<MemberStore, Error> {
+        locked(&self.store).clone().ok_or_else(Error::closed)
+    }
+
+    /// Takes the store away from everybody.
+    pub(crate) fn take_store(&self) -> Option<MemberStore> {
+        locked(&self.store).take()
+    }
+
+    pub(crate) fn agent(&self) -> Agent {
+        self.agent.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_agent(&self, agent: Agent) {
+        *self.agent.write().unwrap_or_else(PoisonError::into_inner) = agent;
+    }
+
+    pub(crate) fn seats(&self) -> RwLockReadGuard<'_, Seats> {
+        self.seats.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn seats_mut(&self) -> RwLockWriteGuard<'_, Seats> {
+        self.seats.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn line(&self) -> MutexGuard<'_, Option<Line>> {
+        locked(&self.line)
+    }
+
+    pub(crate) fn routes(&self) -> MutexGuard<'_, Routes> {
+        locked(&self.routes)
+    }
+
+    /// There is something to do for a channel.
+    pub(crate) fn nudge(&self, id: [u8; 32]) {
+        locked(&self.dirty).insert(id);
+        self.moved.notify_one();
+    }
+
+    pub(crate) fn nudge_all(&self) {
+        let ids: Vec<_> = self.seats().keys().copied().collect();
+        locked(&self.dirty).extend(ids);
+        self.moved.notify_one();
+    }
+
+    pub(crate) fn take_dirty(&self) -> Vec<[u8; 32]> {
+        locked(&self.dirty).drain().collect()
+    }
+
+    /// Sees a step through to its end, even if whoever asked for it goes away meanwhile.
+    #[allow(clippy::disallowed_methods, reason = "the caller holds the handle; this room has no actors")]
+    pub(crate) async fn see_through(
+        self: &Arc<Self>,
+        seat: &Arc<Seat>,
+        step: Step,
+        committed: impl Future<Output = Result<(), toq_store::StoreError>> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (inner, seat) = (self.clone(), seat.clone());
+        let end = tokio::spawn(async move {
+            committed.await?;
+            crate::fault::point("committed");
+            seat.settle(step);
+            inner.nudge(seat.id);
+            Ok::<(), Error>(())
+        });
+        end.await.map_err(|_| Error::closed())?
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,261 @@
+//! Joining by a token: who owns a channel makes one and answers those who come with it, through the API server's mailbox.
+//!
+//! The API server carries key packages and Welcomes and could put its own in their place. So a token is made here, the
+//! server is told only what it needs to check one, and a key package is bound to the token it came with (threat C7): the
+//! owner, who kept the token, admits no other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::task::JoinSet;
+use toq_api::relay::{InviteToken, JoinRequest, JoinStatus, NewChannel, NewInvite, PendingJoin, Refusal, RelayApi, WelcomeSubmission};
+use toq_channels::ChannelName;
+use toq_channels::group::KeyPackageKind;
+use toq_store::member::{Change, HappeningRow, InviteRow, Standing};
+
+use crate::chance::{Now, Pauses, random};
+use crate::channel::{Channel, add};
+use crate::client::Client;
+use crate::error::{Error, Kind};
+use crate::inner::Inner;
+use crate::seat::Seat;
+
+/// How long the API server is asked to wait for somebody to come.
+const WAIT: Duration = Duration::from_secs(25);
+
+/// Makes an invite.
+pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, ttl: Duration) -> Result<String, Error> {
+    let api = inner.api.as_ref().ok_or_else(|| Error::new(Kind::Refused, "invite() requires api_key and api_url"))?;
+    seat.core().may_act()?;
+    register(inner, api, &seat.name).await?;
+    let token = InviteToken::mint(&random());
+    let id = InviteToken::read_id(&token.id()).ok_or_else(|| Error::new(Kind::Runtime, "an invite has no id"))?;
+    let expires_at = Now::look().seconds().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
+    // Before the server knows it, so that nobody can come with a token that is not known here.
+    let row = InviteRow { token: token.text().to_owned(), expires_at };
+    let store = inner.store()?;
+    let mut changes = vec![Change::Invite(seat.id, id, row)];
+    let now = Now::look().seconds();
+    let over = store.invites(&seat.id)?.into_iter().filter(|(_, row)| row.expires_at.saturating_add(3600) < now);
+    changes.extend(over.map(|(id, _)| Change::Uninvite(seat.id, id)));
+    store.commit(changes).await?;
+    let invite = NewInvite {
+        channel: seat.name.as_str().to_owned(),
+        max_uses: Some(max_uses),
+        ttl_seconds: Some(ttl.as_secs()),
+        token_id: Some(token.id()),
+        secret_hash: Some(token.verifier()),
+    };
+    api.create_invite(&invite).await?;
+    let created = {
+        let mut core = seat.core();
+        let created = core.row.created;
+        core.row.created = true;
+        (!created).then(|| core.row.clone())
+    };
+    if let Some(row) = created {
+        // Whoever invites answers, also where somebody else made the channel.
+        store.commit(vec![Change::Channel(seat.id, row)]).await?;
+    }
+    inner.created.notify_waiters();
+    Ok(token.text().to_owned())
+}
+
+impl Client {
+    /// Joins a channel by an invite, through the API server.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] where there is no API server, or the token is expired, used up or of another channel; [`Kind::TimedOut`] where no
+    /// owner answers in time.
+    pub async fn join_with_token(&self, name: &str, token: &str, timeout: Duration) -> Result<Channel, Error> {
+        let inner = &self.0.inner;
+        let text = "join_with_token() requires api_key and api_url";
+        let api = inner.api.as_ref().ok_or_else(|| Error::new(Kind::Refused, text))?;
+        let name = ChannelName::parse(name)?;
+        let package = self.key_package(KeyPackageKind::OneTime).await?;
+        let mut request = JoinRequest {
+            channel: name.as_str().to_owned(),
+            key_package: STANDARD.encode(&package),
+            identity: String::from_utf8_lossy(&inner.settings.identity).into_owned(),
+            ..JoinRequest::default()
+        };
+        match InviteToken::parse(token) {
+            Ok(token) => {
+                request.token_id = Some(token.id());
+                request.proof = Some(token.proof());
+                request.binding = Some(token.binding(&package));
+            }
+            // Another server's, of a form that only it knows.
+            Err(_) => request.token = Some(token.to_owned()),
+        }
+        let ticket = api.join(&request).await?;
+        let wait = async {
+            loop {
+                let answer = api.welcome(&ticket.request_id, WAIT).await?;
+                match (answer.status, answer.welcome) {
+                    (JoinStatus::Completed, Some(welcome)) => return Ok(welcome),
+                    (JoinStatus::Refused, _) => {
+                        let reason = answer.reason.unwrap_or_else(|| "it gave no reason".to_owned());
+                        return Err(Error::new(Kind::Refused, format!("the owner of {name} refused to let this member in: {reason}")));
+                    }
+                    // A server that does not wait is asked about once a second, as published members do.
+                    _ => tokio::time::sleep(Duration::from_millis(200)).await,
+                }
+            }
+        };
+        let late = || {
+            let text = format!("join timed out after {:?}s — channel owner may not be running", timeout.as_secs_f64());
+            Error::new(Kind::TimedOut, text)
+        };
+        let welcome = tokio::time::timeout(timeout, wait).await.map_err(|_| late())??;
+        let welcome =
+            STANDARD.decode(welcome).map_err(|_| Error::new(Kind::Mls, "message serialization error: the Welcome is not base64"))?;
+        self.join_channel(name.as_str(), &welcome).await
+    }
+}
+
+/// Tells the API server of a channel.
+async fn register(inner: &Inner, api: &RelayApi, name: &ChannelName) -> Result<(), Error> {
+    let channel = NewChannel { name: name.as_str().to_owned(), unbound_joins: Some(inner.settings.unbound_joins) };
+    api.register_channel(&channel).await.map(drop).map_err(Error::from)
+}
+
+/// Answers those who want to join channels that were made here, for as long as the client is open.
+pub(crate) async fn answer(inner: Arc<Inner>) {
+    let Some(api) = inner.api.clone() else { return };
+    let mut closing = inner.closing.subscribe();
+    let mut asked: JoinSet<[u8; 32]> = JoinSet::new();
+    let mut open: HashMap<[u8; 32], ()> = HashMap::new();
+    loop {
+        let created = inner.created.notified();
+        tokio::pin!(created);
+        created.as_mut().enable();
+        let seats: Vec<_> = inner.seats().values().filter(|seat| seat.core().row.created).cloned().collect();
+        for seat in seats {
+            if open.insert(seat.id, ()).is_none() {
+                asked.spawn(ask(inner.clone(), api.clone(), seat.id));
+            }
+        }
+        tokio::select! {
+            () = created => {}
+            Some(ended) = asked.join_next() => {
+                if let Ok(id) = ended {
+                    open.remove(&id);
+                }
+            }
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+    }
+}
+
+/// Asks who wants to join one channel, again and again.
+async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
+    let mut pauses = Pauses::new();
+    let mut is_registered = false;
+    loop {
+        let Some(seat) = inner.seats().get(&id).cloned() else { return id };
+        if !seat.core().row.created || seat.core().row.standing != Standing::Member {
+            return id;
+        }
+        if !is_registered {
+            is_registered = register(&inner, &api, &seat.name).await.is_ok();
+        }
+        match api.pending(seat.name.as_str(), WAIT).await {
+            Ok(pending) if pending.requests.is_empty() => pauses.reset(),
+            Ok(pending) => match admit(&inner, &api, &seat, pending.requests).await {
+                Ok(()) => {
+                    pauses.reset();
+                    continue;
+                }
+                Err(error) => tracing::info!(channel = %seat.name, %error, "a request to join could not be answered; it is tried again"),
+            },
+            Err(error) => tracing::debug!(channel = %seat.name, %error, "requests to join cannot be asked for"),
+        }
+        // A server that does not wait is not asked without a pause.
+        tokio::time::sleep(pauses.next()).await;
+    }
+}
+
+/// Lets in whoever may come in, with one change where that is possible.
+async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: Vec<PendingJoin>) -> Result<(), Error> {
+    let mut good = Vec::new();
+    for request in requests {
+        match check(inner, seat, &request) {
+            Ok(package) => good.push((request, package)),
+            Err(reason) => refuse(inner, api, seat, &request, reason).await?,
+        }
+    }
+    if good.len() > 1 {
+        let packages = good.iter().map(|(_, package)| package.clone()).collect();
+        if let Ok(welcome) = add(inner, seat, packages).await {
+            for (request, _) in &good {
+                welcome_in(api, request, &welcome).await?;
+            }
+            return Ok(());
+        }
+    }
+    for (request, package) in good {
+        match add(inner, seat, vec![package]).await {
+            Ok(welcome) => welcome_in(api, &request, &welcome).await?,
+            // What is wrong with the key package is wrong with it for ever.
+            Err(error) if error.kind() == Kind::Mls || error.kind() == Kind::Refused => {
+                refuse(inner, api, seat, &request, error.to_string()).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The key package of a request, where it may come in; why not, for who asks.
+fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Vec<u8>, String> {
+    let package = STANDARD.decode(&request.key_package).map_err(|_| "the key package is not base64".to_owned())?;
+    let invites = inner.store().and_then(|store| Ok(store.invites(&seat.id)?)).map_err(|error| error.to_string())?;
+    let id = request.invite_id.as_deref().and_then(InviteToken::read_id);
+    let token = id.and_then(|id| invites.into_iter().find(|(known, _)| *known == id)).map(|(_, row)| row.token);
+    let token = token.as_deref().and_then(|token| InviteToken::parse(token).ok());
+    let admits_unbound = inner.settings.unbound_joins && !seat.core().row.proven;
+    match (token, &request.binding) {
+        (Some(token), Some(binding)) if token.binds(&package, binding) => Ok(package),
+        (Some(_), Some(_)) => Err("the key package was not sent by who holds the invite".to_owned()),
+        (_, None) if admits_unbound => Ok(package),
+        (None, Some(_)) if admits_unbound => Ok(package),
+        (_, None) => Err("this channel admits only members that bind their key package to the invite".to_owned()),
+        (None, Some(_)) => Err("the invite was not made by the member that answers".to_owned()),
+    }
+}
+
+async fn welcome_in(api: &RelayApi, request: &PendingJoin, welcome: &[u8]) -> Result<(), Error> {
+    let submission = WelcomeSubmission { request_id: request.id.clone(), welcome: STANDARD.encode(welcome) };
+    match api.submit_welcome(&submission).await {
+        Ok(_) => Ok(()),
+        // The request expired meanwhile: nobody waits for it any more.
+        Err(error) if !error.is_passing() => {
+            tracing::info!(%error, "a Welcome came too late");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn refuse(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, request: &PendingJoin, reason: String) -> Result<(), Error> {
+    tracing::warn!(channel = %seat.name, reason, "a request to join is refused");
+    let now = Now::look();
+    let row = HappeningRow {
+        kind: "join_refused".to_owned(),
+        subject: request.identity.clone().into_bytes(),
+        by: Vec::new(),
+        epoch: seat.core().epoch(),
+        detail: reason.clone(),
+        at: now.nanos,
+    };
+    crate::channel::note(inner, seat, row).await?;
+    let refusal = Refusal { request_id: request.id.clone(), reason };
+    match api.refuse(&refusal).await {
+        Err(error) if error.is_passing() => Err(error.into()),
+        _ => Ok(()),
+    }
+}

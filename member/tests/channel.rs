@@ -1,0 +1,175 @@
+//! What members do with channels while all is well.
+
+mod world;
+
+use std::time::Duration;
+
+use toq_member::mock::Relay;
+use toq_member::{Admission, KeyPackageKind, Kind, Role, Standing, Who};
+use world::{LONG, NAME, event, invite, member, next, pair, refused, settings, texts};
+
+#[tokio::test]
+async fn what_is_said_is_heard_with_who_said_it() {
+    let relay = Relay::new();
+    let (alice, bob) = pair(&relay, None).await;
+
+    alice.send(b"hello").await.expect("sent");
+    bob.send(b"").await.expect("sent");
+    let (heard, empty) = (next(&bob).await, next(&alice).await);
+
+    assert_eq!((heard.payload.as_slice(), heard.sender.as_slice(), heard.epoch), (&b"hello"[..], &b"alice"[..], 1));
+    assert_eq!((empty.payload.as_slice(), empty.sender.as_slice()), (&b""[..], &b"bob"[..]));
+    assert!(heard.seq.is_some() && heard.proven.is_none());
+}
+
+#[tokio::test]
+async fn messages_come_in_the_order_in_which_they_were_said() {
+    let relay = Relay::new();
+    let (alice, bob) = pair(&relay, None).await;
+
+    let said: Vec<String> = (0..200).map(|n| format!("message {n}")).collect();
+    for text in &said {
+        alice.send(text.as_bytes()).await.expect("sent");
+    }
+
+    assert_eq!(texts(&bob, 200).await, said);
+}
+
+#[tokio::test]
+async fn nothing_is_missed_that_is_said_when_the_welcome_is_made() {
+    let relay = Relay::new();
+    let (alice, _) = pair(&relay, None).await;
+    let carol = member(&relay, "carol", None).await;
+    alice.send(b"before").await.expect("sent");
+    let package = carol.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let welcome = alice.add_member(&package).await.expect("added");
+
+    alice.send(b"after").await.expect("sent");
+    alice.rotate_key().await.expect("rotated");
+    alice.send(b"after a change").await.expect("sent");
+    let joined = carol.join_channel(NAME, &welcome).await.expect("joined");
+
+    assert_eq!(texts(&joined, 2).await, ["after", "after a change"]);
+}
+
+#[tokio::test]
+async fn a_member_that_is_removed_hears_nothing_more_and_says_nothing_more() {
+    let relay = Relay::new();
+    let (alice, bob) = pair(&relay, None).await;
+
+    alice.remove_member(&Who::Identity(b"bob".to_vec())).await.expect("removed");
+    alice.send(b"secret").await.expect("sent");
+    let told = event(&bob, "removed").await;
+
+    assert_eq!((told.kind.as_str(), bob.standing()), ("removed", Standing::Removed));
+    assert_eq!(refused(bob.send(b"still here?").await).0, Kind::Refused);
+    assert!(bob.next(Some(Duration::ZERO)).await.expect("open").is_none());
+    assert_eq!(alice.members().len(), 1);
+    assert_eq!(event(&alice, "member_removed").await.subject, b"bob");
+}
+
+#[tokio::test]
+async fn a_member_that_leaves_is_gone_for_all() {
+    let relay = Relay::new();
+    let (alice, bob) = pair(&relay, None).await;
+    let carol = invite(&alice, &member(&relay, "carol", None).await).await;
+
+    bob.leave().await.expect("left");
+    let (at_alice, at_carol) = (event(&alice, "member_removed").await, event(&carol, "member_removed").await);
+    alice.send(b"among us").await.expect("sent");
+
+    assert_eq!((at_alice.subject.as_slice(), at_carol.subject.as_slice()), (&b"bob"[..], &b"bob"[..]));
+    assert_eq!(texts(&carol, 1).await, ["among us"]);
+    assert_eq!(bob.standing(), Standing::Left);
+    assert_eq!(refused(bob.send(b"?").await).0, Kind::Refused);
+}
+
+#[tokio::test]
+async fn all_members_of_an_epoch_have_the_same_secret_and_the_next_has_another() {
+    let relay = Relay::new();
+    let (alice, bob) = pair(&relay, None).await;
+    alice.send(b"sync").await.expect("sent");
+    next(&bob).await;
+    let before = alice.export_audit_key().expect("a member");
+    assert_eq!(before, bob.export_audit_key().expect("a member"));
+
+    bob.rotate_key().await.expect("rotated");
+    event(&alice, "key_rotated").await;
+
+    assert_ne!(before, alice.export_audit_key().expect("a member"));
+    assert_eq!(alice.authenticator().expect("a member"), bob.authenticator().expect("a member"));
+}
+
+#[tokio::test]
+async fn the_roster_says_who_is_who_and_changes_are_told() {
+    let relay = Relay::new();
+    let (alice, bob) = pair(&relay, None).await;
+
+    let members = bob.members();
+
+    assert_eq!(
+        members.iter().map(|member| (member.identity.as_slice(), member.me)).collect::<Vec<_>>(),
+        [(&b"alice"[..], false), (b"bob", true)]
+    );
+    assert_eq!(members[0].role, Role::Owner);
+    assert_eq!(event(&alice, "member_added").await.subject, b"bob");
+}
+
+#[tokio::test]
+async fn padded_and_plain_members_understand_each_other() {
+    let relay = Relay::new();
+    let (alice, _) = pair(&relay, None).await;
+    let mut settings = settings(&relay, "carol", None);
+    settings.padding = true;
+    let carol = invite(&alice, &world::open(settings).await).await;
+
+    carol.send(b"padded").await.expect("sent");
+    alice.send(b"plain").await.expect("sent");
+
+    assert_eq!((texts(&alice, 1).await, texts(&carol, 1).await), (vec!["padded".to_owned()], vec!["plain".to_owned()]));
+    assert!(relay.log(&NAME.parse_name()).iter().any(|blob| blob.len() == 512));
+}
+
+#[tokio::test]
+async fn a_relay_that_knows_only_the_published_protocol_is_enough() {
+    let relay = Relay::plain();
+    let (alice, bob) = pair(&relay, None).await;
+    let carol = invite(&bob, &member(&relay, "carol", None).await).await;
+    event(&alice, "member_added").await;
+    world::until("alice knows carol", || alice.members().len() == 3).await;
+
+    alice.send(b"to all").await.expect("sent");
+
+    assert_eq!((texts(&bob, 1).await, texts(&carol, 1).await), (vec!["to all".to_owned()], vec!["to all".to_owned()]));
+    assert!(alice.flush(LONG).await);
+}
+
+#[tokio::test]
+async fn channels_of_one_member_do_not_mix() {
+    let relay = Relay::new();
+    let (alice, bob) = (member(&relay, "alice", None).await, member(&relay, "bob", None).await);
+    let mut joined = Vec::new();
+    for n in 0..5 {
+        let channel = alice.create_channel(&format!("acme/team/{n}"), Admission::Any).await.expect("made");
+        joined.push((channel.clone(), invite(&channel, &bob).await));
+    }
+
+    for (n, (channel, _)) in joined.iter().enumerate() {
+        channel.send(format!("for {n}").as_bytes()).await.expect("sent");
+    }
+
+    for (n, (_, channel)) in joined.iter().enumerate() {
+        assert_eq!(texts(channel, 1).await, [format!("for {n}")]);
+    }
+    assert_eq!(bob.channels().len(), 5);
+}
+
+trait ParseName {
+    fn parse_name(&self) -> toq_channels::ChannelName;
+}
+
+impl ParseName for str {
+    fn parse_name(&self) -> toq_channels::ChannelName {
+        toq_channels::ChannelName::parse(self).expect("a name")
+    }
+}

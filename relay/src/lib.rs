@@ -2,7 +2,26 @@
 //!
 //! It appends what members publish to one durable log per channel, in one total order, and hands that order to every
 //! subscriber. It never sees a plaintext or an invite's secret, and members do not trust it for either.
+//!
+//! - [`up`] puts a relay together. [`plane`] lets streams in; each becomes a `Subscriber`, each channel that is awake a `Topic`, and one
+//!   `Scribe` writes. A `Registry` is their parent.
+//! - [`log`] and [`bus`] are what stands behind them: where publications are kept, and how those who wait learn of more.
+//! - [`token`] is what an account shows, [`home`] what everybody in the relay knows.
 
 pub mod bus;
+mod frame;
+pub mod home;
+mod keep;
 pub mod log;
+pub mod plane;
+mod registry;
+mod scribe;
+mod seats;
+mod socket;
+mod subscriber;
+mod sweeper;
 pub mod token;
+mod topic;
+mod up;
+
+pub use up::{Config, Relay, UpError, up};

@@ -1,0 +1,88 @@
+//! The data directory: its mode, its lock and the key that tokens are minted with.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use toq_protocol::Identity;
+
+use crate::token::Mint;
+
+/// Where the seed of the key is.
+const KEY: &str = "token.key";
+
+/// Makes the directory where there is none, and lets only its owner in.
+///
+/// # Errors
+/// Where that cannot be done.
+pub fn prepare(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+}
+
+/// Where the key of this directory is.
+#[must_use]
+pub fn key_path(dir: &Path) -> PathBuf {
+    dir.join(KEY)
+}
+
+/// The key that tokens are minted with; made where there is none.
+///
+/// # Errors
+/// Where it cannot be read or written, or is not 32 bytes long. It is not replaced then: that would end every token.
+pub fn mint(dir: &Path) -> io::Result<Mint> {
+    let path = key_path(dir);
+    let seed = match fs::read(&path) {
+        Ok(seed) => seed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path)?,
+        Err(error) => return Err(error),
+    };
+    let seed: [u8; 32] = seed.try_into().map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: restore it, or remove it to end all tokens", path.display()))
+    })?;
+    Ok(Mint::EdDsa(Box::new(Identity::from_seed(&seed))))
+}
+
+fn make(path: &Path) -> io::Result<Vec<u8>> {
+    let mut seed = vec![0; 32];
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
+    // Written beside and moved, so that a crash leaves either none or a whole one.
+    let fresh = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(&seed)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Claims, ISSUER};
+
+    #[test]
+    fn the_key_of_a_directory_stays_the_same_and_is_its_owners() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("relay");
+        prepare(&data).expect("it is made");
+        let claims = Claims { sub: "a".into(), iss: ISSUER.into(), plan: String::new(), iat: 0, exp: 10 };
+
+        let token = mint(&data).expect("it is made").token(&claims);
+
+        assert_eq!(mint(&data).expect("it is there").check().claims(&token, 1), Ok(claims));
+        assert_eq!(fs::metadata(key_path(&data)).expect("it is there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&data).expect("it is there").permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_damaged_key_is_named_and_not_replaced() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(key_path(dir.path()), b"short").expect("ours");
+
+        let error = mint(dir.path()).expect_err("it is damaged");
+
+        assert!(error.to_string().contains("token.key"), "{error}");
+        assert_eq!(fs::read(key_path(dir.path())).expect("ours"), b"short");
+    }
+}

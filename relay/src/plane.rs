@@ -1,0 +1,154 @@
+//! The gRPC service: who may open a stream, and the stream itself.
+//!
+//! Whether somebody may come in is decided before anything of it is kept: the token, then a place. What an attacker would try is to
+//! guess which tokens are known (every refusal says the same about the server) and to hold places without ever sending; places are
+//! counted for each account, and dead connections are found by pings.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix::Addr;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service, http};
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::{Request, Response, Status, Streaming};
+use toq_dataplane::extension::{HEADER, VERSION};
+
+use crate::frame::{FrameCodec, Inbound, Outbound};
+use crate::home::{Account, Counters, Home};
+use crate::registry::{Connect, Registry};
+use crate::seats::Seats;
+use crate::subscriber::{Dialect, Newcomer};
+use crate::token::{Check, TokenError};
+
+/// The path of the one call that there is.
+const OPEN_CHANNEL: &str = "/dataplane.proto.v1.DataPlaneService/OpenChannel";
+/// How many frames may wait to be written; their bytes are bounded apart from this.
+const OUTGOING: usize = 128;
+/// What a frame may have beyond twice its blob: names, and a blob that is too large and is told so.
+const FRAME_MARGIN: usize = 64 << 10;
+
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub enum Admission {
+    /// Everybody, without a token. Published members cannot present one.
+    Anyone,
+    /// Who has a token of one of these.
+    Token(Vec<Check>),
+}
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct DataPlane {
+    gate: Arc<Gate>,
+}
+
+#[derive(Debug)]
+struct Gate {
+    admission: Admission,
+    home: Arc<Home>,
+    registry: Addr<Registry>,
+    seats: Seats,
+}
+
+impl DataPlane {
+    /// Makes the front of a tree.
+    #[must_use]
+    pub fn new(admission: Admission, home: Arc<Home>, registry: Addr<Registry>) -> Self {
+        let seats = Seats::new(home.limits.connections, home.limits.connections_per_account);
+        Self { gate: Arc::new(Gate { admission, home, registry, seats }) }
+    }
+}
+
+impl Gate {
+    fn open(&self, request: Request<Streaming<Inbound>>) -> Result<Response<ReceiverStream<Result<Outbound, Status>>>, Status> {
+        let account = self.account(request.metadata())?;
+        let seat = self.seats.take(&account.id).map_err(Status::resource_exhausted)?;
+        let knows = request.metadata().get(HEADER).is_some_and(|version| version == VERSION);
+        let dialect = if knows { Dialect::Extended } else { Dialect::Published };
+        let (outgoing, queue) = mpsc::channel(OUTGOING);
+        let newcomer = Newcomer { account, dialect, incoming: request.into_inner(), outgoing, seat };
+        self.registry.do_send(Connect(Box::new(newcomer)));
+        let mut answer = Response::new(ReceiverStream::new(queue));
+        if knows {
+            answer.metadata_mut().insert(HEADER, MetadataValue::from_static(VERSION));
+        }
+        Ok(answer)
+    }
+
+    fn account(&self, metadata: &MetadataMap) -> Result<Account, Status> {
+        let checks = match &self.admission {
+            Admission::Anyone => {
+                return Ok(Account { id: "".into(), messages_per_month: u64::MAX, channels: u64::MAX, until: None });
+            }
+            Admission::Token(checks) => checks,
+        };
+        let header = metadata.get("authorization").and_then(|value| value.to_str().ok());
+        let missing = "this relay asks for a token: send `authorization: Bearer <token>` with one that the API server gave for an API key";
+        let token = header.and_then(|text| text.strip_prefix("Bearer ")).ok_or_else(|| Status::unauthenticated(missing))?;
+        let now = self.home.seconds();
+        let mut end = Err(TokenError::Foreign);
+        for check in checks {
+            end = check.claims(token, now);
+            if end != Err(TokenError::Foreign) {
+                break;
+            }
+        }
+        let claims = end.map_err(|error| Status::unauthenticated(error.to_string()))?;
+        let limits = &self.home.limits;
+        let messages = limits.messages_per_month.iter().find(|(plan, _)| *plan == claims.plan).map(|(_, most)| *most);
+        Ok(Account {
+            id: claims.sub.into(),
+            // No limit is written as 0.
+            messages_per_month: messages.filter(|most| *most > 0).unwrap_or(u64::MAX),
+            channels: limits.channels_per_account,
+            until: Some(claims.exp),
+        })
+    }
+}
+
+impl NamedService for DataPlane {
+    const NAME: &'static str = "dataplane.proto.v1.DataPlaneService";
+}
+
+impl StreamingService<Inbound> for DataPlane {
+    type Response = Outbound;
+    type ResponseStream = ReceiverStream<Result<Outbound, Status>>;
+    type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<Inbound>>) -> Self::Future {
+        let answer = self.gate.open(request);
+        if let Err(status) = &answer {
+            Counters::count(&self.gate.home.counters.turned_away);
+            tracing::debug!(%status, "somebody was not let in");
+        }
+        std::future::ready(answer)
+    }
+}
+
+impl Service<http::Request<Body>> for DataPlane {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            if request.uri().path() != OPEN_CHANNEL {
+                return Ok(Status::unimplemented("there is one call, OpenChannel").into_http());
+            }
+            // Lengths are checked before anything is allocated for them.
+            let most = service.gate.home.limits.max_message.saturating_mul(2).saturating_add(FRAME_MARGIN);
+            let mut grpc = Grpc::new(FrameCodec).max_decoding_message_size(most);
+            Ok(grpc.streaming(service, request).await)
+        })
+    }
+}

@@ -1,0 +1,279 @@
+//! One connection: what a member asks for, and what it gets.
+//!
+//! The actor reads what the member sends and tells topics; [`Plan`] says what goes out next; [`pump`] writes it. What cannot be
+//! written stays in the log, however long: a slow reader costs a place in a log and one read of it. What an attacker would try is to
+//! send and never to read: each frame on its way into the log holds a share of the connection's window, and an answer that
+//! cannot be written keeps it, so the connection is not read any more.
+
+mod plan;
+mod publish;
+mod pump;
+mod reading;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::task::JoinHandle;
+use tonic::{Status, Streaming};
+use toq_channels::ChannelName;
+use toq_dataplane::Tag;
+use toq_kit::{Drain, Lifeline};
+use toq_store::StoreError;
+use toq_store::relay::Appended;
+
+use crate::frame::{Inbound, Outbound};
+use crate::home::{Account, Home};
+use crate::registry::{Registry, Route};
+use crate::seats::Taken;
+use crate::topic::Order;
+use plan::{Answer, Plan};
+
+/// A connection's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubscriberKey(pub u64);
+
+/// Whether the member knows our extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// It gets answers and resumes.
+    Extended,
+    /// It knows the published protocol only.
+    Published,
+}
+
+/// Somebody who has connected and may stay.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// Who pays.
+    pub account: Account,
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// What it sends.
+    pub incoming: Streaming<Inbound>,
+    /// What it gets.
+    pub outgoing: mpsc::Sender<Result<Outbound, Status>>,
+    /// Its place.
+    pub seat: Taken,
+}
+
+/// A frame has arrived.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Arrived {
+    /// What.
+    pub frame: Inbound,
+    /// Its share of the connection's window.
+    pub own: OwnedSemaphorePermit,
+    /// Its share of what all connections may have on its way.
+    pub room: OwnedSemaphorePermit,
+}
+
+/// The member sends nothing any more, or the connection is broken.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Ended;
+
+/// The connection is to be ended, if it listens to or waits for this channel; whatever it does where there is none.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct End {
+    /// Which channel.
+    pub of: Option<ChannelName>,
+}
+
+/// A channel's topic knows that we listen.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Joined {
+    /// Which of our wishes.
+    pub wish: u64,
+    /// How far the log goes.
+    pub last: u64,
+}
+
+/// A log has grown.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Nudge {
+    /// Which channel's.
+    pub channel: ChannelName,
+    /// How far it goes.
+    pub last: u64,
+}
+
+/// Something of ours was written, or was not.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Stored {
+    /// Where.
+    pub channel: ChannelName,
+    /// What.
+    pub tag: Tag,
+    /// What became of it.
+    pub end: Result<Appended, StoreError>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Subscriber {
+    account: Account,
+    dialect: Dialect,
+    home: Arc<Home>,
+    registry: Addr<Registry>,
+    plan: Rc<RefCell<Plan>>,
+    incoming: Option<Streaming<Inbound>>,
+    outgoing: mpsc::Sender<Result<Outbound, Status>>,
+    /// What reads and what writes; ended with us.
+    hands: Vec<JoinHandle<()>>,
+    /// What tags are made of for those who send none: unknown to others, so that nobody can pass something off as ours.
+    nonce: [u8; 8],
+    made: u64,
+    _seat: Taken,
+    lifeline: Lifeline<SubscriberKey>,
+}
+
+impl Subscriber {
+    /// Makes one that reads and writes once it is started.
+    #[must_use]
+    pub fn new(newcomer: Newcomer, home: Arc<Home>, registry: Addr<Registry>, lifeline: Lifeline<SubscriberKey>) -> Self {
+        let Newcomer { account, dialect, incoming, outgoing, seat } = newcomer;
+        let mut nonce = [0; 8];
+        if getrandom::fill(&mut nonce).is_err() {
+            tracing::error!("the system has no randomness; a member may be able to hide its messages from another one");
+        }
+        Self {
+            account,
+            dialect,
+            home,
+            registry,
+            plan: Rc::new(RefCell::new(Plan::new(dialect))),
+            incoming: Some(incoming),
+            outgoing,
+            hands: Vec::new(),
+            nonce,
+            made: 0,
+            _seat: seat,
+            lifeline,
+        }
+    }
+
+    fn tell(&self, channel: ChannelName, order: Order) {
+        self.registry.do_send(Route { channel, order });
+    }
+
+    /// Ends the stream with a last word, if there is room for it.
+    fn end(&mut self, word: Status, ctx: &mut Context<Self>) {
+        // A reader that has left no room for it learns of the end from the end.
+        let _full = self.outgoing.try_send(Err(word));
+        self.lifeline.finish();
+        ctx.stop();
+    }
+}
+
+impl Actor for Subscriber {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(incoming) = self.incoming.take() {
+            self.hands.push(toq_kit::spawn(reading::read(incoming, ctx.address(), self.home.clone())));
+        }
+        let pump = pump::run(self.plan.clone(), self.home.clone(), self.outgoing.clone(), self.dialect, ctx.address());
+        self.hands.push(toq_kit::spawn(pump));
+        // A published member cannot get another token, so its stream outlives the one that it came with.
+        if let (Some(until), Dialect::Extended) = (self.account.until, self.dialect) {
+            let left = u64::try_from(until.saturating_sub(self.home.seconds())).unwrap_or(0);
+            ctx.run_later(Duration::from_secs(left), |act, ctx| {
+                act.end(Status::unauthenticated("the token has expired; exchange the API key for a new one and connect again"), ctx);
+            });
+        }
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        for hand in &self.hands {
+            hand.abort();
+        }
+        for channel in self.plan.borrow().channels() {
+            self.tell(channel, Order::Leave(*self.lifeline.key()));
+        }
+    }
+}
+
+impl Handler<Ended> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, _: Ended, ctx: &mut Self::Context) {
+        self.lifeline.finish();
+        ctx.stop();
+    }
+}
+
+impl Handler<End> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, end: End, ctx: &mut Self::Context) {
+        if end.of.is_none_or(|channel| self.plan.borrow().concerns(&channel)) {
+            self.end(Status::unavailable("the relay lost its place in a channel; connect again and send again what was not accepted"), ctx);
+        }
+    }
+}
+
+impl Handler<Joined> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, joined: Joined, _: &mut Self::Context) {
+        self.plan.borrow_mut().joined(joined.wish, joined.last);
+    }
+}
+
+impl Handler<Nudge> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, nudge: Nudge, _: &mut Self::Context) {
+        self.plan.borrow_mut().nudged(&nudge.channel, nudge.last);
+    }
+}
+
+impl Handler<Stored> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, stored: Stored, _: &mut Self::Context) {
+        let answer = match stored.end {
+            Ok(Appended::At(seq) | Appended::Known(seq)) => Answer::Accepted(seq),
+            Ok(Appended::EpochTaken(seq)) => Answer::epoch_taken(seq),
+            Ok(Appended::NoMessages) => Answer::no_messages(&self.account, self.home.clock.wall_nanos()),
+            Ok(Appended::NoChannels) => Answer::no_channels(&self.account),
+            Err(error) => Answer::unavailable(&error),
+        };
+        if matches!(answer, Answer::Refused { .. }) {
+            crate::home::Counters::count(&self.home.counters.refused);
+            tracing::debug!(channel = %stored.channel, ?answer, "a publication was refused");
+        }
+        self.plan.borrow_mut().stored(&stored.channel, stored.tag, answer);
+    }
+}
+
+impl Handler<Drain> for Subscriber {
+    type Result = ResponseFuture<()>;
+
+    /// What was published before is answered before the end, if that is possible within the time.
+    fn handle(&mut self, order: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let (plan, address) = (self.plan.clone(), ctx.address());
+        if let Some(reading) = self.hands.first() {
+            reading.abort();
+        }
+        let last_word = self.outgoing.clone();
+        Box::pin(async move {
+            let quiet = plan::quiet(&plan);
+            if tokio::time::timeout(order.grace, quiet).await.is_err() {
+                tracing::debug!("a connection is closed with publications that were not answered");
+            }
+            let word = Status::unavailable("the relay is being stopped; connect again");
+            let _late = tokio::time::timeout(order.grace, last_word.send(Err(word))).await;
+            address.do_send(Ended);
+        })
+    }
+}

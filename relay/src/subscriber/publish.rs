@@ -1,0 +1,156 @@
+//! What a member asks for: checked here, done by topics.
+
+use actix::{AsyncContext as _, Context, Handler};
+use prost::bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use toq_channels::frame::{self, Kind};
+use toq_channels::{ChannelName, NameError};
+use toq_dataplane::wire::message::MessageType;
+use toq_dataplane::wire::refused::Code;
+use toq_dataplane::wire::{Message, Publish, SlimHeader};
+use toq_dataplane::{Tag, extension};
+use toq_store::relay::{Append, Mark};
+
+use super::plan::Answer;
+use super::{Arrived, Dialect, Subscriber};
+use crate::frame::{Inbound, forwarded};
+use crate::home::Counters;
+use crate::topic::{Author, Order};
+
+impl Handler<Arrived> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
+        let Arrived { frame, own, room } = arrived;
+        let message = match frame {
+            Inbound::Frame(message) => *message,
+            Inbound::Garbage => return self.refuse(None, Answer::bad("the frame is not a message of the data plane"), own),
+        };
+        let Message { message_type, tag, after, seen, .. } = message;
+        let Ok(tag) = self.tag(&tag) else {
+            return self.refuse(None, Answer::bad(format!("a tag has 16 bytes, not {}", tag.len())), own);
+        };
+        match message_type {
+            Some(MessageType::Subscribe(subscribe)) => match named(subscribe.header.as_ref()) {
+                Ok(channel) => self.subscribe(channel, after, tag, own, ctx),
+                Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
+            },
+            Some(MessageType::Unsubscribe(unsubscribe)) => {
+                if let Ok(channel) = named(unsubscribe.header.as_ref()) {
+                    self.plan.borrow_mut().unwant(&channel);
+                    self.tell(channel, Order::Leave(*self.lifeline.key()));
+                }
+            }
+            Some(MessageType::Publish(publish)) => match named(publish.header.as_ref()) {
+                Ok(channel) => self.publish(channel, publish, tag, seen, (own, room), ctx),
+                Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
+            },
+            // Only relays say these; a later extension may say more.
+            Some(MessageType::Accepted(_) | MessageType::Refused(_) | MessageType::CaughtUp(_)) | None => {}
+        }
+    }
+}
+
+/// The channel of a frame. What is wrong with a name is told with the name cut to a length that can be shown.
+fn named(header: Option<&SlimHeader>) -> Result<ChannelName, NameError> {
+    extension::destination(header).map_err(|error| match error {
+        NameError::Parts(text) => NameError::Parts(text.chars().take(64).collect()),
+        other => other,
+    })
+}
+
+impl Subscriber {
+    /// The tag of a frame; published members have none, whatever they send there.
+    fn tag(&self, bytes: &Bytes) -> Result<Option<Tag>, ()> {
+        match self.dialect {
+            Dialect::Published => Ok(None),
+            Dialect::Extended if bytes.is_empty() => Ok(None),
+            Dialect::Extended => Tag::read(bytes).map(Some).ok_or(()),
+        }
+    }
+
+    fn refuse(&self, tag: Option<Tag>, answer: Answer, own: OwnedSemaphorePermit) {
+        Counters::count(&self.home.counters.refused);
+        tracing::debug!(connection = self.lifeline.key().0, ?answer, "a frame was refused");
+        self.plan.borrow_mut().answer(tag, answer, Some(own));
+    }
+
+    fn subscribe(
+        &mut self,
+        channel: ChannelName,
+        after: Option<u64>,
+        tag: Option<Tag>,
+        own: OwnedSemaphorePermit,
+        ctx: &mut Context<Self>,
+    ) {
+        let most = self.home.limits.subscriptions;
+        if !self.plan.borrow().wants(&channel) && self.plan.borrow().wanted() >= most {
+            let detail = format!("one connection listens to at most {most} channels; end one subscription or open another connection");
+            return self.refuse(tag, Answer::refused(Code::OverQuota, detail, 0), own);
+        }
+        let after = after.filter(|_| self.dialect == Dialect::Extended);
+        let wish = self.plan.borrow_mut().want(channel.clone(), after, tag);
+        self.tell(channel, Order::Join { key: *self.lifeline.key(), subscriber: ctx.address(), wish });
+    }
+
+    fn publish(
+        &mut self,
+        channel: ChannelName,
+        publish: Publish,
+        tag: Option<Tag>,
+        seen: Option<u64>,
+        (own, room): (OwnedSemaphorePermit, OwnedSemaphorePermit),
+        ctx: &mut Context<Self>,
+    ) {
+        let Some((_, blob)) = extension::carried(&publish).filter(|(_, blob)| !blob.is_empty()) else {
+            return self.refuse(tag, Answer::bad("the frame carries no message"), own);
+        };
+        let most = self.home.limits.max_message;
+        if blob.len() > most {
+            let detail = format!("{} bytes are more than the {most} that this relay takes; send less at once", blob.len());
+            return self.refuse(tag, Answer::refused(Code::TooLarge, detail, 0), own);
+        }
+        let (mark, epoch) = mark(&channel, blob);
+        // Who cannot say what it has read has read what it was given; who does not listen is taken at its word.
+        let seen = seen.filter(|_| self.dialect == Dialect::Extended);
+        let seen = seen.or_else(|| self.plan.borrow().cursor(&channel)).unwrap_or(u64::MAX);
+        let Some(frame) = forwarded(publish) else {
+            return self.refuse(tag, Answer::bad("the frame carries no message"), own);
+        };
+        let called = tag.unwrap_or_else(|| self.made_tag());
+        let append = Append {
+            channel: channel.as_str().into(),
+            tag: called.0,
+            is_tagged: tag.is_some(),
+            mark,
+            epoch,
+            seen,
+            at: self.home.clock.wall_nanos(),
+            account: self.account.id.clone(),
+            month: self.home.month(),
+            messages_per_month: self.account.messages_per_month,
+            channels: self.account.channels,
+            frame,
+        };
+        self.plan.borrow_mut().sent(called, channel.clone(), tag.is_some(), own);
+        let author = Author { subscriber: ctx.address(), tag: called };
+        self.tell(channel, Order::Publish { append, author, room });
+    }
+
+    fn made_tag(&mut self) -> Tag {
+        self.made += 1;
+        let mut tag = [0; 16];
+        tag[..8].copy_from_slice(&self.nonce);
+        tag[8..].copy_from_slice(&self.made.to_be_bytes());
+        Tag(tag)
+    }
+}
+
+/// What a blob is to the order of its channel. Only a commit of the channel's own group counts as one; whether it is genuine is for members
+/// to find out.
+fn mark(channel: &ChannelName, blob: &[u8]) -> (Mark, u64) {
+    match frame::peek(blob) {
+        Ok(head) if head.kind == Kind::Commit && head.group_id == channel.id() => (Mark::Commit, head.epoch),
+        _ => (Mark::Plain, 0),
+    }
+}

@@ -1,0 +1,194 @@
+//! A whole relay: its log, its tree, its listeners.
+//!
+//! Everything of a relay that runs in a process hangs on a [`Relay`]. It is made on the thread of an actix system, where its actors
+//! and its streams run; the log's writer has a thread of its own, because it blocks on the disk.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor as _, Addr};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use toq_kit::{Clock, Drain, Seat};
+use toq_store::relay::RelayStore;
+use toq_store::{Options, StoreError};
+
+use crate::bus::ProcessBus;
+use crate::home::{Home, Limits, Retention};
+use crate::keep;
+use crate::plane::{Admission, DataPlane};
+use crate::registry::Registry;
+use crate::socket;
+use crate::token::{Check, Mint};
+
+/// How often a silent connection is asked whether it is there, and how long the answer may take: a dead one is found within 50 s.
+const PING: Duration = Duration::from_secs(30);
+/// See [`PING`].
+const PONG: Duration = Duration::from_secs(20);
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How many sockets may be open beyond those with a stream: newcomers and health checks.
+const NEWCOMERS: usize = 256;
+/// How many streams one socket may carry.
+const STREAMS: u32 = 16;
+/// What a member may send before we have looked at it, in bytes, for one stream and for all of a socket.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// See [`STREAM_WINDOW`].
+const SOCKET_WINDOW: u32 = 1 << 20;
+
+/// What a relay is made of.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Where the data plane listens; port 0 is any that is free.
+    pub grpc: SocketAddr,
+    /// Where the API server listens.
+    pub api: SocketAddr,
+    /// Whether everybody is let in without a token.
+    pub anonymous: bool,
+    /// A secret that tokens may be signed with besides the relay's own key.
+    pub hs256: Option<Vec<u8>>,
+    /// Certificate chain and private key in PEM; clear text without them.
+    pub tls: Option<(Vec<u8>, Vec<u8>)>,
+    /// How much.
+    pub limits: Limits,
+    /// How long.
+    pub retention: Retention,
+    /// What the database may take up, in bytes; 0 is whatever the disk has.
+    pub quota: u64,
+    /// The page cache of the database, in bytes.
+    pub cache: usize,
+}
+
+/// Why a relay did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpError {
+    /// The data directory cannot be used.
+    #[error("cannot use {}: {error}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Somebody listens there already, or nobody may.
+    #[error("cannot listen at {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("cannot open the relay's database: {0}")]
+    Store(#[from] StoreError),
+    /// The certificate or its key is not one.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+}
+
+/// A relay that runs.
+#[derive(Debug)]
+pub struct Relay {
+    /// Where the data plane listens.
+    pub grpc: SocketAddr,
+    home: Arc<Home>,
+    registry: Addr<Registry>,
+    store: RelayStore,
+    server: JoinHandle<()>,
+    accepting: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+/// Starts a relay; it serves when this returns.
+///
+/// # Errors
+/// [`UpError`] says what is wrong and where; nothing runs then.
+pub async fn up(config: Config) -> Result<Relay, UpError> {
+    keep::prepare(&config.data).map_err(|error| UpError::Directory { path: config.data.clone(), error })?;
+    // Opening the database is what makes a second relay on this directory impossible.
+    let store = RelayStore::open(&config.data, Options { cache: config.cache, quota: config.quota }).await?;
+    let mint = keep::mint(&config.data).map_err(|error| UpError::Directory { path: config.data.clone(), error })?;
+    let failed = |error| UpError::Listen { address: config.grpc, error };
+    let listener = TcpListener::bind(config.grpc).await.map_err(failed)?;
+    let grpc = listener.local_addr().map_err(failed)?;
+    let mut server = server(config.tls.as_ref())?;
+
+    let log = Arc::new(store.log().clone());
+    let home = Arc::new(Home::new(log, Arc::new(ProcessBus::default()), Clock::system(), config.limits.clone(), config.retention));
+    let registry = Registry::new(home.clone(), Seat::Here).start();
+    let plane = DataPlane::new(admission(&config, &mint), home.clone(), registry.clone());
+
+    let (accepted, sockets) = mpsc::channel(1);
+    let accepting = toq_kit::spawn(socket::accept(listener, config.limits.connections.saturating_add(NEWCOMERS), accepted));
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<DataPlane>().await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = server.add_service(health).add_service(plane).serve_with_incoming_shutdown(ReceiverStream::new(sockets), async move {
+        // Dropping the other end is an order to stop as well.
+        let _dropped = stopped.await;
+    });
+    let server = toq_kit::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the data plane has ended");
+        }
+    });
+    Ok(Relay { grpc, home, registry, store, server, accepting, stop })
+}
+
+fn admission(config: &Config, mint: &Mint) -> Admission {
+    if config.anonymous {
+        return Admission::Anyone;
+    }
+    Admission::Token([Some(mint.check()), config.hs256.clone().map(Check::Hs256)].into_iter().flatten().collect())
+}
+
+fn server(tls: Option<&(Vec<u8>, Vec<u8>)>) -> Result<Server, UpError> {
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(PING))
+        .http2_keepalive_timeout(Some(PONG))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(SOCKET_WINDOW)
+        .max_concurrent_streams(STREAMS);
+    let Some((certificate, key)) = tls else { return Ok(server) };
+    let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)).timeout(HANDSHAKE);
+    server.tls_config(tls).map_err(|error| UpError::Tls(std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string)))
+}
+
+impl Relay {
+    /// What everybody in it knows.
+    #[must_use]
+    pub const fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    /// Its database.
+    #[must_use]
+    pub const fn store(&self) -> &RelayStore {
+        &self.store
+    }
+
+    /// Stops: nobody comes in, what was published is answered, everybody is told. What was accepted is on disk in any case.
+    pub async fn stop(self, grace: Duration) {
+        self.accepting.abort();
+        let drained = self.registry.send(Drain { grace });
+        if tokio::time::timeout(grace, drained).await.is_err() {
+            tracing::warn!("some connections did not finish within the grace period");
+        }
+        let _gone = self.stop.send(());
+        let mut server = self.server;
+        if tokio::time::timeout(grace, &mut server).await.is_err() {
+            server.abort();
+        }
+        drop((self.home, self.registry));
+        self.store.close();
+    }
+}

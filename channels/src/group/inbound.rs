@@ -80,10 +80,13 @@ pub struct Change {
     pub epoch: u64,
     /// Who made it, as it was before.
     pub by: Option<Member>,
-    /// Whether it was ours.
+    /// Whether it was the commit of ours that was waited for. One that was [given up](Group::discard) and won all the same is not:
+    /// then [`Change::by`] is this member, and [`Change::lost`] tells whether another was waited for.
     pub own: bool,
     /// Whether a commit of ours was waited for and has lost. What it was for has to be staged again, if it is still wanted.
     pub lost: bool,
+    /// Where it was ours: the MLSMessage for those who were added.
+    pub welcome: Option<Vec<u8>>,
     /// Who came in.
     pub added: Vec<Member>,
     /// Who is out, as they were before.
@@ -131,6 +134,8 @@ pub enum Why {
     Own,
     /// A message so far ahead of those before it that its key is not derived.
     TooFar,
+    /// A message that came after its sender's removal.
+    SenderGone,
     /// A message that does not decrypt, or whose signature is wrong.
     Undecipherable,
     /// We are no member any more.
@@ -200,6 +205,7 @@ impl Group {
             // Nothing was touched by these.
             Err(MlsError::CantProcessMessageFromSelf) => return Err(Why::Own.into()),
             Err(MlsError::EpochNotFound | MlsError::InvalidEpoch) => return Err(Why::Old.into()),
+            Err(MlsError::MemberNotFound) => return Err(self.undo(Why::SenderGone)),
             Err(MlsError::KeyMissing(_)) => return Err(self.undo(Why::Duplicate)),
             Err(MlsError::InvalidFutureGeneration(_)) => return Err(self.undo(Why::TooFar)),
             Err(_) => return Err(self.undo(Why::Undecipherable)),
@@ -245,10 +251,11 @@ impl Group {
     }
 
     fn read_commit(&mut self, message: MlsMessage, bytes: &[u8]) -> Result<(Received, Rows), Left> {
-        let mine = self.attempts.iter().find(|attempt| attempt.commit == bytes).map(|attempt| attempt.secrets.clone());
-        let own = mine.is_some();
+        let mine = self.attempts.iter().find(|attempt| attempt.commit == bytes);
+        let own = mine.is_some_and(|attempt| attempt.is_current);
+        let welcome = mine.map(|attempt| attempt.welcome.clone()).filter(|welcome| !welcome.is_empty());
         let applied = match mine {
-            Some(secrets) => CommitSecrets::from_bytes(&secrets).and_then(|secrets| self.inner.apply_detached_commit(secrets)),
+            Some(attempt) => CommitSecrets::from_bytes(&attempt.secrets).and_then(|secrets| self.inner.apply_detached_commit(secrets)),
             None => match self.inner.process_incoming_message(message) {
                 Ok(ReceivedMessage::Commit(description)) => Ok(description),
                 Ok(_) => return Err(self.undo(Why::Undecodable)),
@@ -288,6 +295,7 @@ impl Group {
             by,
             own,
             lost: false,
+            welcome,
             added: self.members.iter().filter(|member| !is_in(&before, member)).cloned().collect(),
             removed: before.iter().filter(|member| !is_in(&self.members, member)).cloned().collect(),
             // Without a path a commit can only add.

@@ -54,7 +54,8 @@ pub enum Intent {
 pub struct Staged {
     /// The MLSMessage for the log.
     pub commit: Vec<u8>,
-    /// The MLSMessage for those who are added, to be given out when the commit was read back, and not before: another may win.
+    /// The MLSMessage for those who are added, not to be given out before the commit was read back: another may win.
+    /// [`Change::welcome`](super::Change::welcome) has it then, also after a restart.
     pub welcome: Option<Vec<u8>>,
     /// The epoch that it ends.
     pub epoch: u64,
@@ -64,6 +65,7 @@ pub struct Staged {
 pub(crate) struct Attempt {
     slot: u8,
     pub(crate) commit: Vec<u8>,
+    pub(crate) welcome: Vec<u8>,
     pub(crate) secrets: Zeroizing<Vec<u8>>,
     pub(crate) removes: bool,
     pub(crate) is_current: bool,
@@ -92,20 +94,24 @@ impl Attempt {
 
     fn put(&self, id: &[u8; 32], epoch: u64, rows: &mut Rows) {
         let flags = u8::from(self.removes) | u8::from(self.is_current) << 1;
-        // A commit is far below 4 GiB.
-        let length = u32::try_from(self.commit.len()).unwrap_or_default().to_be_bytes();
-        let value = [[VERSION, flags].as_slice(), &epoch.to_be_bytes(), &length, &self.commit, &self.secrets].concat();
+        // Both are far below 4 GiB.
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or_default().to_be_bytes();
+        let head = [[VERSION, flags].as_slice(), &epoch.to_be_bytes(), &length(&self.commit), &length(&self.welcome)].concat();
+        let value = [head.as_slice(), &self.commit, &self.welcome, &self.secrets].concat();
         rows.put(Shelf::Pending, pending_key(id, self.slot), Zeroizing::new(value));
     }
 
     fn from_bytes(slot: u8, row: &[u8]) -> Option<(u64, Self)> {
         let (&[version, flags], row) = row.split_first_chunk::<2>()?;
         let (epoch, row) = row.split_first_chunk::<8>()?;
-        let (length, row) = row.split_first_chunk::<4>()?;
-        let (commit, secrets) = row.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        let (commit, row) = row.split_first_chunk::<4>()?;
+        let (welcome, row) = row.split_first_chunk::<4>()?;
+        let (commit, row) = row.split_at_checked(usize::try_from(u32::from_be_bytes(*commit)).ok()?)?;
+        let (welcome, secrets) = row.split_at_checked(usize::try_from(u32::from_be_bytes(*welcome)).ok()?)?;
         let attempt = Self {
             slot,
             commit: commit.to_vec(),
+            welcome: welcome.to_vec(),
             secrets: Zeroizing::new(secrets.to_vec()),
             removes: flags & 1 != 0,
             is_current: flags & 2 != 0,
@@ -151,7 +157,8 @@ impl Group {
         let commit = output.commit_message.to_bytes()?;
         let welcome = output.welcome_messages.first().map(mls_rs::MlsMessage::to_bytes).transpose()?;
         let removes = !plan.remove.is_empty() || self.has_proposals();
-        let attempt = Attempt { slot, commit: commit.clone(), secrets, removes, is_current: true };
+        let attempt =
+            Attempt { slot, commit: commit.clone(), welcome: welcome.clone().unwrap_or_default(), secrets, removes, is_current: true };
         let mut rows = self.save()?;
         attempt.put(&self.id, epoch, &mut rows);
         self.attempts.push(attempt);

@@ -188,9 +188,18 @@ fn json_text(text: &str) -> String {
     serde_json::to_string(text).expect("writing a string to memory cannot fail")
 }
 
-/// Appends JSON text with every character beyond printable ASCII escaped. Those stand inside strings only, so the value is the same.
+/// Appends JSON text without the spaces between its parts and with every character beyond printable ASCII escaped. Those stand inside
+/// strings only, so the value is the same.
 fn push_ascii(out: &mut String, json: &str) {
+    let (mut in_string, mut is_escaped) = (false, false);
     for c in json.chars() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => in_string = !in_string,
+            ' ' | '\t' | '\n' | '\r' if !in_string => continue,
+            _ => {}
+        }
         if c.is_ascii() && c != '\x7f' {
             out.push(c);
         } else {
@@ -246,6 +255,14 @@ mod tests {
         let envelope = Envelope::decode(&framed(header.as_bytes())).expect("an envelope");
 
         assert_eq!(envelope.encode().expect("fits"), framed(header.as_bytes()));
+    }
+
+    #[test]
+    fn metadata_is_written_without_spaces_between_its_parts() {
+        let metadata = Some(Members::parse("{ \"k\" :\t[ 1 , \" \\\" [ \" ] }").expect("an object"));
+        let envelope = Envelope { protocol: Protocol::Raw, content_type: "x/y".to_owned(), metadata, payload: b"payload".to_vec() };
+
+        assert_eq!(envelope.encode().expect("fits"), framed(br#"{"p":"raw","ct":"x/y","md":{"k":[1," \" [ "]}}"#));
     }
 
     proptest! {

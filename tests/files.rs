@@ -216,3 +216,27 @@ fn files_count_towards_the_quota_of_the_workspace() {
     assert!(inside(&bob, "incoming").is_empty(), "nothing is taken that does not fit");
     assert_eq!(state(&alice, &json!({"id": waiting.json()["error"]["id"]})).0, "accepted", "it is tried until there is room");
 }
+
+#[test]
+fn a_file_that_came_is_deleted_with_what_is_known_of_it_and_can_come_again() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", &TAKES), world.agent("bob", &TAKES));
+    let (path, _) = file(&world, "notes.txt", 1000);
+    let (other, _) = file(&world, "other.txt", 2000);
+    assert_eq!((send(&alice, &bob, &path, true).status, send(&alice, &bob, &other, true).status), (200, 200));
+    let of =
+        |name: &str| files(&bob).iter().find(|file| file["name"] == name).map(|file| file["sha256"].as_str().expect("a hash").to_owned());
+    let hash = of("notes.txt").expect("it came");
+
+    let gone = bob.toq(&["files", "rm", &hash[..12]]);
+
+    assert_eq!(String::from_utf8_lossy(&gone.stdout).trim(), format!("Deleted {hash}"), "{gone:?}");
+    assert_eq!((of("notes.txt"), of("other.txt").is_some()), (None, true));
+    assert_eq!((inside(&bob, "").len(), inside(&bob, "notes").len()), (1, 1), "the file and its note are gone");
+    assert_eq!(bob.get(&format!("/v1/files/{hash}")).status, 404);
+    let again = bob.request("DELETE", &format!("/v1/files/{hash}"), &[], None);
+    assert_eq!((again.status, again.code()), (404, "not_found".to_owned()));
+    assert_eq!(bob.toq(&["files", "rm", &hash]).status.code(), Some(1));
+    assert_eq!(send(&alice, &bob, &path, true).status, 200);
+    assert_eq!(of("notes.txt"), Some(hash));
+}

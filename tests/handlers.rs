@@ -495,3 +495,47 @@ fn a_file_with_a_mistake_stops_a_start_and_changes_nothing_of_what_runs() {
     assert_eq!(start.status.code(), Some(78), "{start:?}");
     assert!(String::from_utf8_lossy(&start.stderr).contains("did you mean `command`?"), "{start:?}");
 }
+
+#[test]
+fn what_a_handler_is_given_is_shown_by_name_and_no_secret_is() {
+    let world = World::new();
+    let place = world.workspace("bob", OPEN);
+    let bob = world.start_with("bob", &place, &[("SECRET", "canary-env"), ("MODEL_KEY", "canary-key")]);
+    add(&bob, &json!({"name": "sh", "command": "cat", "env": ["SECRET"], "cwd": "work", "max_auto_replies": 7}));
+    let url = "https://user:canary-password@models.example/v1?token=canary-token";
+    let llm = json!({"name": "llm", "provider": "openai", "model": "m", "base_url": url, "api_key": "env:MODEL_KEY", "max_turns": 3,
+        "stream": false, "runs_per_day": 5, "peer_tokens_per_day": 6});
+    add(&bob, &llm);
+    let list = || String::from_utf8(bob.toq(&["handler", "list", "--json"]).stdout).expect("text");
+    let sheet = |name: &str| String::from_utf8(bob.toq(&["handler", "show", name]).stdout).expect("text");
+
+    let (shell, model) = (handler(&bob, "sh"), handler(&bob, "llm"));
+    assert_eq!((&shell["env"], &shell["cwd"], &shell["max_auto_replies"]), (&json!(["SECRET"]), &json!("work"), &json!(7)));
+    for (key, value) in [
+        ("model", json!("m")),
+        ("base_url", json!("https://…@models.example/v1?…")),
+        ("api_key", json!("env:MODEL_KEY")),
+        ("max_turns", json!(3)),
+        ("stream", json!(false)),
+        ("runs_per_day", json!(5)),
+        ("peer_tokens_per_day", json!(6)),
+    ] {
+        assert_eq!(model[key], value, "{key}");
+    }
+    assert_eq!(bob.get("/v1/handlers/llm").json(), model);
+    assert_eq!(bob.get("/v1/handlers/nobody").status, 404);
+    assert_eq!(serde_json::from_str::<Value>(&list()).expect("JSON")["handlers"], json!([shell, model]));
+    assert!(
+        sheet("sh").contains("env:               SECRET") && sheet("llm").contains("api_key:           env:MODEL_KEY"),
+        "{}",
+        sheet("sh")
+    );
+    assert_eq!(bob.toq(&["handler", "show", "nobody"]).status.code(), Some(1));
+    let said = [list(), sheet("sh"), sheet("llm"), bob.get("/v1/handlers").body].concat();
+    assert!(!said.contains("canary"), "{said}");
+
+    // Without a daemon the definitions say the same.
+    assert!(bob.toq(&["down"]).status.success());
+    let resting = sheet("llm");
+    assert!(resting.contains("runs_per_day:      5") && !resting.contains("canary"), "{resting}");
+}

@@ -33,6 +33,13 @@ pub struct FileView {
     pub received_at: String,
 }
 
+/// The answer of `DELETE /v1/files/{sha256}`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct FileRemoved {
+    /// The hash of the file that is gone.
+    pub sha256: String,
+}
+
 /// The answer of `GET /v1/files`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct FilesResponse {

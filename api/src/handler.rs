@@ -50,6 +50,36 @@ pub struct HandlerView {
     /// Whether the model may end a conversation.
     #[serde(default)]
     pub auto_close: bool,
+    /// Where the provider is, if not at its usual place; without a password that may have been in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
+    /// Where the provider's key is kept: `env:NAME` or `file:PATH`, never the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+    /// Whether a model's long answers are sent as they are written.
+    #[serde(default)]
+    pub stream: bool,
+    /// The most runs of a day (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs_per_day: Option<u64>,
+    /// The most tokens of a day, in and out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+    /// The most runs of a day for one peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_runs_per_day: Option<u64>,
+    /// The most tokens of a day for one peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_tokens_per_day: Option<u64>,
+    /// How many automatic answers in a row may have led to a message that it still answers.
+    #[serde(default)]
+    pub max_auto_replies: u32,
+    /// Names of variables that a command gets from the daemon's environment beside the usual ones. Their values are not shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Where a command runs; beside the workspace if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
     /// `none`, or `stdout` where a command's standard output is the answer.
     #[serde(default)]
     pub reply: String,
@@ -106,6 +136,24 @@ pub struct StopHandlerResponse {
     pub name: String,
     /// How many runs were ended.
     pub stopped: u64,
+}
+
+/// The body of `POST /v1/handlers/{name}/retry`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// The ids of the messages; all that were set aside if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<String>>,
+}
+
+/// The answer of `POST /v1/handlers/{name}/retry`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct RetryResponse {
+    /// Which handler.
+    pub name: String,
+    /// How many messages it tries again.
+    pub retried: u64,
 }
 
 /// The answer of `GET /v1/handlers/{name}/set-aside`.

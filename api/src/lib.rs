@@ -44,8 +44,11 @@ pub use daemon::{
     ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
 };
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
-pub use file::{FileView, FilesResponse, SendFileRequest};
-pub use handler::{HandlerChanged, HandlerView, HandlersResponse, SetAside, SetAsideResponse, StopHandlerRequest, StopHandlerResponse};
+pub use file::{FileRemoved, FileView, FilesResponse, SendFileRequest};
+pub use handler::{
+    HandlerChanged, HandlerView, HandlersResponse, RetryRequest, RetryResponse, SetAside, SetAsideResponse, StopHandlerRequest,
+    StopHandlerResponse,
+};
 pub use history::{HistoryQuery, HistoryResponse, ThreadResponse, ThreadState, ThreadSummary, ThreadsResponse};
 pub use log::{LogEntry, LogsQuery, LogsResponse};
 pub use message::{

@@ -64,13 +64,13 @@ pub(crate) async fn confirm(
     let before = find(&facade, &name)?;
     let (command, confirmed) = match &body.0 {
         ConfirmRequest::UpTo { up_to } => {
-            let above = ConsumerRow { low_water: before.low_water.max(*up_to), confirmed: before.confirmed.clone() };
+            let above = ConsumerRow { low_water: before.low_water.max(*up_to), ..before.clone() };
             let count = facade.reader().unconfirmed(&before)?.saturating_sub(facade.reader().unconfirmed(&above)?);
             (Consume::ConfirmUpTo(name.clone(), Seq(*up_to)), count)
         }
         ConfirmRequest::Ids { ids } => {
             let places = ids.iter().map(|id| place(&facade, id)).collect::<Result<Vec<_>, _>>()?;
-            let is_new = |seq: &&Seq| seq.0 > before.low_water && before.confirmed.binary_search(&seq.0).is_err();
+            let is_new = |seq: &&Seq| before.is_open(seq.0);
             let count = places.iter().filter(is_new).count() as u64;
             (Consume::Confirm(name.clone(), places), count)
         }

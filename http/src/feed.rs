@@ -16,7 +16,7 @@ use toq_api::MessageEvent;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::policy::{Pattern, Policy};
-use toq_store::record::{ConsumerRow, Direction, MessageRow};
+use toq_store::record::{Direction, MessageRow};
 use toq_store::{Seq, StoreError};
 
 use crate::error::ApiError;
@@ -51,11 +51,6 @@ impl Filter {
 fn is_blocked(policy: &Policy, row: &MessageRow) -> Result<bool, StoreError> {
     let Some(peer) = row.peer() else { return Ok(false) };
     Ok(policy.blocks(&peer, &row.message()?.from))
-}
-
-/// True for what a consumer has not confirmed.
-fn is_open(place: &ConsumerRow, seq: Seq) -> bool {
-    seq.0 > place.low_water && place.confirmed.binary_search(&seq.0).is_err()
 }
 
 /// What a feed yields.
@@ -155,7 +150,7 @@ impl Feed {
     /// Keeps from a consumer what blocked agents have sent, so that its place moves on.
     async fn quarantine(&self, name: &str, blocked: Vec<Seq>) -> Result<(), ApiError> {
         let Some(place) = self.facade.reader().consumer(name)? else { return Ok(()) };
-        let blocked: Vec<Seq> = blocked.into_iter().filter(|seq| is_open(&place, *seq)).collect();
+        let blocked: Vec<Seq> = blocked.into_iter().filter(|seq| place.is_open(seq.0)).collect();
         if !blocked.is_empty() {
             self.facade.ask(Consume::SetAside(name.to_owned(), blocked, "the sender is blocked".to_owned())).await??;
         }
@@ -166,7 +161,7 @@ impl Feed {
     async fn offer(&self, name: &str, wanted: Vec<(Seq, MessageEvent)>) -> Result<Vec<(Seq, MessageEvent)>, ApiError> {
         let reader = self.facade.reader();
         let Some(place) = reader.consumer(name)? else { return Ok(Vec::new()) };
-        let mut open: Vec<_> = wanted.into_iter().filter(|(seq, _)| is_open(&place, *seq)).collect();
+        let mut open: Vec<_> = wanted.into_iter().filter(|(seq, _)| place.is_open(seq.0)).collect();
         if open.is_empty() {
             return Ok(open);
         }

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
 use toq_actors::workspace::{Origin, Patience, Send};
-use toq_api::{ErrorBody, ErrorCode, FileView, FilesResponse, SendFileRequest, SendQuery, SendResponse, Wait};
+use toq_api::{ErrorBody, ErrorCode, FileRemoved, FileView, FilesResponse, SendFileRequest, SendQuery, SendResponse, Wait};
 use toq_protocol::envelope::Kind;
 use toq_protocol::file::{ContentId, MANIFEST_TYPE, Manifest, safe_name};
 use toq_protocol::time::Timestamp;
@@ -85,11 +85,10 @@ pub(crate) async fn list(facade: web::Data<Facade>) -> Result<HttpResponse, ApiE
 #[utoipa::path(get, path = "/v1/files/{sha256}", params(("sha256" = String, Path, description = "The file's hash")),
     responses((status = 200, description = "Its bytes", content_type = "application/octet-stream"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn bytes(facade: web::Data<Facade>, request: HttpRequest, sha256: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let not_found = || ApiError::new(ErrorCode::NotFound, "no file has this hash").hint("GET /v1/files lists what is there");
-    let id = ContentId::parse(&sha256).ok_or_else(not_found)?;
+    let id = ContentId::parse(&sha256).ok_or_else(no_file)?;
     let depot = depot(&facade)?;
     let opened = web::block(move || Some((depot.kept(&id)?, depot.open_whole(&id).ok()?))).await;
-    let (kept, file) = opened.map_err(|_| unreadable("reading was given up"))?.ok_or_else(not_found)?;
+    let (kept, file) = opened.map_err(|_| unreadable("reading was given up"))?.ok_or_else(no_file)?;
     let mut response = HttpResponse::Ok();
     response
         .content_type("application/octet-stream")
@@ -110,6 +109,24 @@ pub(crate) async fn bytes(facade: web::Data<Facade>, request: HttpRequest, sha25
         Ok::<_, std::io::Error>(if piece.is_empty() { None } else { Some((Bytes::from(piece), (file, left))) })
     });
     Ok(response.streaming(Box::pin(pieces)))
+}
+
+/// Deletes a file that came. The message that brought it stays.
+#[utoipa::path(delete, path = "/v1/files/{sha256}", params(("sha256" = String, Path, description = "The file's hash")),
+    responses((status = 200, body = FileRemoved), (status = "default", body = ErrorBody)))]
+pub(crate) async fn remove(facade: web::Data<Facade>, sha256: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let id = ContentId::parse(&sha256).ok_or_else(no_file)?;
+    let depot = depot(&facade)?;
+    let removed = web::block(move || depot.remove(&id)).await.map_err(|_| unreadable("deleting was given up"))?;
+    if !removed.map_err(|error| unreadable(&error.to_string()))? {
+        return Err(no_file());
+    }
+    tracing::info!(sha256 = %id, "a file that a peer sent was deleted");
+    Ok(HttpResponse::Ok().json(FileRemoved { sha256: id.to_string() }))
+}
+
+fn no_file() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "no file has this hash").hint("GET /v1/files lists what is there")
 }
 
 /// A header that makes a browser save and never show, under a name that leads nowhere.

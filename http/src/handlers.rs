@@ -6,13 +6,16 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
 use toq_actors::handler::{Condition, HandlerName, Stop, View};
-use toq_actors::workspace::{Reload, ShowHandlers, Tell, Told};
+use toq_actors::workspace::{Reload, ShowHandlers, Tell, Told, TryAgain};
 use toq_api::{
-    ErrorBody, ErrorCode, HandlerChanged, HandlerView, HandlersResponse, SetAside, SetAsideResponse, StopHandlerRequest,
-    StopHandlerResponse,
+    ErrorBody, ErrorCode, HandlerChanged, HandlerView, HandlersResponse, RetryRequest, RetryResponse, SetAside, SetAsideResponse,
+    StopHandlerRequest, StopHandlerResponse,
 };
+use toq_config::HandlerConfig;
 use toq_config::handlers::{self, HandlersError, Reply};
 use toq_protocol::time::Timestamp;
+use toq_store::record::SetAsideRow;
+use toq_store::{Entry, Seq};
 
 use crate::body::Body;
 use crate::error::ApiError;
@@ -43,21 +46,18 @@ fn changed(name: Option<String>, status: &str) -> HttpResponse {
     HttpResponse::Ok().json(HandlerChanged { name, status: status.to_owned() })
 }
 
-fn shown(facade: &Facade, view: &View) -> Result<HandlerView, ApiError> {
-    let definition = view.definition.as_ref().clone();
-    let consumer = HandlerName(definition.name.clone()).consumer();
-    let timeout_s = definition.timeout().as_secs();
-    let reader = facade.reader();
-    let pending = reader.consumer(&consumer)?.map(|place| reader.unconfirmed(&place)).transpose()?.unwrap_or_default();
-    Ok(HandlerView {
-        set_aside: reader.set_aside(&consumer, LISTED)?.len() as u64,
-        pending,
+/// A handler of which only the definition is known. What a secret could be in is not in it.
+#[must_use]
+pub fn defined(definition: HandlerConfig) -> HandlerView {
+    HandlerView {
+        timeout_s: definition.timeout().as_secs(),
+        max_auto_replies: definition.max_hops(),
+        base_url: definition.base_url.as_deref().map(without_password),
         name: definition.name,
         command: definition.command,
         provider: definition.provider,
         model: definition.model,
         enabled: definition.enabled,
-        active: view.active as u64,
         filter_from: definition.filter_from,
         filter_key: definition.filter_key,
         filter_type: definition.filter_type,
@@ -66,19 +66,51 @@ fn shown(facade: &Facade, view: &View) -> Result<HandlerView, ApiError> {
         prompt_file: definition.prompt_file,
         max_turns: definition.max_turns,
         auto_close: definition.auto_close,
+        api_key: definition.api_key,
+        stream: definition.stream,
+        runs_per_day: definition.runs_per_day,
+        tokens_per_day: definition.tokens_per_day,
+        peer_runs_per_day: definition.peer_runs_per_day,
+        peer_tokens_per_day: definition.peer_tokens_per_day,
+        env: definition.env,
+        cwd: definition.cwd.map(|path| path.to_string_lossy().into_owned()),
         reply: match definition.reply {
             Reply::None => "none".to_owned(),
             Reply::Stdout => "stdout".to_owned(),
         },
-        timeout_s,
         concurrency: definition.concurrency as u64,
         max_attempts: definition.max_attempts,
+        ..HandlerView::default()
+    }
+}
+
+/// A URL without what stands between its scheme and its host, and without its query: either may be a secret.
+fn without_password(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?…"));
+    let Some((scheme, rest)) = url.split_once("://") else { return format!("{url}{query}") };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match host.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}{path}{query}"),
+        None => format!("{url}{query}"),
+    }
+}
+
+fn shown(facade: &Facade, view: &View) -> Result<HandlerView, ApiError> {
+    let definition = view.definition.as_ref().clone();
+    let consumer = HandlerName(definition.name.clone()).consumer();
+    let reader = facade.reader();
+    let pending = reader.consumer(&consumer)?.map(|place| reader.unconfirmed(&place)).transpose()?.unwrap_or_default();
+    Ok(HandlerView {
+        set_aside: reader.set_aside(&consumer, LISTED)?.len() as u64,
+        pending,
+        active: view.active as u64,
         state: view.condition.as_str().to_owned(),
         reason: match &view.condition {
             Condition::Broken(reason) => Some(reason.clone()),
             _ => None,
         },
         pids: view.processes.clone(),
+        ..defined(definition)
     })
 }
 
@@ -88,6 +120,14 @@ pub(crate) async fn list(facade: web::Data<Facade>) -> Result<HttpResponse, ApiE
     let views = facade.ask(ShowHandlers).await?;
     let handlers = views.iter().map(|view| shown(&facade, view)).collect::<Result<Vec<_>, _>>()?;
     Ok(HttpResponse::Ok().json(HandlersResponse { handlers }))
+}
+
+/// Shows one handler.
+#[utoipa::path(get, path = "/v1/handlers/{name}", params(("name" = String, Path)), responses((status = 200, body = HandlerView), (status = "default", body = ErrorBody)))]
+pub(crate) async fn show(facade: web::Data<Facade>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let views = facade.ask(ShowHandlers).await?;
+    let view = views.iter().find(|view| view.definition.name == *name).ok_or_else(unknown)?;
+    Ok(HttpResponse::Ok().json(shown(&facade, view)?))
 }
 
 /// Adds a handler. It reacts to what comes from now on.
@@ -163,14 +203,50 @@ async fn tell(facade: &Facade, name: String, what: Told, status: &str) -> Result
 /// Lists the messages that a handler failed on too often.
 #[utoipa::path(get, path = "/v1/handlers/{name}/set-aside", params(("name" = String, Path)), responses((status = 200, body = SetAsideResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn set_aside(facade: web::Data<Facade>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let views = facade.ask(ShowHandlers).await?;
-    if !views.iter().any(|view| view.definition.name == *name) {
-        return Err(unknown());
-    }
-    let rows = facade.reader().set_aside(&HandlerName(name.into_inner()).consumer(), LISTED)?;
+    let rows = gave_up(&facade, &name).await?;
     let messages = rows.into_iter().map(|(entry, row)| {
         let timestamp = Timestamp::from_nanos(row.at).to_string();
         Ok(SetAside { message: view::entry(&entry)?, reason: row.reason, attempts: row.attempts, timestamp })
     });
     Ok(HttpResponse::Ok().json(SetAsideResponse { messages: messages.collect::<Result<_, ApiError>>()? }))
+}
+
+/// Has a handler try messages again that it failed on too often, as if they had just come.
+#[utoipa::path(post, path = "/v1/handlers/{name}/retry", params(("name" = String, Path)), request_body = RetryRequest, responses((status = 200, body = RetryResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn retry(facade: web::Data<Facade>, name: web::Path<String>, body: Body<RetryRequest>) -> Result<HttpResponse, ApiError> {
+    let rows = gave_up(&facade, &name).await?;
+    let messages: Vec<Seq> = match &body.0.ids {
+        None => rows.iter().map(|(entry, _)| entry.seq).collect(),
+        Some(ids) => {
+            let of = |id: &String| {
+                let found: Vec<Seq> =
+                    rows.iter().filter(|(entry, _)| entry.row.id().to_string() == *id).map(|(entry, _)| entry.seq).collect();
+                let missing = || {
+                    ApiError::new(ErrorCode::NotFound, format!("no message that was set aside has the id {}", id.escape_debug()))
+                        .hint(format!("GET /v1/handlers/{}/set-aside lists them", name.escape_debug()))
+                };
+                if found.is_empty() { Err(missing()) } else { Ok(found) }
+            };
+            ids.iter().map(of).collect::<Result<Vec<_>, _>>()?.concat()
+        }
+    };
+    let handler = HandlerName(name.into_inner());
+    let open = facade.reader().consumer(&handler.consumer())?.map_or(0, |place| place.retried().len());
+    if open + messages.len() > LISTED {
+        let told = format!("{open} messages are being tried again already, and {LISTED} is the most");
+        return Err(ApiError::new(ErrorCode::Conflict, told).hint("wait for those, or name fewer"));
+    }
+    let retried = facade.ask(TryAgain { handler: handler.clone(), messages }).await??.ok_or_else(|| {
+        ApiError::new(ErrorCode::Conflict, "this handler is switched off").hint("switch it on first: `toq handler enable`")
+    })?;
+    tracing::info!(handler = %handler.0, retried, "messages that were set aside are tried again");
+    Ok(HttpResponse::Ok().json(RetryResponse { name: handler.0, retried: retried as u64 }))
+}
+
+async fn gave_up(facade: &Facade, name: &str) -> Result<Vec<(Entry, SetAsideRow)>, ApiError> {
+    let views = facade.ask(ShowHandlers).await?;
+    if !views.iter().any(|view| view.definition.name == name) {
+        return Err(unknown());
+    }
+    Ok(facade.reader().set_aside(&HandlerName(name.to_owned()).consumer(), LISTED)?)
 }

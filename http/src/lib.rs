@@ -20,7 +20,7 @@ mod facade;
 mod feed;
 mod files;
 pub mod guard;
-mod handlers;
+pub mod handlers;
 mod history;
 mod later;
 pub mod logs;

@@ -1,4 +1,4 @@
-//! Lists the files that came, and saves one.
+//! Lists the files that came, saves one, and deletes one.
 //!
 //! What a peer calls its file is shown and made harmless; nothing is written over, no link is followed, nothing is opened.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use serde_json::json;
-use toq_api::{Client, FileView, FilesResponse};
+use toq_api::{Client, FileRemoved, FileView, FilesResponse};
 use toq_protocol::file::safe_name;
 
 use super::desk::Desk;
@@ -30,6 +30,11 @@ pub struct Files {
 enum Action {
     /// Saves a file that came
     Save(Save),
+    /// Deletes a file that came; the message that brought it stays
+    Rm {
+        /// The file's hash, or as much of its beginning as no other has
+        sha256: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +51,11 @@ impl Files {
         let answer: FilesResponse = client.get(&["v1", "files"], &[]).await?;
         match self.action {
             None => desk.output.answer(|| json!(answer), || table(&answer.files)),
+            Some(Action::Rm { sha256 }) => {
+                let file = find(&answer.files, &sha256)?;
+                let gone: FileRemoved = client.delete::<(), _>(&["v1", "files", &file.sha256], None).await?;
+                desk.output.answer(|| json!(gone), || format!("Deleted {}", sanitize::name(&gone.sha256)))
+            }
             Some(Action::Save(save)) => save.run(desk, &client.with_limit(LIMIT), &answer.files).await,
         }
     }
@@ -53,12 +63,7 @@ impl Files {
 
 impl Save {
     async fn run(self, desk: &Desk, client: &Client, files: &[FileView]) -> Result<(), Failure> {
-        let mut found = files.iter().filter(|file| !self.sha256.is_empty() && file.sha256.starts_with(&self.sha256));
-        let file = match (found.next(), found.next()) {
-            (Some(file), None) => file,
-            (None, _) => return Err(Failure::error("no file has this hash").hint("`toq files` lists what is there")),
-            (Some(_), Some(_)) => return Err(Failure::error("several files begin with this hash").hint("write more of it")),
-        };
+        let file = find(files, &self.sha256)?;
         let (dir, name) = place(&desk.world.cwd, self.path.as_deref(), &file.name);
         let shown = sanitize::name(&dir.join(&name).to_string_lossy());
         let failed = |error: std::io::Error| Failure::error(format!("cannot save {shown}: {error}"));
@@ -83,6 +88,16 @@ impl Save {
             return Err(failure);
         }
         desk.output.answer(|| json!({"sha256": file.sha256, "path": shown}), || format!("Saved {shown} ({} bytes)", file.size))
+    }
+}
+
+/// The one file whose hash begins so.
+fn find<'a>(files: &'a [FileView], sha256: &str) -> Result<&'a FileView, Failure> {
+    let mut found = files.iter().filter(|file| !sha256.is_empty() && file.sha256.starts_with(sha256));
+    match (found.next(), found.next()) {
+        (Some(file), None) => Ok(file),
+        (None, _) => Err(Failure::error("no file has this hash").hint("`toq files` lists what is there")),
+        (Some(_), Some(_)) => Err(Failure::error("several files begin with this hash").hint("write more of it")),
     }
 }
 

@@ -135,6 +135,8 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Opens messages again that were set aside for a consumer; their offers are counted anew.
+    Retry(String, Vec<Seq>),
     /// Forgets what was set aside for a consumer.
     ForgetSetAside(String),
     /// Confirms these for a consumer.

@@ -16,7 +16,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use minicbor::{Decode, Encode};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
@@ -92,6 +92,8 @@ pub struct Depot {
     incoming: OwnedFd,
     outgoing: OwnedFd,
     room: Arc<Room>,
+    /// Held where a file and its note change together.
+    both: Mutex<()>,
 }
 
 impl Depot {
@@ -110,7 +112,7 @@ impl Depot {
             Ok(rustix::fs::openat(&whole, name, flags, Mode::empty())?)
         };
         let (notes, incoming, outgoing) = (inner("notes")?, inner("incoming")?, inner("outgoing")?);
-        let depot = Self { whole, notes, incoming, outgoing, room };
+        let depot = Self { whole, notes, incoming, outgoing, room, both: Mutex::new(()) };
         depot.forget_old(now)?;
         depot.recount();
         Ok(depot)
@@ -189,6 +191,7 @@ impl Depot {
             return Err(if is_true { DepotError::Program } else { DepotError::Corrupt });
         }
         file.sync_all()?;
+        let _both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
         self.note(&manifest.id, &Note { name: manifest.name.clone(), from: from.to_owned(), at })?;
         match rustix::fs::linkat(&self.incoming, &name, &self.whole, manifest.id.to_string(), AtFlags::empty()) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -311,6 +314,32 @@ impl Depot {
         Ok(open(&self.whole, &id.to_string(), OFlags::RDONLY)?)
     }
 
+    /// Deletes a file that came whole, with what is known of it; false where there is none. It is gone with its name in the
+    /// directory; a note that a crash leaves behind is removed when the depot is opened.
+    ///
+    /// # Errors
+    /// Where it cannot be deleted; it is there then.
+    pub fn remove(&self, id: &ContentId) -> Result<bool, DepotError> {
+        let _both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = id.to_string();
+        match rustix::fs::unlinkat(&self.whole, &name, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        rustix::fs::fsync(&self.whole)?;
+        self.forget_note(&name)?;
+        self.recount();
+        Ok(true)
+    }
+
+    fn forget_note(&self, name: &str) -> Result<(), Errno> {
+        match rustix::fs::unlinkat(&self.notes, name, AtFlags::empty()) {
+            Err(Errno::NOENT) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn note(&self, id: &ContentId, note: &Note) -> Result<(), DepotError> {
         let bytes = minicbor::to_vec(note).map_err(|error| io::Error::other(error.to_string()))?;
         let (temporary, name) = (format!("new-{id}"), id.to_string());
@@ -321,6 +350,12 @@ impl Depot {
     }
 
     fn forget_old(&self, now: i64) -> Result<(), DepotError> {
+        for name in names(&self.notes)? {
+            // A file that has come whole and is not linked yet is linked when its message comes again, with a new note.
+            if rustix::fs::statat(&self.whole, &name, AtFlags::SYMLINK_NOFOLLOW).err() == Some(Errno::NOENT) {
+                self.forget_note(&name)?;
+            }
+        }
         for dir in [&self.incoming, &self.outgoing] {
             for name in names(dir)? {
                 let stat = rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW)?;

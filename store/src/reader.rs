@@ -145,11 +145,10 @@ impl Reader {
     pub fn unconfirmed(&self, consumer: &ConsumerRow) -> Result<u64, StoreError> {
         let snapshot = self.snapshot()?;
         let messages = snapshot.open(tables::MESSAGES)?;
-        let mut count = 0;
+        let mut count = consumer.retried().iter().filter(|seq| **seq <= consumer.low_water).count() as u64;
         for entry in messages.range(consumer.low_water.saturating_add(1)..)?.take(MAX_SCAN) {
             let (seq, bytes) = entry?;
-            let is_confirmed = consumer.confirmed.binary_search(&seq.value()).is_ok();
-            if !is_confirmed && MessageRow::from_bytes(bytes.value())?.direction() == Direction::In {
+            if consumer.is_open(seq.value()) && MessageRow::from_bytes(bytes.value())?.direction() == Direction::In {
                 count += 1;
             }
         }

@@ -325,7 +325,8 @@ pub struct EventRow {
     pub timestamp: i64,
 }
 
-/// A consumer's place in the log: everything up to `low_water` and each of `confirmed` is done.
+/// A consumer's place in the log: everything up to `low_water` and each of `confirmed` is done, but for what is
+/// `retried`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct ConsumerRow {
@@ -335,6 +336,38 @@ pub struct ConsumerRow {
     /// What is confirmed above that, ascending.
     #[n(1)]
     pub confirmed: Vec<u64>,
+    /// What was set aside and is open again, wherever it is, ascending.
+    #[n(2)]
+    pub retried: Option<Vec<u64>>,
+}
+
+impl ConsumerRow {
+    /// A consumer that has confirmed everything up to a place.
+    #[must_use]
+    pub const fn new(place: u64) -> Self {
+        Self { low_water: place, confirmed: Vec::new(), retried: None }
+    }
+
+    /// What was set aside and is open again.
+    #[must_use]
+    pub fn retried(&self) -> &[u64] {
+        self.retried.as_deref().unwrap_or_default()
+    }
+
+    /// True for what is not confirmed.
+    #[must_use]
+    pub fn is_open(&self, seq: u64) -> bool {
+        let is_new = seq > self.low_water && self.confirmed.binary_search(&seq).is_err();
+        is_new || self.retried().binary_search(&seq).is_ok()
+    }
+
+    /// Closes what is open again, where it is confirmed.
+    pub(crate) fn close_retried(&mut self, is_confirmed: impl Fn(u64) -> bool) {
+        if let Some(retried) = &mut self.retried {
+            retried.retain(|seq| !is_confirmed(*seq));
+        }
+        self.retried.take_if(|retried| retried.is_empty());
+    }
 }
 
 /// A message that a consumer was offered too often.

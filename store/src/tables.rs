@@ -55,7 +55,7 @@ pub const CONSUMERS: TableDefinition<&str, &[u8]> = TableDefinition::new("consum
 pub const OFFERS: TableDefinition<(&str, u64), u32> = TableDefinition::new("offers");
 
 /// (consumer, seq) → [`crate::record::SetAsideRow`]: messages that were offered too often and given up, for
-/// their owner to look at. Written by `SetAside`, removed by `ForgetSetAside`.
+/// their owner to look at. Written by `SetAside`, removed by `Retry` and `ForgetSetAside`.
 pub const SET_ASIDE: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("set_aside");
 
 /// idempotency key → [`crate::record::IdempotencyRow`]. Written by `Send`, which it guards.

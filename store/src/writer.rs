@@ -1,6 +1,7 @@
 //! The one place that changes the database.
 
 mod opened;
+mod retry;
 mod spend;
 mod trim;
 
@@ -117,7 +118,7 @@ impl Tables<'_> {
             }
             Guard::Unconfirmed(name, seq) => {
                 let row = self.consumer(name)?;
-                let is_open = row.is_some_and(|row| seq.0 > row.low_water && row.confirmed.binary_search(&seq.0).is_err());
+                let is_open = row.is_some_and(|row| row.is_open(seq.0));
                 (!is_open).then(|| Outcome::Duplicate { messages: Vec::new(), fingerprint: None })
             }
             Guard::FreshKey(key) => match self.idempotency.open()?.get(key.as_str())? {
@@ -199,7 +200,7 @@ impl Tables<'_> {
             Change::RemoveApproval(key) => drop(self.approvals.open()?.remove(key.as_bytes())?),
             Change::AddConsumer(name, place) => {
                 if self.consumers.open()?.get(name.as_str())?.is_none() {
-                    let row = ConsumerRow { low_water: place.0, confirmed: Vec::new() };
+                    let row = ConsumerRow::new(place.0);
                     self.consumers.open()?.insert(name.as_str(), row.to_bytes().as_slice())?;
                 }
             }
@@ -215,6 +216,7 @@ impl Tables<'_> {
             }
             Change::TakeBack(name, messages) => self.take_back(name, messages)?,
             Change::SetAside { consumer, message, reason, at } => self.set_aside(consumer, *message, reason, *at)?,
+            Change::Retry(name, messages) => self.retry(name, messages)?,
             Change::ForgetSetAside(name) => {
                 self.set_aside.open()?.retain_in((name.as_str(), 0)..=(name.as_str(), u64::MAX), |_, _| false)?
             }
@@ -325,6 +327,7 @@ impl Tables<'_> {
                 row.confirmed.insert(place, seq.0);
             }
         }
+        row.close_retried(|seq| messages.contains(&Seq(seq)));
         self.advance(&mut row)?;
         self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;
         Ok(())
@@ -362,6 +365,7 @@ impl Tables<'_> {
         row.low_water = row.low_water.max(place.0.min(self.next_seq.saturating_sub(1)));
         row.confirmed.retain(|seq| *seq > row.low_water);
         let low_water = row.low_water;
+        row.close_retried(|seq| seq <= low_water);
         self.forget_offers(name, low_water)?;
         self.advance(&mut row)?;
         self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;

@@ -125,3 +125,25 @@ fn a_declared_size_reserves_nothing_and_is_refused_where_it_cannot_fit() {
     assert_eq!(depot(&store).begin("alice", &abc(1 << 20)).expect("room"), 0);
     assert_eq!(only(&dir.path().join("files/incoming")).metadata().expect("there").len(), 0);
 }
+
+#[test]
+fn a_note_that_a_crash_left_without_its_file_goes_when_the_depot_is_opened() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let manifest = abc(3);
+    {
+        let store = store(dir.path(), 0);
+        let depot = depot(&store);
+        depot.begin("alice", &manifest).expect("room");
+        depot.append("alice", &manifest, 0, b"abc").expect("continues");
+        depot.finish("alice", &manifest, "toq://a/alice", 7).expect("true");
+        depot.settle("alice", &manifest.id);
+    }
+    let note = dir.path().join("files/notes").join(manifest.id.to_string());
+    assert!(note.exists());
+    std::fs::remove_file(dir.path().join("files").join(manifest.id.to_string())).expect("ours");
+
+    let store = store(dir.path(), 0);
+
+    assert!(!note.exists());
+    assert!(!depot(&store).remove(&manifest.id).expect("nothing fails"));
+}

@@ -56,7 +56,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("event", hex(&event.to_bytes())),
         ("peer", hex(&PeerRow { last_seen: 2, ..PeerRow::new(text("toq://h/a"), Timestamp::from_nanos(1)) }.to_bytes())),
         ("approval", hex(&approval.to_bytes())),
-        ("consumer", hex(&ConsumerRow { low_water: 4, confirmed: vec![6, 9] }.to_bytes())),
+        ("consumer", hex(&ConsumerRow { confirmed: vec![6, 9], ..ConsumerRow::new(4) }.to_bytes())),
         ("idempotency", hex(&IdempotencyRow { fingerprint: [3; 32], messages: vec![1, 2], at: 8 }.to_bytes())),
         ("set-aside", hex(&SetAsideRow { reason: text("exit status 1"), attempts: 3, at: 8 }.to_bytes())),
         ("rotation", hex(&RotationRow { new: [4; 32], counter: 2, retires_at: 3 }.to_bytes())),

@@ -14,7 +14,7 @@ use toq_store::{Batch, Seq, StoreError};
 
 use super::messages::Look;
 use super::run::{Ended, Run, commit};
-use super::{HandlerActor, Pause, Redefine, Resume, RunSeat, Show, Stop, View};
+use super::{HandlerActor, Pause, Redefine, Resume, Retry, RunSeat, Show, Stop, View};
 use crate::describe::{Describe, Description};
 
 /// How many rows are read at once.
@@ -50,6 +50,7 @@ impl HandlerActor {
         };
         ctx.wait(place.into_actor(self).map(|row: ConsumerRow, act, ctx| {
             act.cursor = Seq(row.low_water);
+            act.take_up(row.retried().iter().copied().map(Seq));
             act.done = row.confirmed.into_iter().collect();
             let mut news = act.home.store.reader().watch();
             news.mark_changed();
@@ -84,15 +85,21 @@ impl HandlerActor {
                 continue;
             }
             if self.wants(&row) {
-                let peer = row.peer();
-                let conversation =
-                    row.thread_id().map(|thread| format!("{} {thread}", peer.map(|key| key.to_string()).unwrap_or_default()));
-                self.queue.push(seq, conversation);
+                self.queue.push(seq, conversation(&row));
             } else {
                 self.skipped.push(seq);
             }
         }
         Ok(is_full)
+    }
+
+    /// Queues messages that were set aside and are open again, whatever the filter says by now: their owner asked for it.
+    fn take_up(&mut self, messages: impl Iterator<Item = Seq>) {
+        for seq in messages {
+            let entry = self.home.store.reader().entry(seq);
+            // What cannot be read or is gone has its run all the same, which sees to that.
+            self.queue.push(seq, entry.ok().flatten().and_then(|entry| conversation(&entry.row)));
+        }
     }
 
     /// A row that cannot be read is taken: its run sets it aside, where it is seen.
@@ -214,6 +221,11 @@ impl HandlerActor {
 }
 
 /// Looks whenever the log has grown.
+/// Whose conversation a message belongs to.
+fn conversation(row: &MessageRow) -> Option<String> {
+    row.thread_id().map(|thread| format!("{} {thread}", row.peer().map(|key| key.to_string()).unwrap_or_default()))
+}
+
 fn follow(mut news: watch::Receiver<Seq>, act: &mut HandlerActor, ctx: &mut Ctx) {
     let waiting = async move { news.changed().await.map(|()| news) };
     ctx.spawn(waiting.into_actor(act).map(|news, act, ctx| {
@@ -240,6 +252,15 @@ impl Handler<Redefine> for HandlerActor {
         self.definition = new.definition;
         self.work = new.work;
         self.broken = None;
+        self.look(ctx);
+    }
+}
+
+impl Handler<Retry> for HandlerActor {
+    type Result = ();
+
+    fn handle(&mut self, retry: Retry, ctx: &mut Ctx) {
+        self.take_up(retry.0.into_iter());
         self.look(ctx);
     }
 }

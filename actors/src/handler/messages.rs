@@ -61,6 +61,11 @@ pub struct Stop {
 #[rtype(result = "View")]
 pub struct Show;
 
+/// These were set aside and are open again.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Retry(pub Vec<Seq>);
+
 /// Whether a handler works.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Condition {

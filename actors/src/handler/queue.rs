@@ -29,9 +29,9 @@ enum Phase {
 }
 
 impl Queue {
-    /// Adds a message that was read.
+    /// Adds a message that was read, unless it is here.
     pub(crate) fn push(&mut self, seq: Seq, conversation: Option<String>) {
-        self.jobs.insert(seq.0, Job { conversation, phase: Phase::Waiting(Duration::ZERO) });
+        self.jobs.entry(seq.0).or_insert(Job { conversation, phase: Phase::Waiting(Duration::ZERO) });
     }
 
     /// The next message whose turn it is, which then counts as running.

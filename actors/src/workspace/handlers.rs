@@ -9,11 +9,11 @@ use futures_util::future::join_all;
 use toq_config::HandlerConfig;
 use toq_kit::{Backoff, Credit, Drain, Exited, Fate, How, Lifeline};
 use toq_store::batch::{Change, Guard};
-use toq_store::{Batch, Outcome};
+use toq_store::{Batch, Outcome, Seq};
 
 use super::{Send, Workspace, WorkspaceError};
 use crate::handler::pass::{FindPass, Grant, Opened, Withdraw};
-use crate::handler::{Beginning, CONSUMER, Condition, HandlerActor, HandlerName, Pass, Pause, Redefine, Resume, Show, Stop, View};
+use crate::handler::{Beginning, CONSUMER, Condition, HandlerActor, HandlerName, Pass, Pause, Redefine, Resume, Retry, Show, Stop, View};
 use crate::home::{Counters, Home};
 use crate::outbox::Lane;
 
@@ -76,6 +76,17 @@ pub enum Told {
     Stop(Stop),
 }
 
+/// Offer messages again that a handler had set aside; answers how many when that is on disk, or nothing where no handler that
+/// is switched on has this name.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Option<usize>, WorkspaceError>")]
+pub struct TryAgain {
+    /// Which handler.
+    pub handler: HandlerName,
+    /// Which messages.
+    pub messages: Vec<Seq>,
+}
+
 /// Send an answer and confirm what it answers, in one commit. Where that was confirmed already, nothing is sent.
 #[derive(Message)]
 #[rtype(result = "Result<(), WorkspaceError>")]
@@ -85,7 +96,7 @@ pub struct Respond {
     /// Whose.
     pub consumer: String,
     /// To which message.
-    pub seq: toq_store::Seq,
+    pub seq: Seq,
 }
 
 impl Workspace {
@@ -229,6 +240,28 @@ impl Handler<Tell> for Workspace {
                 Told::Stop(stop) => handler.send(stop).await.ok().or(Some(0)),
             }
         })
+    }
+}
+
+impl Handler<TryAgain> for Workspace {
+    type Result = ResponseActFuture<Self, Result<Option<usize>, WorkspaceError>>;
+
+    fn handle(&mut self, again: TryAgain, _: &mut Ctx) -> Self::Result {
+        let TryAgain { handler, messages } = again;
+        if self.definition(&handler).is_none_or(|definition| !definition.enabled) {
+            return Box::pin(async { Ok(None) }.into_actor(self));
+        }
+        let (journal, batch) = (self.home.store.journal().clone(), Batch::new(vec![Change::Retry(handler.consumer(), messages.clone())]));
+        let committing = async move { journal.commit(batch).await };
+        Box::pin(committing.into_actor(self).map(move |result, act, _| {
+            result?;
+            let count = messages.len();
+            // One that does not live finds them in its place when it begins.
+            if let Some(living) = act.handlers.find(&handler) {
+                living.do_send(Retry(messages));
+            }
+            Ok(Some(count))
+        }))
     }
 }
 

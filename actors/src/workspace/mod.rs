@@ -36,7 +36,7 @@ use toq_protocol::rotation::{Promises, Successions};
 use toq_store::Seq;
 
 pub use decisions::{Decided, Held};
-pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told};
+pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told, TryAgain};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,
     EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, Origin, OutboxIdle, Patience, PeerRotates, Ping, RotateKeys,

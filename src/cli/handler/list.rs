@@ -1,8 +1,8 @@
 //! Lists handlers, and what they gave up.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use toq_api::{HandlerView, HandlersResponse, SetAsideResponse};
-use toq_config::HandlerConfig;
+use toq_http::handlers::defined;
 
 use super::super::desk::Desk;
 use super::super::failure::Failure;
@@ -14,11 +14,7 @@ pub struct List {}
 
 impl List {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let dir = desk.dir()?;
-        let answer: HandlersResponse = match state::live(&dir)? {
-            Some(_) => desk.client()?.get(&["v1", "handlers"], &[]).await?,
-            None => HandlersResponse { handlers: toq_config::handlers::load(&dir)?.into_iter().map(defined).collect() },
-        };
+        let answer = all(desk).await?;
         desk.output.answer(
             || json!(answer),
             || match answer.handlers.as_slice() {
@@ -27,6 +23,39 @@ impl List {
             },
         )
     }
+}
+
+/// Shows everything that is known of one handler.
+pub async fn show(desk: &Desk, name: &str) -> Result<(), Failure> {
+    let found = all(desk).await?.handlers.into_iter().find(|handler| handler.name == name);
+    let handler = found
+        .ok_or_else(|| Failure::told(format!("Handler '{}' not found", sanitize::name(name))).hint("`toq handler list` shows them"))?;
+    desk.output.answer(|| json!(handler), || sheet(&json!(handler)))
+}
+
+/// Every handler: as the daemon has them, or as they are defined where none runs.
+async fn all(desk: &Desk) -> Result<HandlersResponse, Failure> {
+    let dir = desk.dir()?;
+    match state::live(&dir)? {
+        Some(_) => Ok(desk.client()?.get(&["v1", "handlers"], &[]).await?),
+        None => Ok(HandlersResponse { handlers: toq_config::handlers::load(&dir)?.into_iter().map(defined).collect() }),
+    }
+}
+
+/// One line for each key that says something, in the order of their names.
+fn sheet(handler: &Value) -> String {
+    let says = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(list) if list.is_empty() => None,
+        Value::Array(list) => {
+            Some(list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", "))
+        }
+        other => Some(other.to_string()),
+    };
+    let lines = handler.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key, says(value)?)));
+    lines.map(|(key, text)| format!("{:<18} {}", format!("{key}:"), sanitize::text(&text))).collect::<Vec<_>>().join("\n")
 }
 
 /// Lists the messages that a handler failed on too often.
@@ -40,22 +69,6 @@ pub async fn set_aside(desk: &Desk, name: &str) -> Result<(), Failure> {
         each.collect::<Vec<_>>().join("\n")
     };
     desk.output.answer(|| json!(answer), || if answer.messages.is_empty() { "No messages set aside".to_owned() } else { words() })
-}
-
-/// A handler of which only the definition is known.
-fn defined(handler: HandlerConfig) -> HandlerView {
-    HandlerView {
-        name: handler.name,
-        command: handler.command,
-        argv: handler.argv,
-        provider: handler.provider,
-        model: handler.model,
-        enabled: handler.enabled,
-        filter_from: handler.filter_from,
-        filter_key: handler.filter_key,
-        filter_type: handler.filter_type,
-        ..HandlerView::default()
-    }
 }
 
 fn table(handlers: &[HandlerView]) -> String {

@@ -8,7 +8,7 @@ mod list;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use toq_api::{HandlerChanged, StopHandlerRequest, StopHandlerResponse};
+use toq_api::{HandlerChanged, RetryRequest, RetryResponse, StopHandlerRequest, StopHandlerResponse};
 use toq_config::handlers::{self, HandlersError, is_name};
 
 use super::desk::Desk;
@@ -27,6 +27,8 @@ pub struct Handler {
 enum Action {
     Add(Box<add::Add>),
     List(list::List),
+    /// Shows everything about a handler; of variables and keys the names, never the values
+    Show(Named),
     /// Removes a handler
     Remove(Named),
     /// Lets a handler react to what comes from now on
@@ -45,6 +47,17 @@ enum Action {
     Logs(Named),
     /// Lists the messages that a handler failed on too often
     SetAside(Named),
+    /// Has a handler try messages again that it failed on too often
+    Retry {
+        /// Which handler
+        name: String,
+        /// The ids of the messages
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        /// All that were set aside
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+    },
 }
 
 /// A handler's name.
@@ -59,6 +72,7 @@ impl Handler {
         match self.action {
             Action::Add(add) => add.run(desk).await,
             Action::List(list) => list.run(desk).await,
+            Action::Show(Named { name }) => list::show(desk, &name).await,
             Action::Remove(Named { name }) => {
                 handlers::remove(&desk.dir()?, &name).map_err(failed)?;
                 reload(desk).await?;
@@ -68,6 +82,7 @@ impl Handler {
             Action::Disable(Named { name }) => switch(desk, &name, false).await,
             Action::Stop { name, pid } => stop(desk, name, pid).await,
             Action::Logs(Named { name }) => logs(desk, &name),
+            Action::Retry { name, ids, all } => retry(desk, &name, (!all).then_some(ids)).await,
             Action::SetAside(Named { name }) => list::set_aside(desk, &name).await,
         }
     }
@@ -86,6 +101,12 @@ async fn stop(desk: &Desk, name: String, pid: Option<u32>) -> Result<(), Failure
     let stopped: StopHandlerResponse = desk.client()?.post(&["v1", "handlers", "stop"], &[], &request).await?;
     let words = || format!("Stopped {} process(es) for '{}'", stopped.stopped, sanitize::name(&stopped.name));
     desk.output.answer(|| json!(stopped), words)
+}
+
+async fn retry(desk: &Desk, name: &str, ids: Option<Vec<String>>) -> Result<(), Failure> {
+    let answer: RetryResponse = desk.client()?.post(&["v1", "handlers", name, "retry"], &[], &RetryRequest { ids }).await?;
+    let words = || format!("Handler '{}' tries {} message(s) again", sanitize::name(&answer.name), answer.retried);
+    desk.output.answer(|| json!(answer), words)
 }
 
 fn logs(desk: &Desk, name: &str) -> Result<(), Failure> {

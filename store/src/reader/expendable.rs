@@ -44,9 +44,8 @@ impl Reader {
                 return Ok(Expendable { messages, bytes, next: Some(looked_at) });
             }
             looked_at = seq;
-            let has_confirmed = |place: &ConsumerRow| seq.0 <= place.low_water || place.confirmed.binary_search(&seq.0).is_ok();
             let is_done = match row.direction() {
-                Direction::In => consumers.iter().all(has_confirmed),
+                Direction::In => !consumers.iter().any(|place| place.is_open(seq.0)),
                 Direction::Out => snapshot.state(seq, &row)?.state.is_final(),
             };
             if is_done {

@@ -43,8 +43,7 @@ impl Tables<'_> {
 
     fn is_needed(&mut self, seq: Seq, row: &MessageRow, consumers: &[ConsumerRow]) -> Result<bool, StoreError> {
         if row.direction() == Direction::In {
-            let has_confirmed = |consumer: &ConsumerRow| seq.0 <= consumer.low_water || consumer.confirmed.binary_search(&seq.0).is_ok();
-            return Ok(!consumers.iter().all(has_confirmed));
+            return Ok(consumers.iter().any(|consumer| consumer.is_open(seq.0)));
         }
         let lane = row.message()?.to.key();
         let state = self.states.open()?.get(seq.0)?.map(|row| StateRow::from_bytes(row.value())).transpose()?;

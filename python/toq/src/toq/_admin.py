@@ -102,3 +102,7 @@ class Admin:
     remove_handler = Method(_calls.remove_handler)
     update_handler = Method(_calls.update_handler)
     stop_handler = Method(_calls.stop_handler)
+    handler = Method(_calls.handler)
+    set_aside = Method(_calls.set_aside)
+    retry_handler = Method(_calls.retry_handler)
+    delete_file = Method(_calls.delete_file)

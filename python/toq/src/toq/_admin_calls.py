@@ -195,6 +195,26 @@ def stop_handler(name: str, *, pid: int | None = None) -> Call[Json]:
     return post("/v1/handlers/stop", whole, {"name": name, **given(pid=pid)})
 
 
+def handler(name: str) -> Call[Json]:
+    """Returns one handler."""
+    return get(f"/v1/handlers/{segment(name)}", whole)
+
+
+def set_aside(name: str) -> Call[list[Json]]:
+    """Returns the messages that a handler failed on too often: `message`, `reason`, `attempts`, `timestamp`."""
+    return get(f"/v1/handlers/{segment(name)}/set-aside", listed("messages"))
+
+
+def retry_handler(name: str, *ids: str) -> Call[Json]:
+    """Has a handler try messages again that it set aside; all of them if no id is given."""
+    return post(f"/v1/handlers/{segment(name)}/retry", whole, {"ids": list(ids)} if ids else {})
+
+
+def delete_file(sha256: str) -> Call[Json]:
+    """Deletes a file that came; the message that brought it stays."""
+    return Call("DELETE", f"/v1/files/{segment(sha256)}", whole)
+
+
 def _decide(approval_id: str, decision: str) -> Call[None]:
     return post(f"/v1/approvals/{segment(approval_id)}", nothing, {"decision": decision})
 

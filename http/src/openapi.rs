@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use crate::{consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, peers, rules, sse, streams};
+use crate::{consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, peers, rules, runs, sse, streams};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,6 +37,7 @@ use crate::{consumers, custody, daemon, discover, files, handlers, history, late
         rules::block_peer,
         rules::unblock_peer,
         handlers::list,
+        handlers::show,
         handlers::add,
         handlers::update,
         handlers::remove,
@@ -45,6 +46,7 @@ use crate::{consumers, custody, daemon, discover, files, handlers, history, late
         handlers::pause,
         handlers::resume,
         handlers::set_aside,
+        handlers::retry,
         daemon::health,
         daemon::status,
         daemon::tree,
@@ -61,9 +63,14 @@ use crate::{consumers, custody, daemon, discover, files, handlers, history, late
         files::send,
         files::list,
         files::bytes,
+        files::remove,
         discover::discover,
         discover::local,
         later::upgrade,
+        runs::send,
+        runs::start,
+        runs::chunk,
+        runs::end,
     )
 )]
 struct Document;

@@ -12,7 +12,8 @@ use toq_actors::handler::Pass;
 use toq_actors::handler::pass::{FindPass, Opened};
 use toq_actors::workspace::{Answers, EndStream, OpenStream, StreamChunk};
 use toq_api::{
-    ErrorCode, Recipients, SendQuery, SendRequest, StreamChunkRequest, StreamEndRequest, StreamStartRequest, StreamStartResponse,
+    ErrorBody, ErrorCode, Recipients, SendQuery, SendRequest, SendResponse, StreamChunkRequest, StreamChunkResponse, StreamEndRequest,
+    StreamStartRequest, StreamStartResponse,
 };
 
 use crate::body::Body;
@@ -72,7 +73,10 @@ fn check_stream(pass: &Pass, stream_id: &str) -> Result<(), ApiError> {
     if pass.streams.iter().any(|own| own == stream_id) { Ok(()) } else { Err(refused("this stream is not of this run")) }
 }
 
-async fn send(
+/// A run answers the sender of its message. `to` and `thread_id` may be those of the message and no others.
+#[utoipa::path(post, path = "/runs/{token}/v1/messages", params(("token" = String, Path, description = "The secret of the run, from its `TOQ_URL`"), SendQuery), request_body = SendRequest,
+    responses((status = 200, description = "The peer has it", body = SendResponse), (status = 202, description = "Accepted and being delivered", body = SendResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn send(
     facade: web::Data<Facade>,
     token: web::Path<String>,
     query: Query<SendQuery>,
@@ -94,7 +98,14 @@ async fn send(
     messages::send_as(&facade, query.0, &request, answer, Some(pass.hops)).await
 }
 
-async fn start(facade: web::Data<Facade>, token: web::Path<String>, body: Body<StreamStartRequest>) -> Result<HttpResponse, ApiError> {
+/// A run opens a stream to the sender of its message.
+#[utoipa::path(post, path = "/runs/{token}/v1/stream/start", params(("token" = String, Path, description = "The secret of the run, from its `TOQ_URL`")), request_body = StreamStartRequest,
+    responses((status = 200, body = StreamStartResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn start(
+    facade: web::Data<Facade>,
+    token: web::Path<String>,
+    body: Body<StreamStartRequest>,
+) -> Result<HttpResponse, ApiError> {
     let pass = pass(&facade, &token).await?;
     check_to(&pass, &body.0.to)?;
     check_thread(&pass, body.0.thread_id.as_deref())?;
@@ -103,13 +114,27 @@ async fn start(facade: web::Data<Facade>, token: web::Path<String>, body: Body<S
     Ok(HttpResponse::Ok().json(StreamStartResponse { stream_id: opened.stream_id, thread_id: opened.thread_id }))
 }
 
-async fn chunk(facade: web::Data<Facade>, token: web::Path<String>, body: Body<StreamChunkRequest>) -> Result<HttpResponse, ApiError> {
+/// A run sends a piece of a stream that it has opened.
+#[utoipa::path(post, path = "/runs/{token}/v1/stream/chunk", params(("token" = String, Path, description = "The secret of the run, from its `TOQ_URL`")), request_body = StreamChunkRequest,
+    responses((status = 200, body = StreamChunkResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn chunk(
+    facade: web::Data<Facade>,
+    token: web::Path<String>,
+    body: Body<StreamChunkRequest>,
+) -> Result<HttpResponse, ApiError> {
     let pass = pass(&facade, &token).await?;
     check_stream(&pass, &body.0.stream_id)?;
     streams::answer(facade.ask(StreamChunk { stream_id: body.0.stream_id, text: body.0.text }).await?)
 }
 
-async fn end(facade: web::Data<Facade>, token: web::Path<String>, body: Body<StreamEndRequest>) -> Result<HttpResponse, ApiError> {
+/// A run ends a stream that it has opened.
+#[utoipa::path(post, path = "/runs/{token}/v1/stream/end", params(("token" = String, Path, description = "The secret of the run, from its `TOQ_URL`")), request_body = StreamEndRequest,
+    responses((status = 200, body = StreamChunkResponse), (status = "default", body = ErrorBody)))]
+pub(crate) async fn end(
+    facade: web::Data<Facade>,
+    token: web::Path<String>,
+    body: Body<StreamEndRequest>,
+) -> Result<HttpResponse, ApiError> {
     let pass = pass(&facade, &token).await?;
     check_stream(&pass, &body.0.stream_id)?;
     let (stream_id, text, close_thread) = (body.0.stream_id, body.0.text, body.0.close_thread);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,3 +69,13 @@ class Agent:
 
     def connect_async(self) -> toq.AsyncClient:
         return toq.connect_async(self.url)
+
+
+@contextmanager
+def running(root: Path, name: str, mode: str = "open") -> Iterator[Agent]:
+    """A daemon that lives as long as the block."""
+    agent = Agent.start(root, name, mode)
+    try:
+        yield agent
+    finally:
+        agent.stop()

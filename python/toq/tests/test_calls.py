@@ -287,6 +287,11 @@ ROUTES = [
         {"stopped": 1},
         {"stopped": 1},
     ),
+    ("handler", ("l",), {}, "GET", "/v1/handlers/l", None, {"name": "l"}, {"name": "l"}),
+    ("set_aside", ("l",), {}, "GET", "/v1/handlers/l/set-aside", None, {"messages": []}, []),
+    ("retry_handler", ("l",), {}, "POST", "/v1/handlers/l/retry", {}, {"retried": 2}, {"retried": 2}),
+    ("retry_handler", ("l", "m1"), {}, "POST", "/v1/handlers/l/retry", {"ids": ["m1"]}, {"retried": 1}, {"retried": 1}),
+    ("delete_file", ("ab",), {}, "DELETE", "/v1/files/ab", None, {"sha256": "ab"}, {"sha256": "ab"}),
     ("threads", (), {}, "GET", "/v1/threads", None, {"threads": []}, []),
     ("get_thread", ("a/../b",), {}, "GET", "/v1/threads/a%2F..%2Fb", None, {"messages": []}, {"messages": []}),
     ("message", ("m1",), {}, "GET", "/v1/messages/m1", None, {"state": "delivered"}, {"state": "delivered"}),
@@ -344,7 +349,7 @@ def test_a_method_that_is_written_once_is_one_of_each_client(daemon: Daemon, cli
         assert not inspect.iscoroutinefunction(blocking) and inspect.iscoroutinefunction(awaiting), name
         assert inspect.signature(blocking) == inspect.signature(awaiting), name
         assert blocking.__doc__ and blocking.__name__ == name
-    assert len(names) == 31
+    assert len(names) == 35
     asyncio.run(other.close())
 
 

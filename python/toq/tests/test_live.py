@@ -11,13 +11,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Agent
+from agents import Agent, running
 from names import name_server
 
 import toq
@@ -58,15 +57,6 @@ def client(two_agents: tuple[Agent, Agent], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def bob(two_agents: tuple[Agent, Agent]) -> Agent:
     return two_agents[1]
-
-
-@contextmanager
-def running(root: Path, name: str, mode: str = "open") -> Iterator[Agent]:
-    agent = Agent.start(root, name, mode)
-    try:
-        yield agent
-    finally:
-        agent.stop()
 
 
 def test_a_conversation(client: toq.Client, bob: Agent) -> None:

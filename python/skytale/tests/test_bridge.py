@@ -166,32 +166,32 @@ def test_two_channels_and_known_protocols_are_needed(people):
         bridge.bridge(LEFT, RIGHT, "smtp", Protocol.SLIM)
 
 
-def test_with_loop_guards_a_message_passes_two_bridges_back_to_back_once(people):
+@pytest.mark.parametrize(("second_has_guard", "to_right", "to_left"), [(True, 2, 2), (False, 3, 2)])
+def test_one_loop_guard_ends_the_loop_of_two_bridges_back_to_back(people, second_has_guard, to_right, to_left):
     room, left, first, right = people
     second = room.manager(LEFT, RIGHT)
-    with ProtocolBridge(first, loop_guard=True) as one, ProtocolBridge(second, loop_guard=True) as two:
+
+    def collect(manager, channel, text, count):
+        """Exactly what arrives until `count` messages with the text have."""
+        arrived = []
+        while sum(text in envelope.payload for envelope in arrived) < count:
+            arrived += manager.receive_envelopes(channel, timeout=PATIENCE)
+        return arrived
+
+    with ProtocolBridge(first, loop_guard=True) as one, ProtocolBridge(second, loop_guard=second_has_guard) as two:
         for bridge in (one, two):
             bridge.bridge(LEFT, RIGHT, Protocol.A2A, Protocol.SLIM)
             bridge.bridge(RIGHT, LEFT, Protocol.SLIM, Protocol.A2A)
 
-        left.send_envelope(LEFT, a2a(messageId="m"))
-        # Each of the two bridges sends it to the right, and what the other one sent, back to the left.
-        arrived = []
-        while len(arrived) < 2:
-            arrived += right.receive_envelopes(RIGHT, timeout=PATIENCE)
-        returned = []
-        while len(returned) < 2:
-            returned += left.receive_envelopes(LEFT, timeout=PATIENCE)
-        # A marker goes the same ways behind it; whatever else it caused would be seen before.
-        left.send_envelope(LEFT, a2a(messageId="marker"))
-        behind = []
-        while len([envelope for envelope in behind if b"marker" in envelope.payload]) < 2:
-            behind += right.receive_envelopes(RIGHT, timeout=PATIENCE)
-        seen_later = [envelope for envelope in behind if b"marker" not in envelope.payload]
+        # Both bridges send it to the right and, what the other one sent, back to the left; there the guard holds.
+        left.send_envelope(LEFT, a2a(messageId="first"))
+        there, back = collect(right, RIGHT, b"first", to_right), collect(left, LEFT, b"first", to_left)
+        # The next message goes the same ways behind it, so whatever else the first one caused would come before.
+        left.send_envelope(LEFT, a2a(messageId="second"))
+        later = collect(right, RIGHT, b"second", to_right) + collect(left, LEFT, b"second", to_left)
 
-    assert all(len(envelope.metadata["bridges"]) == 1 for envelope in arrived)
-    assert all(len(envelope.metadata["bridges"]) == 2 for envelope in returned)
-    assert seen_later == []
+    assert (len(there), len(back), len(later)) == (to_right, to_left, to_right + to_left)
+    assert all(json.loads(envelope.payload) == {"messageId": "first"} for envelope in there + back)
 
 
 def test_without_a_loop_guard_nothing_is_added_to_a_message(people):

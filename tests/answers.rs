@@ -1,7 +1,10 @@
 //! Automatic answers from outside: what peers can make a daemon do, and where that ends.
 
+#[path = "../net/tests/provider/mod.rs"]
+mod provider;
 mod world;
 
+use provider::{Provider, Step, open};
 use serde_json::{Value, json};
 use world::{Agent, World, eventually};
 
@@ -50,4 +53,39 @@ fn answers_to_an_address_that_nobody_reaches_do_not_fill_the_queue() {
     );
     let state = eventually("all is done", || Some(handler(&bob)).filter(|state| state["pending"] == 0));
     assert_eq!(state["set_aside"], 3);
+}
+
+/// An answer in two pieces, as a provider writes it.
+fn in_pieces(text: &str) -> Vec<Step> {
+    let piece = |text: &str| Step::Write(format!("data: {}\n\n", json!({"choices": [{"delta": {"content": text}}]})).into_bytes());
+    vec![open("text/event-stream"), piece("The "), piece(text), Step::Write(b"data: [DONE]\n\n".to_vec())]
+}
+
+#[test]
+fn a_streamed_answer_is_said_once_even_if_the_daemon_is_killed_behind_it() {
+    let world = World::new();
+    let provider = Provider::answering(|count, _| Some(in_pieces(&format!("answer {count}"))));
+    let place = world.workspace("bob", OPEN);
+    std::fs::write(place.join(".toq/handlers.toml"), "[[handlers]]\nname = \"bot\"\nprovider = \"openai\"\nmodel = \"m1\"\n")
+        .expect("written");
+    let variables = [("OPENAI_BASE_URL", format!("{}/v1", provider.base)), ("OPENAI_API_KEY", "k".to_owned())];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let bob = world.start_with("bob", &place, &variables);
+    let alice = world.agent("alice", OPEN);
+    let texts = |messages: &[Value]| -> Vec<String> {
+        let stored = messages.iter().filter(|message| message["type"] != "message.stream.chunk");
+        stored.map(|message| message["body"]["text"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+
+    send(&alice, &bob, "t", "one", "true");
+    alice.reads("/v1/messages?since=0", |messages| texts(messages).len() == 1);
+    bob.kill();
+    let bob = world.start_with("bob", &place, &variables);
+    send(&alice, &bob, "t", "two", "true");
+    let answers = alice.reads("/v1/messages?since=0", |messages| texts(messages).contains(&"The answer 2".to_owned()));
+
+    assert_eq!((texts(&answers), provider.asked().len()), (vec!["The answer 1".to_owned(), "The answer 2".to_owned()], 2));
+    let thread = bob.get("/v1/threads/t").json()["messages"].as_array().expect("a list").clone();
+    let sent: Vec<&Value> = thread.iter().filter(|message| message["from"].as_str().is_some_and(|from| from.ends_with("/bob"))).collect();
+    assert_eq!(sent.len(), 2, "{thread:?}");
 }

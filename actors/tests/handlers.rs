@@ -88,7 +88,7 @@ impl Work for Player {
                 _ => tokio::time::sleep(Duration::from_secs(1)).await,
             }
             script.done.lock().expect("not poisoned").push(text.clone());
-            let answer = Reaction::Answer { text, close_thread: false };
+            let answer = Reaction::Answer { text, close_thread: false, stream: None };
             Ok(if script.answers.load(Ordering::SeqCst) { answer } else { Reaction::Nothing })
         })
     }
@@ -369,6 +369,9 @@ fn an_answer_is_sent_once_however_often_it_is_committed() {
                 patience: toq_actors::workspace::Patience::Accepted,
                 origin: toq_actors::workspace::Origin::Owner,
             },
+            close: None,
+            stream: None,
+            hops: 1,
             consumer: "handler:h".to_owned(),
             seq,
         };

@@ -165,6 +165,17 @@ impl Agent {
         }
     }
 
+    /// Kills the daemon at once, and waits until it is gone.
+    pub fn kill(&self) {
+        let state = std::fs::read_to_string(self.place.join(".toq/state.json")).unwrap();
+        let pid = serde_json::from_str::<Value>(&state).unwrap()["pid"].as_i64().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+        let lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z"));
+        eventually("the daemon is gone", || (!lives()).then_some(()));
+    }
+
     pub fn address(&self) -> String {
         format!("toq://127.0.0.1:{}/{}", self.port, self.name)
     }

@@ -33,7 +33,7 @@ use toq_store::Seq;
 pub use llm::Models;
 pub use messages::{CONSUMER, Condition, HandlerName, Pause, Redefine, Resume, Retry, Show, Stop, View};
 pub use pass::Pass;
-pub use work::{NoHandlers, Order, Reaction, RunError, Running, Work, Workshop};
+pub use work::{NoHandlers, Order, Reaction, RunError, Running, Streamed, Work, Workshop};
 pub use workshop::{Bench, FileWorkshop};
 
 use crate::home::Home;

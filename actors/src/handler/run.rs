@@ -16,7 +16,7 @@ use toq_store::record::EventRow;
 use toq_store::{Batch, Seq, StoreError};
 
 use super::pass::Held;
-use super::work::{Order, Reaction, RunError, Work};
+use super::work::{Order, Reaction, RunError, Streamed, Work};
 use super::{HandlerName, Pass};
 use crate::home::Home;
 use crate::workspace::{Origin, Patience, Respond, Send, Workspace, WorkspaceError};
@@ -32,6 +32,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The longest rest that somebody else may ask for.
 const LONGEST_REQUESTED: Duration = Duration::from_secs(3600);
+
+/// What a run has said.
+struct Said {
+    text: String,
+    close_thread: bool,
+    stream: Option<Streamed>,
+}
+
+impl Said {
+    /// Whether the answer itself closes the conversation.
+    const fn ends_with_close(&self) -> bool {
+        self.close_thread && self.stream.is_none()
+    }
+}
 
 /// What a run needs.
 pub(super) struct Run {
@@ -89,7 +103,9 @@ impl Run {
         fault::crash_point("after-run");
         match result {
             Ok(Reaction::Nothing) => self.confirm().await,
-            Ok(Reaction::Answer { text, close_thread }) => self.respond(&message, &text, close_thread, hops + 1).await,
+            Ok(Reaction::Answer { text, close_thread, stream }) => {
+                self.respond(&message, Said { text, close_thread, stream }, hops + 1).await
+            }
             Err(RunError::Broken(reason)) => {
                 self.commit(Batch::new(vec![Change::TakeBack(self.handler.consumer(), vec![self.seq])])).await;
                 Ended::Broken(reason)
@@ -152,21 +168,24 @@ impl Run {
         Ended::Done
     }
 
-    async fn respond(&self, message: &Message, text: &str, close_thread: bool, hops: u32) -> Ended {
-        let text = Json::from_text(text);
+    async fn respond(&self, message: &Message, said: Said, hops: u32) -> Ended {
+        let send = |kind: Kind, text: Option<&str>| Send {
+            to: vec![message.from.clone()],
+            kind,
+            body: Some(mark(text.map(Json::from_text).as_ref(), hops)),
+            thread_id: message.thread_id.clone(),
+            reply_to: Some(message.id.to_string()),
+            content_type: Some("application/json".to_owned()),
+            idempotency: None,
+            patience: Patience::Accepted,
+            origin: Origin::Handler,
+        };
         loop {
-            let send = Send {
-                to: vec![message.from.clone()],
-                kind: if close_thread { Kind::ThreadClose } else { Kind::MessageSend },
-                body: Some(mark(Some(&text), hops)),
-                thread_id: message.thread_id.clone(),
-                reply_to: Some(message.id.to_string()),
-                content_type: Some("application/json".to_owned()),
-                idempotency: None,
-                patience: Patience::Accepted,
-                origin: Origin::Handler,
-            };
-            let respond = Respond { send, consumer: self.handler.consumer(), seq: self.seq };
+            let answer = send(if said.ends_with_close() { Kind::ThreadClose } else { Kind::MessageSend }, Some(&said.text));
+            // The end of a stream closes nothing, so a close of its own follows it.
+            let close = (said.close_thread && !said.ends_with_close()).then(|| send(Kind::ThreadClose, None));
+            let consumer = self.handler.consumer();
+            let respond = Respond { send: answer, close, stream: said.stream.clone(), hops, consumer, seq: self.seq };
             match self.workspace.send(respond).await {
                 Ok(Ok(())) => return Ended::Done,
                 Ok(Err(error @ (WorkspaceError::Store(_) | WorkspaceError::OutboxFull(_)))) => {

@@ -96,7 +96,7 @@ fn answered(output: &[u8], is_whole: bool, limit: usize) -> Result<Reaction, Run
     if text.is_empty() {
         return Ok(Reaction::Nothing);
     }
-    Ok(Reaction::Answer { text: text.to_owned(), close_thread: false })
+    Ok(Reaction::Answer { text: text.to_owned(), close_thread: false, stream: None })
 }
 
 /// Relative to the directory that holds the workspace.
@@ -154,7 +154,7 @@ mod tests {
     fn an_answer_is_what_was_written_without_the_last_newline() {
         let answer = |output: &[u8]| answered(output, true, 100);
 
-        assert_eq!(answer(b"hi\nyou\n"), Ok(Reaction::Answer { text: "hi\nyou".to_owned(), close_thread: false }));
+        assert_eq!(answer(b"hi\nyou\n"), Ok(Reaction::Answer { text: "hi\nyou".to_owned(), close_thread: false, stream: None }));
         assert_eq!(answer(b"\n"), Ok(Reaction::Nothing));
         assert!(answer(&[b'x'; 101]).is_err());
         assert!(answered(b"cut", false, 100).is_err());

@@ -49,7 +49,18 @@ pub enum Reaction {
         text: String,
         /// Whether the conversation ends with it.
         close_thread: bool,
+        /// The stream by which the peer has the beginning of it already.
+        stream: Option<Streamed>,
     },
+}
+
+/// A stream that lacks its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Streamed {
+    /// Its id.
+    pub stream_id: String,
+    /// What of the answer it has not carried yet.
+    pub rest: Option<String>,
 }
 
 /// Why a run did not do what it should.

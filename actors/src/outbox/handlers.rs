@@ -123,6 +123,11 @@ impl Outbox {
         while self.carried.is_none()
             && let Some((seq, message)) = self.queue.pop_front()
         {
+            // The end of a stream says the same and is on its way.
+            if self.express_flying.contains_key(&message.id) {
+                self.queue.push_front((seq, message));
+                break;
+            }
             if let Err(why) = self.take_up(seq, &message) {
                 self.queue.push_front((seq, message));
                 self.settle(vec![seq], State::Rejected, Some(why), ctx);
@@ -144,7 +149,8 @@ impl Outbox {
         self.ack_timer = Some(ctx.run_later(self.home.config.ack_timeout, move |act, ctx| {
             act.ack_timer = None;
             let is_silent = act.attempt == attempt && act.acknowledgements == seen;
-            if is_silent && let Some(connection) = act.connection.clone().filter(|_| act.is_open && !act.flying.is_empty()) {
+            let is_waiting = !act.flying.is_empty() || !act.express_flying.is_empty();
+            if is_silent && let Some(connection) = act.connection.clone().filter(|_| act.is_open && is_waiting) {
                 tracing::warn!(lane = %act.lane.0.escape_debug(), "the peer acknowledges nothing; its connection is given up");
                 connection.do_send(Goodbye("no acknowledgement in time"));
                 act.attempt += 1;
@@ -272,6 +278,7 @@ impl Outbox {
         for id in ids {
             if let Some(tell) = self.express_flying.remove(&id) {
                 drop(tell.send(Ok(())));
+                delivered.extend(self.queue.iter().filter(|(_, message)| message.id == id).map(|(seq, _)| *seq));
             } else if self.carried.as_ref().is_some_and(|carried| carried.has(&id)) {
                 self.chunk_taken(&id);
             } else if let Some(seq) = self.flying.remove(&id) {
@@ -286,7 +293,7 @@ impl Outbox {
         let why = if text.is_empty() || text == reason.as_str() { reason.to_string() } else { format!("{reason}: {text}") };
         if let Some(tell) = self.express_flying.remove(&id) {
             drop(tell.send(Err(why)));
-            return;
+            return self.work(ctx);
         }
         // A chunk that is refused takes its file with it.
         let announcing = self.carried.as_ref().filter(|carried| carried.has(&id)).map(|carried| carried.seq);

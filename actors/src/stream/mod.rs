@@ -8,7 +8,7 @@ mod incoming;
 mod outgoing;
 
 pub use incoming::{Chunk, End, InKey, IncomingStream, assembled};
-pub use outgoing::{EndOut, OutKey, OutgoingStream, Piece, Start};
+pub use outgoing::{Conclude, EndOut, OutKey, OutgoingStream, Piece, Start};
 
 use toq_protocol::address::Address;
 use toq_protocol::flow::{Flow, Limits};

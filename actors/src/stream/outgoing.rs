@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use toq_kit::{Drain, Lifeline};
 use toq_protocol::address::Address;
 use toq_protocol::auto_reply::mark;
+use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::flow::{Flow, Piece as FlowPiece, assembled_body, chunk_body, end_body};
 use toq_protocol::message::{self, MessageId};
@@ -203,6 +204,23 @@ impl Handler<EndOut> for OutgoingStream {
             }
             result
         }))
+    }
+}
+
+/// Tell what ends the stream, with this text for its last, and be done; somebody else sends it. Nothing where it cannot end well.
+#[derive(Message)]
+#[rtype(result = "Option<Json>")]
+pub struct Conclude(pub Option<String>);
+
+impl Handler<Conclude> for OutgoingStream {
+    type Result = Option<Json>;
+
+    fn handle(&mut self, last: Conclude, ctx: &mut Self::Context) -> Option<Json> {
+        let body = end_body(&self.start.stream_id, last.0.as_deref(), self.flow.chunks());
+        let is_whole = FlowPiece::parse(Some(&body)).is_some_and(|piece| self.flow.end(&piece).is_ok());
+        self.lifeline.finish();
+        ctx.stop();
+        is_whole.then_some(body)
     }
 }
 

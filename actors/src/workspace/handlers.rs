@@ -8,14 +8,13 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, R
 use futures_util::future::join_all;
 use toq_config::HandlerConfig;
 use toq_kit::{Backoff, Credit, Drain, Exited, Fate, How, Lifeline};
-use toq_store::batch::{Change, Guard};
-use toq_store::{Batch, Outcome, Seq};
+use toq_store::batch::Change;
+use toq_store::{Batch, Seq};
 
-use super::{Send, Workspace, WorkspaceError};
+use super::{Workspace, WorkspaceError};
 use crate::handler::pass::{FindPass, Grant, Opened, Withdraw};
 use crate::handler::{Beginning, CONSUMER, Condition, HandlerActor, HandlerName, Pass, Pause, Redefine, Resume, Retry, Show, Stop, View};
-use crate::home::{Counters, Home};
-use crate::outbox::Lane;
+use crate::home::Home;
 
 /// The first and the longest pause before a handler that panicked is started again.
 const RESTART: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -85,18 +84,6 @@ pub struct TryAgain {
     pub handler: HandlerName,
     /// Which messages.
     pub messages: Vec<Seq>,
-}
-
-/// Send an answer and confirm what it answers, in one commit. Where that was confirmed already, nothing is sent.
-#[derive(Message)]
-#[rtype(result = "Result<(), WorkspaceError>")]
-pub struct Respond {
-    /// The answer.
-    pub send: Send,
-    /// Whose.
-    pub consumer: String,
-    /// To which message.
-    pub seq: Seq,
 }
 
 impl Workspace {
@@ -289,39 +276,6 @@ impl Handler<Exited<HandlerName>> for Workspace {
                 act.start_handler(&definition, ctx);
             }
         });
-    }
-}
-
-impl Handler<Respond> for Workspace {
-    type Result = ResponseActFuture<Self, Result<(), WorkspaceError>>;
-
-    fn handle(&mut self, respond: Respond, _: &mut Ctx) -> Self::Result {
-        let Respond { send, consumer, seq } = respond;
-        let ready = match send.to.first() {
-            // The end of the daemon is no reason to lose an answer: it is committed, and sent at the next start.
-            Some(to) => self.check_lane(&send).map(|()| self.message(&send, to)),
-            None => Err(WorkspaceError::SelfMessage),
-        };
-        let message = match ready {
-            Ok(message) => message,
-            Err(error) => return Box::pin(async move { Err(error) }.into_actor(self)),
-        };
-        let lane = Lane::of(&message.to).0;
-        let changes = vec![Change::Send { lane, message: Box::new(message.clone()) }, Change::Confirm(consumer.clone(), vec![seq])];
-        let batch = Batch::guarded(Guard::Unconfirmed(consumer, seq), changes);
-        let home = self.home.clone();
-        let committing = async move { home.store.journal().commit(batch).await };
-        let (patience, lanes) = (send.patience, self.hand_over(&send));
-        Box::pin(committing.into_actor(self).map(move |outcome, act, ctx| {
-            act.handed_over(&lanes);
-            if let Outcome::Committed(seqs) = outcome? {
-                Counters::count(&act.home.counters.messages_out);
-                if let (Some(seq), false) = (seqs.first(), act.is_draining) {
-                    act.launch(&mut super::send::accept(*seq, message), patience, ctx);
-                }
-            }
-            Ok(())
-        }))
     }
 }
 

@@ -16,6 +16,7 @@ mod notice;
 mod pins;
 mod policy;
 mod receive;
+mod respond;
 mod retention;
 mod rotation;
 mod send;
@@ -36,12 +37,13 @@ use toq_protocol::rotation::{Promises, Successions};
 use toq_store::Seq;
 
 pub use decisions::{Decided, Held};
-pub use handlers::{Reload, Respond, ShowHandlers, Tell, Told, TryAgain};
+pub use handlers::{Reload, ShowHandlers, Tell, Told, TryAgain};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,
     EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, Origin, OutboxIdle, Patience, PeerRotates, Ping, RotateKeys,
     Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
 };
+pub use respond::Respond;
 
 use crate::approval::Approval;
 use crate::connection::{Connection, ConnectionId, LinkEvent};

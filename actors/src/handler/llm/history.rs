@@ -1,12 +1,10 @@
 //! The conversation so far, from the log.
 
-use toq_protocol::canonical::Json;
 use toq_protocol::dialogue::{Dialogue, Row, Speaker};
 use toq_protocol::envelope::Kind;
 use toq_store::record::{Direction, MessageRow};
 use toq_store::{StoreError, Stretch};
 
-use super::speech::stream_id;
 use crate::handler::work::{Order, RunError};
 
 /// How much of a thread is read: many times what a model is shown, and read in some milliseconds.
@@ -17,8 +15,6 @@ pub(super) struct Past {
     pub(super) dialogue: Dialogue,
     /// False where only the newest part was read.
     pub(super) is_whole: bool,
-    /// True where an earlier attempt has streamed the answer to the end, and did not live to say so.
-    pub(super) is_answered: bool,
 }
 
 impl Past {
@@ -30,16 +26,12 @@ impl Past {
             Some(thread) => reader.conversation(thread, reader.last(), STRETCH).map_err(disk)?,
             None => (vec![MessageRow::new(Direction::In, message, order.peer)], true),
         };
-        let reply_to = message.id.to_string();
-        let is_answer = |row: &&MessageRow| row.direction() == Direction::Out && row.reply_to() == Some(reply_to.as_str());
-        let own_streams = stream_id(&order.definition.name, &message.id, None);
-        let is_answered = rows.iter().filter(is_answer).any(|row| is_of_stream(row, &own_streams));
         // What another key said on a thread of the same name is none of this conversation.
         let relevant = rows.iter().filter(|row| row.direction() == Direction::Out || row.peer() == order.peer);
         let rows: Vec<Row<'_>> = relevant.filter_map(dialogue_row).collect();
         let key = order.peer.map_or_else(|| "no key".to_owned(), |key| format!("proven key {key}"));
         let dialogue = Dialogue::rebuild(&rows, &message.id, &format!("{} ({key})", message.from.wire()));
-        Ok(Self { dialogue, is_whole, is_answered })
+        Ok(Self { dialogue, is_whole })
     }
 }
 
@@ -55,10 +47,4 @@ fn dialogue_row(row: &MessageRow) -> Option<Row<'_>> {
     // A body without a text is shown as it is.
     let text = body.map(|body| body.text().unwrap_or_else(|| if closes { String::new() } else { body.as_str().to_owned() }));
     Some(Row { id: row.id(), reply_to: row.reply_to(), speaker, closes, text })
-}
-
-fn is_of_stream(row: &MessageRow, begin: &str) -> bool {
-    let body = row.message().ok().and_then(|message| message.body);
-    let id = body.as_ref().map(Json::to_value).and_then(|body| Some(body.get("stream_id")?.as_str()?.to_owned()));
-    id.is_some_and(|id| id.starts_with(begin))
 }

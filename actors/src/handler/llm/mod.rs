@@ -105,9 +105,6 @@ impl Asking {
             return Err(RunError::Postponed { reason: "the provider fails; it is left alone for a while".to_owned(), pause });
         }
         let past = Past::read(order)?;
-        if past.is_answered {
-            return Ok(Reaction::Nothing);
-        }
         check_lane(order)?;
         let operator = self.prompt(definition)?;
         let turns = Turns::choose(definition.max_turns, definition.auto_close);
@@ -127,21 +124,21 @@ impl Asking {
         let spoken = spoken.unwrap_or(Err(LlmError::Timeout("the whole run")));
         purse.spend(order, cost).await;
         match spoken {
-            Ok(reaction) => {
+            Ok(()) => {
                 self.breaker().succeed();
-                reaction
+                // The answer is there; what is left is to commit it, which takes as long as it takes.
+                speech.finish(&prompt).await
             }
             Err(error) => Err(self.failed(&error, order.home.clock.monotonic())),
         }
     }
 
     /// Asks and passes on what is answered.
-    async fn converse(&self, order: &Order, prompt: &Prompt, speech: &mut Speech<'_>) -> Result<Result<Reaction, RunError>, LlmError> {
+    async fn converse(&self, order: &Order, prompt: &Prompt, speech: &mut Speech<'_>) -> Result<(), LlmError> {
         let manner = if order.definition.stream { Manner::Streamed } else { Manner::Whole };
         let question = Question { provider: self.provider, model: &order.definition.model, prompt, manner, now: order.home.wall() };
         let mut answer = self.client.ask(&self.endpoint, &question).await?;
-        speech.listen(&mut answer).await?;
-        Ok(speech.finish(prompt).await)
+        speech.listen(&mut answer).await
     }
 
     /// What follows from a failure: the same again later, nothing for this message, or nothing at all.

@@ -1,18 +1,17 @@
 //! An answer on its way from the model to the peer.
 //!
 //! A short answer is one message, committed together with the confirmation of what it answers. One that comes in
-//! pieces is streamed: the peer sees them as they come, and its end is one message again. Where the peer cannot be
-//! reached for a stream, or is lost in the middle of one, the whole answer goes the way of every message.
+//! pieces is streamed: the peer sees them as they come, and the whole is committed in the same way before the peer is told of the
+//! end. Where the peer cannot be reached for a stream, or is lost in the middle of one, the whole answer goes the way of every message.
 
 use std::pin::Pin;
 
 use toq_net::llm::{Answer, Completion, LlmError, Part};
 use toq_protocol::dialogue::redact::Redactor;
 use toq_protocol::dialogue::{CLOSE_TOOL, Prompt};
-use toq_protocol::message::MessageId;
 
-use crate::handler::work::{Order, Reaction, RunError};
-use crate::workspace::{Answers, EndStream, OpenStream, StreamChunk, Workspace};
+use crate::handler::work::{Order, Reaction, RunError, Streamed};
+use crate::workspace::{OpenStream, StreamChunk, Workspace};
 
 /// How many bytes of text are a token where the provider counts none.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -93,20 +92,15 @@ impl<'a> Speech<'a> {
             return Err(RunError::Failed("the model's answer is empty".to_owned()));
         }
         if self.flight.is_some() {
-            let landed = land(&mut self.flight).await;
-            self.landed(landed);
+            let patience = self.order.home.config.ack_timeout;
+            let landed = tokio::time::timeout(patience, land(&mut self.flight)).await;
+            self.landed(landed.unwrap_or_else(|_| Err("the last piece is not acknowledged".to_owned())));
         }
-        if self.stream == Stream::Open {
-            let answers = Some(Answers { message: self.order.message.id, hops: self.order.hops });
-            let text = Some(std::mem::take(&mut self.pending)).filter(|text| !text.is_empty());
-            let end = EndStream { stream_id: self.stream_id(), text, close_thread, answers };
-            match self.order.workspace.send(end).await {
-                Ok(Ok(_)) => return Ok(Reaction::Nothing),
-                Ok(Err(error)) => self.give_up(&error.to_string()),
-                Err(error) => self.give_up(&error.to_string()),
-            }
-        }
-        Ok(Reaction::Answer { text: std::mem::take(&mut self.text), close_thread })
+        let stream = (self.stream == Stream::Open).then(|| Streamed {
+            stream_id: self.stream_id(),
+            rest: Some(std::mem::take(&mut self.pending)).filter(|text| !text.is_empty()),
+        });
+        Ok(Reaction::Answer { text: std::mem::take(&mut self.text), close_thread, stream })
     }
 
     /// How many tokens it was, as the provider says or as the texts suggest.
@@ -168,15 +162,8 @@ impl<'a> Speech<'a> {
     }
 
     fn stream_id(&self) -> String {
-        stream_id(&self.order.definition.name, &self.order.message.id, Some(self.order.attempt))
+        format!("{}.{}.{}", self.order.definition.name, self.order.message.id, self.order.attempt)
     }
-}
-
-/// The id of the stream that answers a message, or what the ids of all attempts begin with: by it a later attempt
-/// knows that an earlier one came to its end.
-pub(super) fn stream_id(handler: &str, message: &MessageId, attempt: Option<u32>) -> String {
-    let attempt = attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
-    format!("{handler}.{message}.{attempt}")
 }
 
 async fn land(flight: &mut Option<Flight>) -> Result<(), String> {

@@ -89,3 +89,52 @@ fn a_streamed_answer_is_said_once_even_if_the_daemon_is_killed_behind_it() {
     let sent: Vec<&Value> = thread.iter().filter(|message| message["from"].as_str().is_some_and(|from| from.ends_with("/bob"))).collect();
     assert_eq!(sent.len(), 2, "{thread:?}");
 }
+
+#[test]
+fn who_says_the_same_again_and_again_is_left_alone_whether_or_not_it_keeps_the_mark() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", OPEN), world.agent("bob", OPEN));
+    add(&bob, &json!({"name": "echo", "command": "cat > /dev/null; echo \"$TOQ_TEXT\"", "reply": "stdout", "max_repeats": 3}));
+
+    for text in ["Acknowledged.", "acknowledged", "ACKNOWLEDGED!", " acknowledged\n", "Acknowledged"] {
+        send(&alice, &bob, "t", text, "true");
+    }
+    send(&alice, &bob, "other", "Acknowledged.", "reply");
+    send(&alice, &bob, "t", "something else", "reply");
+
+    let told = events(&bob, "thread.paused", 2);
+    assert!(told.iter().all(|event| event["id"] == "t" && event["reason"] == "identical_content"), "{told:?}");
+    assert_eq!((told.len(), alice.has_received(5).len()), (2, 5), "three of five, and both others");
+}
+
+#[test]
+fn a_peer_has_its_runs_of_an_hour_and_no_more_also_across_a_restart() {
+    let world = World::new();
+    let (alice, carol, bob) = (world.agent("alice", OPEN), world.agent("carol", OPEN), world.agent("bob", OPEN));
+    add(
+        &bob,
+        &json!({"name": "count", "command": "cat > /dev/null; echo run >> runs.txt; echo done", "reply": "stdout", "peer_runs_per_hour": 2}),
+    );
+    let is_idle = |agent: &Agent| eventually("all is done", || Some(handler(agent)).filter(|state| state["pending"] == 0));
+
+    // Should an hour end meanwhile, the peer has twice as many; it never has more.
+    for number in 0..3 {
+        send(&alice, &bob, &format!("t{number}"), &format!("message {number}"), "true");
+    }
+    is_idle(&bob);
+    let place = bob.place.clone();
+    drop(bob);
+    assert!(world.up(&place).status.success());
+    let bob = world.running("bob", &place);
+    for number in 3..6 {
+        send(&alice, &bob, &format!("t{number}"), &format!("message {number}"), "true");
+    }
+    assert_eq!(send(&carol, &bob, "c", "hello", "reply")["reply"]["body"]["text"], "done");
+
+    let set_aside = is_idle(&bob)["set_aside"].as_u64().expect("a number");
+    assert!((2..=4).contains(&set_aside), "{set_aside}");
+    let told = events(&bob, "thread.paused", 2);
+    assert!(told.iter().all(|event| event["reason"] == "budget_exhausted"), "{told:?}");
+    let runs = std::fs::read_to_string(place.join("runs.txt")).expect("written").lines().count();
+    assert_eq!(runs as u64, 6 - set_aside + 1);
+}

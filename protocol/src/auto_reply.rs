@@ -3,7 +3,10 @@
 //! What an attacker would try: two agents that answer each other's answers for ever, and pay for it. So an
 //! automatic answer says in its body how many automatic answers led to it, where published peers ignore it
 //! (`{"text": …, "auto_reply": {"hops": 3}}`), and after [`MAX_HOPS`] nobody of ours answers. A peer that leaves
-//! the mark out starts the count again; echoes of our own words are noticed by whoever compares them.
+//! the mark out starts the count again, so what it says is compared too: the same words again and again on one thread are no
+//! conversation. Whoever varies its words meets the budget of an hour ([`crate::budget`]).
+
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,6 +15,12 @@ use crate::canonical::Json;
 
 /// How many automatic answers a conversation may have in a row, unless a handler is configured otherwise.
 pub const MAX_HOPS: u32 = 10;
+
+/// How often a peer may say the same on one thread within [`REPEAT_WINDOW`] and be answered, unless a handler is configured otherwise.
+pub const MAX_REPEATS: u32 = 5;
+
+/// For how long what was said counts as said again.
+pub const REPEAT_WINDOW: Duration = Duration::from_secs(600);
 
 /// The body's member.
 const MEMBER: &str = "auto_reply";
@@ -41,9 +50,37 @@ pub fn mark(body: Option<&Json>, hops: u32) -> Json {
     Json::from_value(&value)
 }
 
+/// What a body says, as far as two bodies are compared: its words in lower case, without the mark, punctuation and white space.
+/// A body without a text is its JSON.
+#[must_use]
+pub fn gist(body: Option<&Json>) -> String {
+    let Some(body) = body else { return String::new() };
+    let Some(text) = body.text() else {
+        let mut value = body.to_value();
+        if let Some(members) = value.as_object_mut() {
+            members.remove(MEMBER);
+        }
+        return Json::from_value(&value).as_str().to_owned();
+    };
+    let words: Vec<String> =
+        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    if words.is_empty() { text.trim().to_owned() } else { words.join(" ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_differs_in_case_white_space_and_the_mark_only_is_the_same() {
+        let said = |text: &str| gist(Some(&body(text)));
+
+        assert_eq!(said(r#"{"text":" Acknowledged!\n"}"#), said(r#"{"text":"acknowledged.","auto_reply":{"hops":3}}"#));
+        assert_eq!(said(r#"{"n":1,"auto_reply":{"hops":3}}"#), said(r#"{"n":1}"#));
+        assert_ne!(said(r#"{"text":"step 1"}"#), said(r#"{"text":"step 2"}"#));
+        assert_ne!(said(r#"{"text":"..."}"#), said(r#"{"text":"?"}"#));
+        assert_eq!(gist(None), "");
+    }
 
     fn body(text: &str) -> Json {
         Json::parse(text).expect("JSON")

@@ -23,12 +23,23 @@ pub struct Budget {
     pub handler: Allowance,
     /// For one peer.
     pub peer: Allowance,
+    /// Runs for one peer in an hour.
+    pub peer_hour: u64,
 }
 
 impl Default for Budget {
     /// Enough for a busy agent, and no more than a few dollars at the prices of large models.
     fn default() -> Self {
-        Self { handler: Allowance { runs: 2_000, tokens: 5_000_000 }, peer: Allowance { runs: 500, tokens: 1_000_000 } }
+        Self { handler: Allowance { runs: 2_000, tokens: 5_000_000 }, peer: Allowance { runs: 500, tokens: 1_000_000 }, peer_hour: 100 }
+    }
+}
+
+impl Budget {
+    /// What a command may be run for, which costs nobody anything but this machine's time.
+    #[must_use]
+    pub const fn of_a_command() -> Self {
+        let any = Allowance { runs: u64::MAX, tokens: u64::MAX };
+        Self { handler: any, peer: any, peer_hour: 1_000 }
     }
 }
 
@@ -50,14 +61,20 @@ pub enum Exhausted {
     /// This peer's.
     #[error("this peer's share of the handler's budget for today is spent")]
     Peer,
+    /// This peer's for an hour.
+    #[error("this peer has had as many runs of the handler as it may have in an hour")]
+    Hour,
 }
 
 impl Budget {
-    /// Whether there may be another run.
+    /// Whether there may be another run, after so much today and so many runs of this peer in this hour.
     ///
     /// # Errors
     /// [`Exhausted`] names the budget that is spent.
-    pub const fn admit(&self, handler: Spent, peer: Spent) -> Result<(), Exhausted> {
+    pub const fn admit(&self, handler: Spent, peer: Spent, peer_hour: u64) -> Result<(), Exhausted> {
+        if peer_hour >= self.peer_hour {
+            return Err(Exhausted::Hour);
+        }
         if !self.peer.covers(peer) {
             return Err(Exhausted::Peer);
         }
@@ -75,6 +92,12 @@ impl Allowance {
 #[must_use]
 pub fn day(at: Timestamp) -> u32 {
     u32::try_from(at.as_secs().div_euclid(86_400)).unwrap_or(0)
+}
+
+/// The hour (UTC) to which a run is counted, in hours since the epoch.
+#[must_use]
+pub fn hour(at: Timestamp) -> u32 {
+    u32::try_from(at.as_secs().div_euclid(3_600)).unwrap_or(0)
 }
 
 /// How many failures in a row make a pause.
@@ -128,14 +151,15 @@ mod tests {
 
     #[test]
     fn one_peer_cannot_spend_what_is_there_for_all() {
-        let budget = Budget { handler: Allowance { runs: 10, tokens: 100 }, peer: Allowance { runs: 2, tokens: 50 } };
+        let budget = Budget { handler: Allowance { runs: 10, tokens: 100 }, peer: Allowance { runs: 2, tokens: 50 }, peer_hour: 7 };
         let spent = |runs, tokens| Spent { runs, tokens };
 
-        assert_eq!(budget.admit(spent(2, 9), spent(1, 9)), Ok(()));
-        assert_eq!(budget.admit(spent(2, 9), spent(2, 9)), Err(Exhausted::Peer));
-        assert_eq!(budget.admit(spent(1, 60), spent(1, 50)), Err(Exhausted::Peer));
-        assert_eq!(budget.admit(spent(10, 9), spent(0, 0)), Err(Exhausted::Handler));
-        assert_eq!(budget.admit(spent(1, 100), spent(0, 0)), Err(Exhausted::Handler));
+        assert_eq!(budget.admit(spent(2, 9), spent(1, 9), 6), Ok(()));
+        assert_eq!(budget.admit(spent(2, 9), spent(2, 9), 0), Err(Exhausted::Peer));
+        assert_eq!(budget.admit(spent(1, 60), spent(1, 50), 0), Err(Exhausted::Peer));
+        assert_eq!(budget.admit(spent(10, 9), spent(0, 0), 0), Err(Exhausted::Handler));
+        assert_eq!(budget.admit(spent(1, 100), spent(0, 0), 0), Err(Exhausted::Handler));
+        assert_eq!(budget.admit(spent(2, 9), spent(1, 9), 7), Err(Exhausted::Hour));
     }
 
     #[test]

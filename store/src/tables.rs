@@ -70,7 +70,8 @@ pub const CHALLENGES: TableDefinition<&[u8; 32], i64> = TableDefinition::new("ch
 pub const FORGOTTEN: TableDefinition<(i64, u64), &[u8; 48]> = TableDefinition::new("forgotten");
 
 /// (handler, day, whose: 0 for everybody, 1 for senders without a key, 2 and the peer's key) → (runs, tokens): what a handler has
-/// spent on a day, counted since the epoch. Written by `Spend`, which forgets earlier days.
+/// spent on a day, counted since the epoch. Written by `Spend`, which forgets earlier days. The runs of an hour are counted in the same
+/// way under `hour:` and the handler's name, with the hour for the day.
 pub const SPENDING: TableDefinition<(&str, u32, &[u8; 33]), (u64, u64)> = TableDefinition::new("spending");
 
 /// key of a peer that has another one now → [`crate::record::RotationRow`]. Written by `AddRotation`; read at the start.

@@ -10,10 +10,12 @@
 //! (attempts are counted on disk), make two agents answer each other without end (automatic answers are marked and
 //! counted), and use a run to do more than answer (its pass is good for one conversation and ends with it).
 
+mod damper;
 mod handlers;
 pub mod llm;
 mod messages;
 pub mod pass;
+mod purse;
 mod queue;
 mod run;
 mod shell;

@@ -15,6 +15,7 @@ use toq_store::batch::Change;
 use toq_store::record::EventRow;
 use toq_store::{Batch, Seq, StoreError};
 
+use super::damper::repeats;
 use super::pass::Held;
 use super::work::{Order, Reaction, RunError, Streamed, Work};
 use super::{HandlerName, Pass};
@@ -86,7 +87,12 @@ impl Run {
         }
         let hops = hops(message.body.as_ref());
         if hops >= self.definition.max_hops() {
-            return self.suspect_loop(&message).await;
+            return self.pause(&message, "loop_suspected").await;
+        }
+        match repeats(&self.home, &message, entry.row.peer().as_ref(), self.seq, self.definition.max_repeats) {
+            Ok(false) => {}
+            Ok(true) => return self.pause(&message, "identical_content").await,
+            Err(error) => return self.unreadable(&error),
         }
         // A seat of all handlers before the attempt counts: waiting is not trying.
         let _seat = self.seats.take().await;
@@ -209,14 +215,14 @@ impl Run {
 
     /// The conversation looks like two programs that answer each other. It is left alone until somebody writes who
     /// is none.
-    async fn suspect_loop(&self, message: &Message) -> Ended {
+    async fn pause(&self, message: &Message, why: &str) -> Ended {
         let thread = message.thread_id.clone().unwrap_or_else(|| message.id.to_string());
-        tracing::warn!(handler = %self.handler.0, thread = %thread.escape_debug(), "two programs answer each other; the conversation is paused");
+        tracing::warn!(handler = %self.handler.0, thread = %thread.escape_debug(), why, "two programs answer each other; the conversation is paused");
         let event = EventRow {
             kind: "thread.paused".to_owned(),
             subject: thread,
             address: Some(message.from.wire()),
-            reason: Some("loop_suspected".to_owned()),
+            reason: Some(why.to_owned()),
             timestamp: self.home.wall().as_nanos(),
         };
         let confirm = Change::Confirm(self.handler.consumer(), vec![self.seq]);

@@ -10,6 +10,7 @@ use toq_config::handlers::Reply;
 use toq_net::shell::{Command, End, MAX_VALUE, Progress, RunLog, Source, run};
 use toq_protocol::canonical::Json;
 
+use super::purse::Purse;
 use super::work::{Order, Reaction, RunError, Running, Work};
 use super::workshop::Bench;
 
@@ -36,6 +37,7 @@ impl Work for Shell {
 
 async fn react(bench: &Bench, order: Order) -> Result<Reaction, RunError> {
     let definition = order.definition.clone();
+    Purse::open(&order)?.begin_run(&order).await?;
     let command = Command {
         supervisor: bench.program.clone(),
         program: definition.program(),

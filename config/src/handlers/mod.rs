@@ -64,6 +64,8 @@ pub struct HandlerConfig {
     pub peer_runs_per_day: Option<u64>,
     /// The most tokens of a day for one peer.
     pub peer_tokens_per_day: Option<u64>,
+    /// The most runs of an hour for one peer: 1,000 of a command and 100 of a model, unless set.
+    pub peer_runs_per_hour: Option<u64>,
     /// Whether it reacts at all.
     pub enabled: bool,
     /// Address patterns, one of which must match the sender; none is any.
@@ -82,6 +84,8 @@ pub struct HandlerConfig {
     pub max_attempts: u32,
     /// How many automatic answers in a row may have led to a message that it still answers.
     pub max_auto_replies: u32,
+    /// How often a peer may say the same on one thread within ten minutes and be answered.
+    pub max_repeats: u32,
     /// Names of environment variables that a command gets from the daemon's environment beside the usual ones.
     pub env: Vec<String>,
     /// Where a command runs; relative to the directory that holds the workspace, which is the default.
@@ -118,6 +122,7 @@ impl Default for HandlerConfig {
             tokens_per_day: None,
             peer_runs_per_day: None,
             peer_tokens_per_day: None,
+            peer_runs_per_hour: None,
             enabled: true,
             filter_from: Vec::new(),
             filter_key: Vec::new(),
@@ -127,6 +132,7 @@ impl Default for HandlerConfig {
             concurrency: 4,
             max_attempts: 3,
             max_auto_replies: toq_protocol::auto_reply::MAX_HOPS,
+            max_repeats: toq_protocol::auto_reply::MAX_REPEATS,
             env: Vec::new(),
             cwd: None,
         }

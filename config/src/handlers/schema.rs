@@ -50,6 +50,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("tokens_per_day", Kind::Whole(0, 1_000_000_000_000)),
     ("peer_runs_per_day", Kind::Whole(0, 1_000_000_000)),
     ("peer_tokens_per_day", Kind::Whole(0, 1_000_000_000_000)),
+    ("peer_runs_per_hour", Kind::Whole(0, 1_000_000_000)),
     ("enabled", Kind::Flag),
     ("filter_from", Kind::Texts),
     ("filter_key", Kind::Keys),
@@ -59,6 +60,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("concurrency", Kind::Whole(1, 64)),
     ("max_attempts", Kind::Whole(1, 100)),
     ("max_auto_replies", Kind::Whole(1, 10_000)),
+    ("max_repeats", Kind::Whole(1, 10_000)),
     ("env", Kind::Variables),
     ("cwd", Kind::Text),
 ];

@@ -55,6 +55,9 @@ pub struct Add {
     /// Lets one peer have this many of the answers of a day
     #[arg(long, value_name = "N", requires = "provider")]
     peer_runs_per_day: Option<u64>,
+    /// Lets one peer have this many runs in an hour
+    #[arg(long, value_name = "N")]
+    peer_runs_per_hour: Option<u64>,
     /// Lets one peer have this many of the tokens of a day
     #[arg(long, value_name = "N", requires = "provider")]
     peer_tokens_per_day: Option<u64>,
@@ -124,6 +127,7 @@ impl Add {
             "runs_per_day": self.runs_per_day,
             "tokens_per_day": self.tokens_per_day,
             "peer_runs_per_day": self.peer_runs_per_day,
+            "peer_runs_per_hour": self.peer_runs_per_hour,
             "peer_tokens_per_day": self.peer_tokens_per_day,
             "filter_from": self.from,
             "filter_key": self.key,

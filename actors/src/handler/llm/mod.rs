@@ -9,7 +9,6 @@
 //! model's outages (a provider that fails is left alone, and messages wait).
 
 mod history;
-mod purse;
 mod speech;
 
 use std::path::{Path, PathBuf};
@@ -25,9 +24,9 @@ use toq_vault::{Reference, Secret, read_private};
 use crate::outbox::Lane;
 use crate::workspace::WorkspaceError;
 
+use super::purse::Purse;
 use super::work::{Order, Reaction, RunError, Running, Work};
 use history::Past;
-use purse::Purse;
 use speech::Speech;
 
 /// The largest prompt file, in bytes.

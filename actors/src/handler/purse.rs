@@ -1,31 +1,36 @@
-//! What a handler may spend.
+//! What a handler may spend, and how often a peer may make it run.
 
-use toq_protocol::budget::{Budget, Exhausted, Spent, day};
+use toq_protocol::budget::{Budget, Exhausted, Spent, day, hour};
 use toq_store::Batch;
 use toq_store::batch::Change;
 use toq_store::record::EventRow;
 
-use crate::handler::run::commit;
-use crate::handler::work::{Order, RunError};
+use super::run::commit;
+use super::work::{Order, RunError};
 
-/// A handler's budget, on the day of a run.
+/// A handler's budget, at the time of a run.
 pub(super) struct Purse {
     day: u32,
+    hour: u32,
     refusal: Option<Exhausted>,
 }
 
 impl Purse {
     pub(super) fn open(order: &Order) -> Result<Self, RunError> {
-        let day = day(order.home.wall());
-        let spent = order.home.store.reader().spent(&order.definition.name, order.peer.as_ref(), day);
-        let (handler, peer) = spent.map_err(|error| RunError::Failed(format!("the budget cannot be read: {error}")))?;
-        Ok(Self { day, refusal: budget(order).admit(handler, peer).err() })
+        let (day, hour) = (day(order.home.wall()), hour(order.home.wall()));
+        let reader = order.home.store.reader();
+        let unread = |error| RunError::Failed(format!("the budget cannot be read: {error}"));
+        let (handler, peer) = reader.spent(&order.definition.name, order.peer.as_ref(), day).map_err(unread)?;
+        let (_, now) = reader.spent(&hourly(order), order.peer.as_ref(), hour).map_err(unread)?;
+        Ok(Self { day, hour, refusal: budget(order).admit(handler, peer, now.runs).err() })
     }
 
     /// Counts a run on disk before it begins, or pauses the conversation where that is seen.
     pub(super) async fn begin_run(&self, order: &Order) -> Result<(), RunError> {
         let Some(refusal) = self.refusal else {
-            commit(&order.home, Batch::new(vec![self.change(order, Spent { runs: 1, tokens: 0 })])).await;
+            let spent = Spent { runs: 1, tokens: 0 };
+            let in_this_hour = Change::Spend { handler: hourly(order), peer: order.peer, day: self.hour, spent };
+            commit(&order.home, Batch::new(vec![self.change(order, spent), in_this_hour])).await;
             return Ok(());
         };
         let event = EventRow {
@@ -49,12 +54,19 @@ impl Purse {
     }
 }
 
+/// Under which name the runs of an hour are counted. No handler can have it.
+fn hourly(order: &Order) -> String {
+    format!("hour:{}", order.definition.name)
+}
+
 fn budget(order: &Order) -> Budget {
-    let (definition, mut budget) = (&order.definition, Budget::default());
+    let definition = &order.definition;
+    let mut budget = if definition.is_llm() { Budget::default() } else { Budget::of_a_command() };
     for (set, limit) in [
         (definition.runs_per_day, &mut budget.handler.runs),
         (definition.tokens_per_day, &mut budget.handler.tokens),
         (definition.peer_runs_per_day, &mut budget.peer.runs),
+        (definition.peer_runs_per_hour, &mut budget.peer_hour),
         (definition.peer_tokens_per_day, &mut budget.peer.tokens),
     ] {
         *limit = set.unwrap_or(*limit);

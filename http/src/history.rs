@@ -87,7 +87,7 @@ pub(crate) async fn threads(facade: web::Data<Facade>) -> Result<HttpResponse, A
 }
 
 /// Reads many rows on a thread for such work: the one that serves requests also carries messages.
-async fn aside<T: Send + 'static>(
+pub(crate) async fn aside<T: Send + 'static>(
     reader: Reader,
     read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ApiError> {

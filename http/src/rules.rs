@@ -16,6 +16,7 @@ use toq_store::record::{ApprovalRow, Proof};
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::Facade;
+use crate::history::aside;
 
 fn subject(body: &RuleBody) -> Result<Subject, ApiError> {
     if let Some(from) = body.from.as_deref().filter(|from| !from.is_empty()) {
@@ -84,12 +85,14 @@ pub(crate) async fn permissions(facade: web::Data<Facade>) -> Result<HttpRespons
 /// Lists who waits for a decision.
 #[utoipa::path(get, path = "/v1/approvals", responses((status = 200, body = ApprovalsResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn approvals(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
-    let mut open = facade.reader().approvals()?;
-    open.sort_by_key(|(_, row)| row.first_asked());
-    let known: Vec<Address> = facade.reader().peers()?.into_iter().filter_map(|(_, row)| Address::parse(&row.address).ok()).collect();
-    let known = Known::new(&known);
-    let approvals = open.into_iter().map(|(key, row)| shown(&key, row, &known)).collect();
-    Ok(HttpResponse::Ok().json(ApprovalsResponse { approvals }))
+    let reading = aside(facade.reader().clone(), |reader| {
+        let mut open = reader.approvals()?;
+        open.sort_by_key(|(_, row)| row.first_asked());
+        let known: Vec<Address> = reader.peers()?.into_iter().filter_map(|(_, row)| Address::parse(&row.address).ok()).collect();
+        let known = Known::new(&known);
+        Ok(open.into_iter().map(|(key, row)| shown(&key, row, &known)).collect())
+    });
+    Ok(HttpResponse::Ok().json(ApprovalsResponse { approvals: reading.await? }))
 }
 
 fn shown(key: &PeerKey, row: ApprovalRow, known: &Known) -> Approval {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toq_config::handlers::Reply;
-use toq_net::shell::{Command, End, MAX_VALUE, Progress, RunLog, Source, run};
+use toq_net::shell::{Command, End, MAX_VALUE, Progress, Scribe, Source, run};
 use toq_protocol::canonical::Json;
 
 use super::purse::Purse;
@@ -48,7 +48,7 @@ async fn react(bench: &Bench, order: Order) -> Result<Reaction, RunError> {
         limit: definition.timeout(),
     };
     let home = order.home.clone();
-    let mut log = RunLog::new(&bench.logs(), &definition.name);
+    let mut log = Scribe::new(&bench.logs(), &definition.name);
     let (mut answer, mut is_whole) = (Vec::new(), true);
     let keeps_answer = definition.reply == Reply::Stdout;
     let note = |result: std::io::Result<()>| {
@@ -56,21 +56,21 @@ async fn react(bench: &Bench, order: Order) -> Result<Reaction, RunError> {
             tracing::warn!(handler = %definition.name, %error, "the output of a run is lost");
         }
     };
-    let end = run(command, |progress| match progress {
+    let end = run(command, async |progress| match progress {
         Progress::Began(process) => {
             log.began(process);
             order.process.send_replace(Some(process));
         }
         Progress::Out(bytes) => {
-            note(log.take(Source::Out, &bytes, home.wall()));
             if keeps_answer {
                 answer.extend_from_slice(&bytes);
             }
+            note(log.take(Source::Out, bytes, home.wall()).await);
         }
-        Progress::Err(bytes) => note(log.take(Source::Err, &bytes, home.wall())),
+        Progress::Err(bytes) => note(log.take(Source::Err, bytes, home.wall()).await),
         Progress::Full(source) => {
             is_whole = is_whole && source == Source::Err;
-            note(log.take(source, b"\n[the rest of the output is not kept]\n", home.wall()));
+            note(log.take(source, b"\n[the rest of the output is not kept]\n".to_vec(), home.wall()).await);
         }
     })
     .await;
@@ -78,7 +78,7 @@ async fn react(bench: &Bench, order: Order) -> Result<Reaction, RunError> {
         Ok(end) => format!("exited with status {end}"),
         Err(error) => format!("could not run: {error}"),
     };
-    note(log.finish(&last, home.wall()));
+    note(log.finish(last, home.wall()).await);
     match end {
         Ok(End::Exited(0)) if keeps_answer => answered(&answer, is_whole, home.config.max_message_size),
         Ok(End::Exited(0)) => Ok(Reaction::Nothing),

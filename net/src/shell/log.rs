@@ -12,6 +12,7 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use toq_protocol::time::Timestamp;
 
@@ -20,6 +21,9 @@ const MAX_BYTES: u64 = 8 << 20;
 
 /// How long a line may become; a longer one is cut into several.
 const MAX_LINE: usize = 8 * 1024;
+
+/// Held while lines are written.
+pub(super) static WRITING: Mutex<()> = Mutex::new(());
 
 /// Which output of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,8 @@ impl RunLog {
         if bytes.is_empty() {
             return Ok(());
         }
+        // Runs of one handler write to one file, and one of them puts a full one away.
+        let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(dir) = self.path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }

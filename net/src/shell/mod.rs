@@ -12,6 +12,7 @@
 
 mod frame;
 mod log;
+mod scribe;
 mod supervisor;
 
 use std::io;
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 
 use frame::Frame;
 pub use log::{RunLog, Source};
+pub use scribe::Scribe;
 pub use supervisor::{SUPERVISE, supervised, wait_for_leftovers};
 
 /// How long a command may take to end after it was asked to.
@@ -89,11 +91,12 @@ impl std::fmt::Display for End {
     }
 }
 
-/// Runs a command to its end. Dropping the future kills the command and everything that it started.
+/// Runs a command to its end. Dropping the future kills the command and everything that it started. While `tell` takes its time, the
+/// command waits.
 ///
 /// # Errors
 /// The system's, where the command or its supervisor cannot be started.
-pub async fn run(command: Command, mut tell: impl FnMut(Progress)) -> io::Result<End> {
+pub async fn run(command: Command, mut tell: impl AsyncFnMut(Progress)) -> io::Result<End> {
     let (child, control, mut frames) = start(&command)?;
     let mut lines = Lines { control: Some(control), _child: child };
     lines.hand_over(&command.input).await?;
@@ -154,10 +157,10 @@ impl Lines {
     }
 }
 
-async fn read(frames: &mut ChildStdout, tell: &mut impl FnMut(Progress)) -> io::Result<End> {
+async fn read(frames: &mut ChildStdout, tell: &mut impl AsyncFnMut(Progress)) -> io::Result<End> {
     loop {
         match Frame::read(frames).await? {
-            Some(Frame::Progress(progress)) => tell(progress),
+            Some(Frame::Progress(progress)) => tell(progress).await,
             Some(Frame::End(end)) => return Ok(end),
             Some(Frame::Failed(reason)) => return Err(io::Error::other(reason)),
             None => return Err(io::Error::other("the supervisor was killed")),

@@ -79,6 +79,9 @@ pub enum EventKind {
     /// A handler failed too often on a message; the message is kept where its owner finds it.
     #[serde(rename = "handler.set_aside")]
     HandlerSetAside,
+    /// A row of the log cannot be read; it stays where it is, and everything else goes on.
+    #[serde(rename = "log.unreadable")]
+    LogUnreadable,
     /// Delivery was given up.
     #[serde(rename = "message.dead_letter")]
     MessageDeadLetter,
@@ -126,6 +129,7 @@ impl EventKind {
             Self::ApprovalRequested => "approval.requested",
             Self::ApprovalResolved => "approval.resolved",
             Self::HandlerSetAside => "handler.set_aside",
+            Self::LogUnreadable => "log.unreadable",
             Self::MessageDeadLetter => "message.dead_letter",
             Self::MessageDelivered => "message.delivered",
             Self::MessageExpired => "message.expired",

@@ -161,6 +161,13 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Notes, once, that a row cannot be read, and tells of it.
+    Unreadable {
+        /// Its place.
+        message: Seq,
+        /// When.
+        at: Timestamp,
+    },
     /// Forgets by what repetitions of messages are recognised that were deleted before this time; some of them.
     ForgetSeen(Timestamp),
     /// Deletes events from before this time; some of them.

@@ -155,34 +155,24 @@ impl Reader {
         Ok(count)
     }
 
-    /// The messages after a place, both directions, in order.
+    /// The messages after a place, both directions, in order. A row that cannot be read is passed over; retention notes it.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn messages_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, MessageRow)>, StoreError> {
         let snapshot = self.snapshot()?;
         let messages = snapshot.open(tables::MESSAGES)?;
-        let rows = messages.range(after.0.saturating_add(1)..)?.take(limit);
-        rows.map(|entry| {
-            let (seq, bytes) = entry?;
-            Ok((Seq(seq.value()), MessageRow::from_bytes(bytes.value())?))
-        })
-        .collect()
+        readable(messages.range(after.0.saturating_add(1)..)?, limit)
     }
 
-    /// The events after a place, in order.
+    /// The events after a place, in order. A row that cannot be read is passed over.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn events_after(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, EventRow)>, StoreError> {
         let snapshot = self.snapshot()?;
         let events = snapshot.open(tables::EVENTS)?;
-        let rows = events.range(after.0.saturating_add(1)..)?.take(limit);
-        rows.map(|entry| {
-            let (seq, bytes) = entry?;
-            Ok((Seq(seq.value()), EventRow::from_bytes(bytes.value())?))
-        })
-        .collect()
+        readable(events.range(after.0.saturating_add(1)..)?, limit)
     }
 
     /// The place just before the first message at or after `since`, found by bisection over the log.
@@ -442,6 +432,15 @@ impl Reader {
         let transaction = database.begin_read()?;
         Ok(Snapshot { transaction, _database: database })
     }
+}
+
+/// So many rows that can be read.
+fn readable<R: Record>(rows: redb::Range<'_, u64, &'static [u8]>, limit: usize) -> Result<Vec<(Seq, R)>, StoreError> {
+    let row = |entry: Result<(redb::AccessGuard<'_, u64>, redb::AccessGuard<'_, &'static [u8]>), redb::StorageError>| match entry {
+        Ok((seq, bytes)) => R::from_bytes(bytes.value()).ok().map(|row| Ok((Seq(seq.value()), row))),
+        Err(error) => Some(Err(error.into())),
+    };
+    rows.filter_map(row).take(limit).collect()
 }
 
 struct Snapshot {

@@ -55,8 +55,12 @@ pub const CONSUMERS: TableDefinition<&str, &[u8]> = TableDefinition::new("consum
 pub const OFFERS: TableDefinition<(&str, u64), u32> = TableDefinition::new("offers");
 
 /// (consumer, seq) → [`crate::record::SetAsideRow`]: messages that were offered too often and given up, for
-/// their owner to look at. Written by `SetAside`, removed by `Retry` and `ForgetSetAside`.
+/// their owner to look at. Written by `SetAside`, removed by `Retry`, `ForgetSetAside`, and by `Forget` with the message. Rows that cannot be
+/// read are noted here too, once, as set aside for [`UNREADABLE`].
 pub const SET_ASIDE: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("set_aside");
+
+/// For whom rows are set aside that nobody can read. No consumer can have this name.
+pub const UNREADABLE: &str = "log:unreadable";
 
 /// idempotency key → [`crate::record::IdempotencyRow`]. Written by `Send`, which it guards.
 pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("idempotency");

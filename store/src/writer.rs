@@ -224,6 +224,7 @@ impl Tables<'_> {
             Change::ConfirmUpTo(name, place) => self.confirm_up_to(name, *place)?,
             Change::Spend { handler, peer, day, spent } => self.spend(handler, peer.as_ref(), *day, *spent)?,
             Change::Forget { messages, at } => self.forget(messages, *at)?,
+            Change::Unreadable { message, at } => self.note_unreadable(*message, *at)?,
             Change::ForgetSeen(before) => self.forget_seen(*before)?,
             Change::ForgetEvents(before) => self.forget_events(*before)?,
             Change::ForgetKeys(before) => self.forget_keys(*before)?,
@@ -389,7 +390,8 @@ impl Tables<'_> {
     fn has_incoming_between(&self, after: u64, before: u64) -> Result<bool, StoreError> {
         for entry in self.messages.range(after + 1..before)? {
             let (_, bytes) = entry?;
-            if MessageRow::from_bytes(bytes.value())?.direction() == Direction::In {
+            // What cannot be read is nobody's to confirm.
+            if MessageRow::from_bytes(bytes.value()).is_ok_and(|row| row.direction() == Direction::In) {
                 return Ok(true);
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use toq_store::batch::Change;
-use toq_store::{Batch, Seq};
+use toq_store::{Batch, Seq, StoreError};
 
 use super::Workspace;
 
@@ -59,36 +59,35 @@ impl Workspace {
             ctx.run_later(PAUSE, move |act, ctx| act.step(pass, ctx));
             return;
         }
-        let (config, now) = (&self.home.config, self.home.wall());
-        let before = now.minus(DAY * config.thread_cleanup_days);
-        let found = match reader.expendable(pass.at, before, config.message_history_limit, BATCH) {
-            Ok(found) => found,
-            Err(error) => return tracing::error!(%error, "old messages cannot be found"),
-        };
-        let changes = vec![
-            Change::Forget { messages: found.messages, at: now },
-            Change::ForgetEvents(before),
-            Change::ForgetKeys(now.minus(KEYS)),
-            Change::ForgetSeen(now.minus(SEEN)),
-        ];
-        let home = self.home.clone();
-        let forgetting = async move { home.store.journal().commit(Batch::new(changes)).await };
-        ctx.spawn(forgetting.into_actor(self).map(move |result, act, ctx| match result {
-            Ok(_) => {
-                act.home.store.room().give(found.bytes);
-                let oldest = act.home.store.reader().events_after(Seq(0), 1).ok().and_then(|mut events| events.pop());
-                // The newest row stays, however old it is.
-                let is_old = |(seq, event): (Seq, toq_store::record::EventRow)| {
-                    event.timestamp < before.as_nanos() && seq < act.home.store.reader().last()
-                };
-                let has_old_events = oldest.is_some_and(is_old);
-                // What has no next message goes on behind the last one, where there is nothing to find, for its events.
-                let next = found.next.or_else(|| has_old_events.then(|| act.home.store.reader().last()));
-                if let Some(at) = next {
-                    let pass = Pass { at, tail: act.home.store.reader().last(), waited: 0 };
-                    ctx.run_later(PAUSE, move |act, ctx| act.step(pass, ctx));
-                }
+        let (home, now) = (self.home.clone(), self.home.wall());
+        let before = now.minus(DAY * home.config.thread_cleanup_days);
+        let forgetting = async move {
+            let (reader, keep) = (home.store.reader().clone(), home.config.message_history_limit);
+            // Many rows are read, and the thread of this actor carries messages.
+            let looking = tokio::task::spawn_blocking(move || reader.expendable(pass.at, before, keep, BATCH));
+            let found = looking.await.map_err(|_| StoreError::Closed)??;
+            let mut changes = vec![
+                Change::Forget { messages: found.messages, at: now },
+                Change::ForgetEvents(before),
+                Change::ForgetKeys(now.minus(KEYS)),
+                Change::ForgetSeen(now.minus(SEEN)),
+            ];
+            for message in found.unreadable {
+                tracing::error!(place = %message, "a row of the log cannot be read; it stays where it is");
+                changes.push(Change::Unreadable { message, at: now });
             }
+            home.store.journal().commit(Batch::new(changes)).await?;
+            home.store.room().give(found.bytes);
+            let has_old_events = home.store.reader().has_events_before(before)?;
+            // What has no next message goes on behind the last one, where there is nothing to find, for its events.
+            Ok::<_, StoreError>(found.next.or_else(|| has_old_events.then(|| home.store.reader().last())))
+        };
+        ctx.spawn(forgetting.into_actor(self).map(|next, act, ctx| match next {
+            Ok(Some(at)) => {
+                let pass = Pass { at, tail: act.home.store.reader().last(), waited: 0 };
+                ctx.run_later(PAUSE, move |act, ctx| act.step(pass, ctx));
+            }
+            Ok(None) => {}
             Err(error) => tracing::warn!(%error, "old messages could not be deleted; the next pass tries again"),
         }));
     }

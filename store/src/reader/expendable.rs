@@ -2,18 +2,21 @@
 
 use toq_protocol::time::Timestamp;
 
-use super::{ConsumerRow, Direction, MessageRow, Reader, Record as _, StoreError};
+use super::{ConsumerRow, Direction, EventRow, MessageRow, Reader, Record as _, StoreError};
+use crate::tables::UNREADABLE;
 use crate::{Seq, tables};
 use redb::ReadableTableMetadata as _;
 
-/// How many rows one call looks at.
-const STRIDE: usize = 1024;
+/// How many rows one call looks at: so few that nobody waits for the disk meanwhile.
+const STRIDE: usize = 256;
 
 /// What a pass over the log found.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Expendable {
     /// Messages that nobody needs.
     pub messages: Vec<Seq>,
+    /// Rows that cannot be read and are not noted as such yet. They stay where they are.
+    pub unreadable: Vec<Seq>,
     /// How many bytes their rows have.
     pub bytes: usize,
     /// Where to go on; `None` at the end.
@@ -25,35 +28,59 @@ impl Reader {
     /// known, and that every consumer has confirmed. At most `limit` of them.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn expendable(&self, after: Seq, before: Timestamp, keep: usize, limit: usize) -> Result<Expendable, StoreError> {
         let consumers: Vec<ConsumerRow> = self.consumers()?.into_iter().map(|(_, row)| row).collect();
         let snapshot = self.snapshot()?;
         let table = snapshot.open(tables::MESSAGES)?;
         let kept = table.range::<u64>(..)?.rev().nth(keep.max(1) - 1).transpose()?;
-        let Some(kept) = kept.map(|(seq, _)| seq.value()) else { return Ok(Expendable { messages: Vec::new(), bytes: 0, next: None }) };
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        let mut looked_at = Seq(0);
+        let mut found = Expendable { messages: Vec::new(), unreadable: Vec::new(), bytes: 0, next: None };
+        let Some(kept) = kept.map(|(seq, _)| seq.value()) else { return Ok(found) };
+        let noted = snapshot.open(tables::SET_ASIDE)?;
+        let mut looked_at = after;
         for (count, entry) in table.range(after.0.saturating_add(1)..kept.max(after.0.saturating_add(1)))?.enumerate() {
             let (seq, value) = entry?;
-            let (seq, row) = (Seq(seq.value()), MessageRow::from_bytes(value.value())?);
-            if row.message()?.timestamp >= before {
-                return Ok(Expendable { messages, bytes, next: None });
-            }
-            if count == STRIDE || messages.len() == limit {
-                return Ok(Expendable { messages, bytes, next: Some(looked_at) });
+            let seq = Seq(seq.value());
+            if count == STRIDE || found.messages.len() == limit {
+                found.next = Some(looked_at);
+                return Ok(found);
             }
             looked_at = seq;
-            let is_done = match row.direction() {
-                Direction::In => !consumers.iter().any(|place| place.is_open(seq.0)),
-                Direction::Out => snapshot.state(seq, &row)?.state.is_final(),
-            };
-            if is_done {
-                bytes += value.value().len();
-                messages.push(seq);
+            let looked = MessageRow::from_bytes(value.value()).and_then(|row| {
+                let is_done = match row.direction() {
+                    Direction::In => !consumers.iter().any(|place| place.is_open(seq.0)),
+                    Direction::Out => snapshot.state(seq, &row)?.state.is_final(),
+                };
+                Ok((row.message()?.timestamp, is_done))
+            });
+            match looked {
+                Ok((timestamp, _)) if timestamp >= before => return Ok(found),
+                Ok((_, false)) => {}
+                Ok((_, true)) => {
+                    found.bytes += value.value().len();
+                    found.messages.push(seq);
+                }
+                Err(StoreError::Record { .. }) if noted.get((UNREADABLE, seq.0))?.is_none() => found.unreadable.push(seq),
+                Err(StoreError::Record { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(Expendable { messages, bytes, next: None })
+        Ok(found)
+    }
+
+    /// True where there are events from before a time that may be deleted, which the newest row may not.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn has_events_before(&self, before: Timestamp) -> Result<bool, StoreError> {
+        let snapshot = self.snapshot()?;
+        let events = snapshot.open(tables::EVENTS)?;
+        for entry in events.range(..self.last().0)?.take(STRIDE) {
+            if let Ok(row) = EventRow::from_bytes(entry?.1.value()) {
+                return Ok(row.timestamp < before.as_nanos());
+            }
+        }
+        Ok(false)
     }
 
     /// The bytes of all rows of the large tables and what holds them together. Reads every page.

@@ -9,7 +9,8 @@ use toq_protocol::time::Timestamp;
 
 use super::{Direction, MessageRow, State, StateRow, StoreError, Tables, seen_key};
 use crate::Seq;
-use crate::record::{ConsumerRow, EventRow, IdempotencyRow, Record as _};
+use crate::record::{ConsumerRow, EventRow, IdempotencyRow, Record as _, SetAsideRow};
+use crate::tables::UNREADABLE;
 
 /// How many rows of one table a single change looks at, so that it does not hold up the others in its transaction.
 const STRIDE: usize = 1024;
@@ -19,17 +20,21 @@ impl Tables<'_> {
     pub(super) fn forget(&mut self, messages: &[Seq], now: Timestamp) -> Result<(), StoreError> {
         let consumers =
             self.consumers.open()?.iter()?.map(|entry| ConsumerRow::from_bytes(entry?.1.value())).collect::<Result<Vec<_>, _>>()?;
+        let names = self.set_aside_for()?;
         for seq in messages {
             // The next place is found from the last row, so one stays.
             if seq.0 + 1 >= self.next_seq {
                 continue;
             }
-            let Some(row) = self.messages.get(seq.0)?.map(|row| MessageRow::from_bytes(row.value())).transpose()? else { continue };
+            let Some(Ok(row)) = self.messages.get(seq.0)?.map(|row| MessageRow::from_bytes(row.value())) else { continue };
             if self.is_needed(*seq, &row, &consumers)? {
                 continue;
             }
             self.messages.remove(seq.0)?;
             self.states.open()?.remove(seq.0)?;
+            for name in &names {
+                self.set_aside.open()?.remove((name.as_str(), seq.0))?;
+            }
             if let Some(thread) = row.thread_id() {
                 self.thread_log.remove((thread, seq.0))?;
             }
@@ -39,6 +44,36 @@ impl Tables<'_> {
             }
         }
         Ok(())
+    }
+
+    /// For whom anything is set aside. Jumps from name to name, however much there is for each.
+    fn set_aside_for(&mut self) -> Result<Vec<String>, StoreError> {
+        let table = self.set_aside.open()?;
+        let mut names = Vec::new();
+        let mut next = table.first()?.map(|(key, _)| key.value().0.to_owned());
+        while let Some(name) = next {
+            let after = table.range((name.as_str(), u64::MAX)..)?.find(|entry| entry.as_ref().is_ok_and(|(key, _)| key.value().0 != name));
+            next = after.transpose()?.map(|(key, _)| key.value().0.to_owned());
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    /// Keeps that a row cannot be read; the row itself stays where somebody may still look at it.
+    pub(super) fn note_unreadable(&mut self, seq: Seq, at: Timestamp) -> Result<(), StoreError> {
+        let reason = "a row of the log cannot be read; it stays where it is".to_owned();
+        let row = SetAsideRow { reason: reason.clone(), attempts: 0, at: at.as_nanos() };
+        let is_known = self.set_aside.open()?.insert((UNREADABLE, seq.0), row.to_bytes().as_slice())?.is_some();
+        if is_known {
+            return Ok(());
+        }
+        self.event(&EventRow {
+            kind: "log.unreadable".to_owned(),
+            subject: seq.to_string(),
+            address: None,
+            reason: Some(reason),
+            timestamp: at.as_nanos(),
+        })
     }
 
     fn is_needed(&mut self, seq: Seq, row: &MessageRow, consumers: &[ConsumerRow]) -> Result<bool, StoreError> {
@@ -69,12 +104,18 @@ impl Tables<'_> {
 
     /// Deletes events from before a time, except the newest row.
     pub(super) fn forget_events(&mut self, before: Timestamp) -> Result<(), StoreError> {
-        let mut old = Vec::new();
+        let (mut old, mut unreadable) = (Vec::new(), Vec::new());
         for entry in self.events.open()?.range(..self.next_seq.saturating_sub(1))?.take(STRIDE) {
             let (seq, row) = entry?;
-            if EventRow::from_bytes(row.value())?.timestamp >= before.as_nanos() {
+            // What cannot be read is as old as what follows it.
+            let Ok(event) = EventRow::from_bytes(row.value()) else {
+                unreadable.push(seq.value());
+                continue;
+            };
+            if event.timestamp >= before.as_nanos() {
                 break;
             }
+            old.append(&mut unreadable);
             old.push(seq.value());
         }
         for seq in old {

@@ -15,9 +15,11 @@ use mls_rs::mls_rs_codec::MlsSize as _;
 use super::chain::Head;
 use super::error::GroupError;
 use super::member::Member;
+use super::received::{Change, Received, Why, Wish};
 use super::roles::{Admission, Owners, admission};
 use super::rows::Rows;
 use super::rules::{Court, Refusal};
+use super::screen::{Screened, screen};
 use super::stamp::Stamp;
 use super::state::Group;
 use super::store::PAST_EPOCHS;
@@ -32,117 +34,6 @@ pub const MAX_HANDSHAKE: usize = 2 * 1024 * 1024;
 
 /// How many proposals of one member wait for a commit; more are refused.
 const MAX_PROPOSALS: usize = 16;
-
-/// What became of a blob.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Received {
-    /// A message for the application.
-    Message {
-        /// Who wrote it.
-        sender: Member,
-        /// In which epoch.
-        epoch: u64,
-        /// The plaintext.
-        payload: Vec<u8>,
-        /// Where its sender stood in the log.
-        head: Option<Head>,
-    },
-    /// A commit was applied.
-    Committed(Box<Change>),
-    /// Somebody wants a change. Nothing can be encrypted before a commit makes it; any member can stage
-    /// [`Intent::Commit`](super::Intent::Commit).
-    Proposed {
-        /// Who.
-        by: Member,
-        /// What.
-        wish: Wish,
-    },
-    /// We were removed. All rows are deleted; the group is of no more use.
-    Removed {
-        /// By whom; ourselves where we asked to.
-        by: Option<Member>,
-        /// The epoch that does not have us any more.
-        epoch: u64,
-    },
-    /// Nothing of interest; nothing changed.
-    Ignored(Why),
-    /// Somebody tried what is not allowed; nothing changed.
-    Refused(Refusal),
-    /// The kept state is older than what was sent from it. It does not encrypt any more; join again.
-    Stale,
-}
-
-/// What a commit changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The epoch that it began.
-    pub epoch: u64,
-    /// Who made it, as it was before.
-    pub by: Option<Member>,
-    /// Whether it was the commit of ours that was waited for. One that was [given up](Group::discard) and won all the same is not:
-    /// then [`Change::by`] is this member, and [`Change::lost`] tells whether another was waited for.
-    pub own: bool,
-    /// Whether a commit of ours was waited for and has lost. What it was for has to be staged again, if it is still wanted.
-    pub lost: bool,
-    /// Where it was ours: the MLSMessage for those who were added.
-    pub welcome: Option<Vec<u8>>,
-    /// Who came in.
-    pub added: Vec<Member>,
-    /// Who is out, as they were before.
-    pub removed: Vec<Member>,
-    /// Whether its maker renewed its keys.
-    pub rotated: bool,
-    /// Whether the owners are others now.
-    pub owners: bool,
-}
-
-/// What somebody wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// To leave.
-    Leave,
-    /// Somebody removed.
-    Remove(Member),
-    /// Somebody added, by the name in its credential.
-    Add(Vec<u8>),
-    /// Its own keys renewed.
-    Rotate,
-    /// Other owners.
-    Owners,
-}
-
-/// Why a blob is of no interest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Why {
-    /// Not an MLS message, or with something behind it.
-    Undecodable,
-    /// Above [`MAX_MESSAGE`] or [`MAX_HANDSHAKE`].
-    TooLarge,
-    /// Of another group.
-    OtherGroup,
-    /// A Welcome, a key package or a GroupInfo.
-    NotForMembers,
-    /// Of an epoch that is over: a commit that lost, a late proposal, or a message too old to be read.
-    Old,
-    /// Of an epoch that we have not reached. An honest log does not show it.
-    Ahead,
-    /// A message that was read before.
-    Duplicate,
-    /// Our own.
-    Own,
-    /// A message so far ahead of those before it that its key is not derived.
-    TooFar,
-    /// A message that came after its sender's removal.
-    SenderGone,
-    /// A message that does not decrypt, or whose signature is wrong.
-    Undecipherable,
-    /// We are no member any more.
-    NotMember,
-    /// What was read could not be taken down; nothing changed.
-    Unsaved(String),
-}
 
 impl Group {
     /// Reads one blob of the log. The rows are committed together with whatever is kept of the message, and the cursor.
@@ -186,6 +77,12 @@ impl Group {
         }
         if frame.kind != Kind::Application && !frame.is_private && self.admission() == Admission::Proven {
             return Err(Left::Refused(Refusal::InTheClear));
+        }
+        if !frame.is_private {
+            screen(bytes).map_err(|screened| match screened {
+                Screened::Malformed => Left::Ignored(Why::Undecodable),
+                Screened::Refused(refusal) => Left::Refused(refusal),
+            })?;
         }
         let message = MlsMessage::from_bytes(bytes).map_err(|_| Why::Undecodable)?;
         if message.mls_encoded_len() != bytes.len() {

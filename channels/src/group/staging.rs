@@ -7,6 +7,7 @@
 
 use mls_rs::error::MlsError;
 use mls_rs::group::CommitOutput;
+use mls_rs::group::proposal::Proposal;
 use mls_rs::time::MlsTime;
 use toq_protocol::key::PeerKey;
 use zeroize::Zeroizing;
@@ -218,7 +219,8 @@ impl Group {
             Intent::Add(packages) if packages.is_empty() => return Err(GroupError::NothingToCommit),
             Intent::Remove(indices) if indices.is_empty() => return Err(GroupError::NothingToCommit),
             Intent::Add(packages) => plan.add.clone_from(packages),
-            Intent::Remove(indices) => plan.remove.clone_from(indices),
+            // Who asked to leave goes with every commit, and cannot go twice.
+            Intent::Remove(indices) => plan.remove = indices.iter().copied().filter(|index| !self.is_leaving(*index)).collect(),
             Intent::Replace(package) => {
                 let view = view_key_package(package)?;
                 let old = self.members.iter().find(|member| member.identity == view.identity && member.signature_key == view.signature_key);
@@ -242,6 +244,11 @@ impl Group {
             plan.owners = self.owners_without(&plan);
         }
         Ok(plan)
+    }
+
+    fn is_leaving(&self, index: u32) -> bool {
+        let is_asked = |proposal: &Proposal| matches!(proposal, Proposal::Remove(remove) if remove.to_remove() == index);
+        self.inner.get_cached_proposals().iter().any(|cached| is_asked(cached.proposal()))
     }
 
     /// A new list of owners, all of which are members.

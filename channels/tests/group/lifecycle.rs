@@ -60,6 +60,19 @@ fn an_owner_removes_and_a_member_does_not() {
 }
 
 #[test]
+fn who_asked_to_leave_and_is_removed_goes_once() {
+    for mut parties in [channel(3), proven_channel(3)] {
+        let (proposal, rows) = parties[2].group_mut().leave().expect("a proposal");
+        parties[2].memory.commit(rows);
+        let _ = parties[0].read(&proposal.expect("others are there"));
+
+        let staged = parties[0].stage(&Intent::Remove(vec![2]));
+
+        assert!(matches!(parties[0].read(&staged.commit), Received::Committed(change) if change.removed.len() == 1));
+    }
+}
+
+#[test]
 fn a_member_adds_in_an_open_channel_and_not_in_the_other() {
     let mut open = channel(2);
     let package = Party::new("guest").package();

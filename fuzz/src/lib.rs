@@ -1,5 +1,7 @@
 //! What the targets share: two agents, and a clock that stands still.
 
+pub mod channel;
+
 use std::sync::Arc;
 use std::time::Duration;
 

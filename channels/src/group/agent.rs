@@ -12,6 +12,7 @@ use mls_rs::crypto::{SignaturePublicKey, SignatureSecretKey};
 use mls_rs::extension::recommended::LastResortKeyPackageExt;
 use mls_rs::identity::SigningIdentity;
 use mls_rs::identity::basic::BasicCredential;
+use mls_rs::mls_rs_codec::MlsSize as _;
 use mls_rs::time::MlsTime;
 use mls_rs::{CipherSuite, CipherSuiteProvider as _, Client, CryptoProvider as _, ExtensionList, MlsMessage};
 use mls_rs_crypto_rustcrypto::RustCryptoProvider;
@@ -23,6 +24,7 @@ use super::proof::{Proof, ProofError, statement};
 use super::rows::{Rows, Shelf, Shelves};
 use super::rules::{ANNOUNCED, Names, Rules};
 use super::store::Store;
+use crate::frame::{self, Kind};
 
 /// The suite of all channels: MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519 (RFC 9420, section 17.1).
 pub(crate) const SUITE: CipherSuite = CipherSuite::CURVE25519_AES128;
@@ -265,10 +267,13 @@ pub(crate) fn read_key_package(bytes: &[u8]) -> Result<MlsMessage, GroupError> {
         return Err(GroupError::TooLarge { what: "key package", size: bytes.len(), limit: MAX_PACKAGE });
     }
     let message = MlsMessage::from_bytes(bytes)?;
-    if message.as_key_package().is_none() {
-        return Err(GroupError::Malformed("the message is no key package".into()));
+    // The library looks neither at the message's version nor behind its end.
+    let is_head_right = frame::peek(bytes).is_ok_and(|frame| frame.kind == Kind::KeyPackage);
+    if is_head_right && message.mls_encoded_len() == bytes.len() {
+        Ok(message)
+    } else {
+        Err(GroupError::Malformed("the message is no key package, or more than one".into()))
     }
-    Ok(message)
 }
 
 pub(crate) fn suite() -> Result<<RustCryptoProvider as mls_rs::CryptoProvider>::CipherSuiteProvider, GroupError> {

@@ -3,6 +3,7 @@
 use mls_rs::error::MlsError;
 use mls_rs::extension::ExtensionType;
 use mls_rs::group::GroupInfo;
+use mls_rs::mls_rs_codec::MlsSize as _;
 use mls_rs::time::MlsTime;
 use mls_rs::{Client, ExtensionList, MlsMessage};
 use mls_rs_core::extension::Extension;
@@ -76,6 +77,9 @@ impl Group {
             return Err(GroupError::TooLarge { what: "welcome", size: welcome.len(), limit: MAX_WELCOME });
         }
         let message = MlsMessage::from_bytes(welcome)?;
+        if message.mls_encoded_len() != welcome.len() {
+            return Err(GroupError::Malformed("the welcome has something behind it".into()));
+        }
         let (store, rules) = (Store::default(), Rules::default());
         for reference in message.welcome_key_package_references() {
             if store.load_package(reference, shelves)? {

@@ -79,6 +79,12 @@ fn a_used_welcome_a_foreign_one_and_garbage_are_refused_in_the_words_of_publishe
     assert!(error.to_string().starts_with("message serialization error: "), "{error}");
     let error = owner.group_mut().stage(&Intent::Add(vec![package]), None, NOW).expect_err("used twice");
     assert_eq!(error.to_string(), "MLS group error: DuplicateLeafData(1)");
+    let mut other_version = new.package();
+    other_version[1] = 0;
+    let longer = [new.package(), vec![0]].concat();
+    for bytes in [other_version, longer] {
+        assert!(matches!(view_key_package(&bytes), Err(GroupError::Malformed(_))));
+    }
     let error = owner.group_mut().stage(&Intent::Add(vec![b"garbage".to_vec()]), None, NOW).expect_err("garbage");
     assert!(error.to_string().starts_with("message serialization error: "), "{error}");
 }

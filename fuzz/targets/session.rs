@@ -126,7 +126,7 @@ impl Side {
                     assert!(self.received.last().is_none_or(|(_, last)| *last < envelope.sequence), "out of order");
                     self.received.push((envelope.id, envelope.sequence));
                 }
-                Effect::Rejected(..) | Effect::Slow(_) => assert!(self.is_open),
+                Effect::Rejected(..) | Effect::Slow(_) | Effect::Rotated(..) | Effect::Followed(_) => assert!(self.is_open),
                 Effect::Acked(ids) => ids.into_iter().for_each(|id| self.answer(id)),
                 Effect::Refused(id, ..) | Effect::Wanted(id, _) => self.answer(id),
                 Effect::Decided(_) => assert!(!self.is_proven && !self.is_open, "a decision in the middle of a session"),

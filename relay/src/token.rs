@@ -31,6 +31,9 @@ pub struct Claims {
     pub iat: i64,
     /// When it ends, in seconds of Unix time.
     pub exp: i64,
+    /// The id of the API key that it was made with: it ends with the key, where the key's end is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Why a token does not count.
@@ -169,7 +172,7 @@ mod tests {
     const NOW: i64 = 1_760_000_000;
 
     fn claims() -> Claims {
-        Claims { sub: "550e8400".into(), iss: ISSUER.into(), plan: "free".into(), iat: NOW, exp: NOW + 3600 }
+        Claims { sub: "550e8400".into(), iss: ISSUER.into(), plan: "free".into(), iat: NOW, exp: NOW + 3600, key: None }
     }
 
     fn ours() -> Mint {

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Account, AccountCreated, ChannelView, Channels, Completed, InviteCreated, Invites, JoinRequest, Joined, KeyCreated, Keys, MAX_WAIT,
-    MAX_WELCOME, NewAccount, NewChannel, NewInvite, NewKey, Pending, Refusal, RelayApiError, RelayErrorBody, Token, Usage, WelcomeStatus,
-    WelcomeSubmission,
+    Account, AccountCreated, ChannelView, Channels, Completed, Errand, ErrandAnswer, InviteCreated, Invites, JoinRequest, Joined,
+    KeyCreated, Keys, MAX_WAIT, MAX_WELCOME, NewAccount, NewChannel, NewInvite, NewKey, Pending, Refusal, RelayApiError, RelayErrorBody,
+    Token, Usage, WelcomeStatus, WelcomeSubmission,
 };
 use crate::tls;
 
@@ -215,6 +215,11 @@ impl RelayApi {
     /// Tells what became of a request, waiting for an answer up to `wait` (at most [`MAX_WAIT`] seconds).
     pub async fn welcome(&self, request_id: &str, wait: Duration) -> Result<WelcomeStatus, RelayApiError> {
         self.waiting(&["v1", "channels", "welcome", request_id], &[], wait).await
+    }
+
+    /// Does something for the operator. Only the socket in a relay's data directory answers this.
+    pub async fn errand(&self, errand: &Errand) -> Result<ErrandAnswer, RelayApiError> {
+        self.post(&["v1", "operator"], errand, Repeat::Never).await
     }
 
     /// Gets a resource. Path segments and query values are given raw and encoded here.

@@ -76,7 +76,7 @@ impl InviteToken {
     /// Its name: 22 characters of base64url. No secret.
     #[must_use]
     pub fn id(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.id)
+        Self::id_text(&self.id)
     }
 
     /// Shows the server that the sender holds the invite: base64url of 32 bytes.
@@ -121,6 +121,12 @@ impl InviteToken {
     #[must_use]
     pub fn read_id(text: &str) -> Option<[u8; ID]> {
         (text.len() == 22).then(|| BASE64_URL_SAFE_NO_PAD.decode(text).ok()).flatten()?.try_into().ok()
+    }
+
+    /// Writes an id.
+    #[must_use]
+    pub fn id_text(id: &[u8; ID]) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(id)
     }
 
     fn proof_bytes(&self) -> [u8; 32] {

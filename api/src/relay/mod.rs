@@ -15,6 +15,7 @@ mod error;
 mod invite;
 mod join;
 mod key;
+mod operator;
 
 pub use account::{Account, AccountCreated, NewAccount, Plan, Usage, UsageLimits};
 pub use channel::{ChannelView, Channels, NewChannel};
@@ -25,6 +26,7 @@ pub use join::{
     Completed, JoinRequest, JoinStatus, Joined, Pending, PendingJoin, PendingQuery, Refusal, WaitQuery, WelcomeStatus, WelcomeSubmission,
 };
 pub use key::{KeyCreated, KeyView, Keys, NewKey, Token};
+pub use operator::{ChannelOf, Errand, ErrandAnswer, KeyOf};
 
 /// The longest that a call with `wait` is kept open, in seconds.
 pub const MAX_WAIT: u64 = 30;

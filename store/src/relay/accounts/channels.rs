@@ -45,6 +45,15 @@ impl Accounts {
         }
     }
 
+    /// Who has registered a channel.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn owner(&self, channel: &str) -> Result<Option<AccountId>, StoreError> {
+        let row = reading(&self.desk)?.open_table(CHANNELS)?.get(channel)?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+        Ok(row.map(|row| AccountId(row.account)))
+    }
+
     /// Up to `most` registered channels by name, after `after`.
     ///
     /// # Errors

@@ -1,0 +1,17 @@
+//! The operator's errands, as they arrive at the socket.
+//!
+//! The socket is in a directory and of a mode that only this user can open, and the caller's user is asked of the kernel besides.
+//! What an attacker would try is to reach it through a browser or a proxy: neither speaks to a socket of the file system.
+
+use actix_web::{HttpResponse, web};
+use toq_api::relay::Errand;
+
+use super::body::Body;
+use super::error::ApiError;
+use super::{Office, Operator};
+
+/// Does something for the operator.
+pub(crate) async fn errand(office: web::Data<Office>, body: Body<Errand>) -> Result<HttpResponse, ApiError> {
+    let answer = Operator::of(&office).perform(body.0).await?;
+    Ok(HttpResponse::Ok().json(answer))
+}

@@ -1,0 +1,163 @@
+//! What the operator of this machine may do.
+//!
+//! The same code runs behind the socket of a running relay and, where none runs, in the command itself over the opened store.
+
+use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, Plan};
+use toq_store::relay::accounts::{AccountId, Tenant};
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::{Office, accounts, channels, invites, keys};
+
+/// The account of keys that are made for nobody in particular.
+const OWN: &str = "operator@localhost";
+
+/// How many rows one list has.
+const MOST: usize = 10_000;
+
+/// Why an errand was not done.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct OperatorError {
+    /// What went wrong and why.
+    pub text: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl From<ApiError> for OperatorError {
+    fn from(error: ApiError) -> Self {
+        let body = error.into_body();
+        Self { text: body.error, hint: body.hint }
+    }
+}
+
+/// Runs errands.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator<'a> {
+    office: &'a Office,
+}
+
+impl<'a> Operator<'a> {
+    /// Of this office.
+    #[must_use]
+    pub const fn of(office: &'a Office) -> Self {
+        Self { office }
+    }
+
+    /// Does something.
+    ///
+    /// # Errors
+    /// [`OperatorError`] says why not.
+    pub async fn run(&self, errand: Errand) -> Result<ErrandAnswer, OperatorError> {
+        Ok(self.perform(errand).await?)
+    }
+
+    pub(super) async fn perform(&self, errand: Errand) -> Result<ErrandAnswer, ApiError> {
+        let office = self.office;
+        Ok(match errand {
+            Errand::CreateKey { account: None, name } => ErrandAnswer::Key(self.own_key(name).await?),
+            Errand::CreateKey { account: Some(account), name } => {
+                let tenant = self.tenant(&account)?;
+                ErrandAnswer::Key(keys::make(office, &tenant, name.unwrap_or_else(|| "default".to_owned())).await?)
+            }
+            Errand::Keys { account } => ErrandAnswer::Keys(self.keys(account.as_deref())?),
+            Errand::RevokeKey { id } => {
+                let known = self.keys(None)?.into_iter().find(|of| of.key.id == id);
+                let of = known.ok_or_else(|| {
+                    ApiError::not_found("there is no key of this id that works").hint("list them with `toq relay key list`")
+                })?;
+                keys::revoke_of(office, &self.tenant(&of.account)?, &id).await?;
+                ErrandAnswer::Done
+            }
+            Errand::CreateAccount { email, name, plan } => {
+                let (account, api_key) = accounts::open(office, NewAccount { email, name }, plan).await?;
+                ErrandAnswer::Account { account, api_key }
+            }
+            Errand::Accounts => ErrandAnswer::Accounts(self.accounts()?),
+            Errand::SetPlan { account, plan } => {
+                office.accounts.set_plan(self.tenant(&account)?.account(), accounts::to_tier(plan)).await?;
+                ErrandAnswer::Done
+            }
+            Errand::Channels => ErrandAnswer::Channels(self.channels()?),
+            Errand::ForgetChannel { name } => {
+                if !office.accounts.forget_channel(channels::name(&name)?).await? {
+                    return Err(no_channel());
+                }
+                ErrandAnswer::Done
+            }
+            Errand::CreateInvite { channel, max_uses, ttl_seconds } => {
+                let tenant = self.owner(&channel)?;
+                let new = NewInvite { channel, max_uses, ttl_seconds, token_id: None, secret_hash: None };
+                ErrandAnswer::Invite(invites::make(office, &tenant, new).await?)
+            }
+            Errand::Invites { channel } => ErrandAnswer::Invites(invites::of(office, &self.owner(&channel)?, &channel)?.invites),
+            Errand::RevokeInvite { channel, id } => {
+                invites::revoke_of(&self.owner(&channel)?, &id).await?;
+                ErrandAnswer::Done
+            }
+        })
+    }
+
+    /// A key of the operator's own account, which has no limit and is opened with its first key.
+    async fn own_key(&self, name: Option<String>) -> Result<toq_api::relay::KeyCreated, ApiError> {
+        let name = name.unwrap_or_else(|| "default".to_owned());
+        if self.office.accounts.by_email(OWN)?.is_none() {
+            let new = NewAccount { email: OWN.to_owned(), name: Some("operator".to_owned()) };
+            let (account, _) = accounts::open(self.office, new, Plan::Enterprise).await?;
+            // Its first key was shown to nobody.
+            let tenant = self.tenant(&account.id)?;
+            for key in tenant.keys()? {
+                keys::revoke_of(self.office, &tenant, &Uuid::from_bytes(key.id).to_string()).await?;
+            }
+        }
+        keys::make(self.office, &self.tenant(OWN)?, name).await
+    }
+
+    fn accounts(&self) -> Result<Vec<Account>, ApiError> {
+        Ok(self.office.accounts.list(None, MOST)?.into_iter().map(|(id, row)| accounts::view(id, row)).collect())
+    }
+
+    fn keys(&self, account: Option<&str>) -> Result<Vec<KeyOf>, ApiError> {
+        let tenants = match account {
+            Some(account) => vec![self.tenant(account)?],
+            None => self.office.accounts.list(None, MOST)?.into_iter().map(|(id, _)| self.office.accounts.of(id)).collect(),
+        };
+        let mut found = Vec::new();
+        for tenant in tenants {
+            let account = Uuid::from_bytes(tenant.account().0).to_string();
+            found.extend(tenant.keys()?.into_iter().map(|key| KeyOf { account: account.clone(), key: keys::view(key) }));
+        }
+        Ok(found)
+    }
+
+    fn channels(&self) -> Result<Vec<ChannelOf>, ApiError> {
+        let view = |channel: toq_store::relay::accounts::Channel| ChannelOf {
+            account: Uuid::from_bytes(channel.row.account).to_string(),
+            channel: channels::view(channel.name, &channel.row),
+        };
+        Ok(self.office.accounts.channels(None, MOST)?.into_iter().map(view).collect())
+    }
+
+    /// An account by its id or its owner's e-mail address.
+    fn tenant(&self, account: &str) -> Result<Tenant, ApiError> {
+        let by_id = Uuid::parse_str(account).ok().map(|id| AccountId(*id.as_bytes()));
+        let found = match by_id {
+            Some(id) => self.office.accounts.account(id)?.map(|_| id),
+            None => self.office.accounts.by_email(account)?,
+        };
+        let id = found.ok_or_else(|| ApiError::not_found("there is no such account").hint("list them with `toq relay account list`"))?;
+        Ok(self.office.accounts.of(id))
+    }
+
+    /// The account that has registered a channel.
+    fn owner(&self, channel: &str) -> Result<Tenant, ApiError> {
+        let name = channels::name(channel)?;
+        let owner = self.office.accounts.owner(&name)?.ok_or_else(no_channel)?;
+        Ok(self.office.accounts.of(owner))
+    }
+}
+
+fn no_channel() -> ApiError {
+    ApiError::not_found("no channel of this name is registered").hint("list them with `toq relay channel list`")
+}

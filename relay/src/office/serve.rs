@@ -1,0 +1,103 @@
+//! Listeners in, a running server out.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use tokio::task::JoinHandle;
+use toq_kit::spawn;
+
+use super::{Office, guard, routes};
+
+/// How long a connection may be idle between requests.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// How long a request's header may take.
+const HEADER: Duration = Duration::from_secs(10);
+
+/// How many threads serve members.
+const WORKERS: usize = 2;
+
+/// How long requests may take to end when the server stops.
+const GRACE: u64 = 5;
+
+/// How often what has ended is removed.
+const TIDY: Duration = Duration::from_secs(30);
+
+/// A running server.
+#[derive(Debug)]
+pub struct Running {
+    office: Arc<Office>,
+    servers: Vec<(ServerHandle, JoinHandle<()>)>,
+    tidy: JoinHandle<()>,
+}
+
+/// Serves members at `api`, and the operator's commands at `socket`. To be called on a thread that runs actors.
+///
+/// # Errors
+/// Where a listener cannot be used.
+pub fn start(office: Office, api: TcpListener, socket: Option<UnixListener>) -> io::Result<Running> {
+    let office = web::Data::new(office);
+    let shared = office.clone();
+    let members = HttpServer::new(move || App::new().app_data(shared.clone()).wrap(from_fn(guard::guard)).configure(routes::members));
+    let members = members
+        .workers(WORKERS)
+        .max_connections(office.settings.most_connections / WORKERS)
+        .keep_alive(IDLE)
+        .client_request_timeout(HEADER)
+        .shutdown_timeout(GRACE)
+        .disable_signals()
+        .listen(api)?;
+    let mut servers = vec![run(members.run())];
+    if let Some(socket) = socket {
+        let shared = office.clone();
+        let operator = HttpServer::new(move || App::new().app_data(shared.clone()).configure(routes::operator));
+        let operator = operator.workers(1).max_connections(64).client_request_timeout(HEADER).shutdown_timeout(GRACE).disable_signals();
+        servers.push(run(operator.listen_uds(socket)?.run()));
+    }
+    let tidy = spawn(tidy(office.clone().into_inner()));
+    Ok(Running { office: office.into_inner(), servers, tidy })
+}
+
+fn run(server: Server) -> (ServerHandle, JoinHandle<()>) {
+    let handle = server.handle();
+    let ending = spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the API server ended");
+        }
+    });
+    (handle, ending)
+}
+
+async fn tidy(office: Arc<Office>) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        if let Err(error) = office.trim().await {
+            tracing::warn!(%error, "what has ended could not be removed; it is tried again");
+        }
+    }
+}
+
+impl Running {
+    /// What is served.
+    #[must_use]
+    pub fn office(&self) -> &Arc<Office> {
+        &self.office
+    }
+
+    /// Takes no more requests and lets those that run end, for a few seconds.
+    pub async fn stop(self) {
+        let Self { office, servers, tidy } = self;
+        tidy.abort();
+        office.bells.close();
+        for (handle, ending) in servers {
+            handle.stop(true).await;
+            drop(ending.await);
+        }
+    }
+}

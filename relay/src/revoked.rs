@@ -1,0 +1,90 @@
+//! Keys that were revoked while tokens made with them may be around.
+//!
+//! A token says which key it was made with. The API server and the data plane of one process share this list, so that a token
+//! ends with its key and not an hour later. A relay that runs without the API server does not have it: there a token is good
+//! until its `exp`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::watch;
+use toq_protocol::time::Timestamp;
+use toq_store::StoreError;
+use toq_store::relay::accounts::{Accounts, Id};
+use uuid::Uuid;
+
+/// The list. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Revoked {
+    keys: Arc<RwLock<HashMap<Uuid, Timestamp>>>,
+    changes: Arc<watch::Sender<u64>>,
+}
+
+impl Default for Revoked {
+    fn default() -> Self {
+        Self { keys: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
+    }
+}
+
+impl Revoked {
+    /// What was revoked before this process began.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn load(accounts: &Accounts) -> Result<Self, StoreError> {
+        let revoked = Self::default();
+        for (key, until) in accounts.revocations()? {
+            revoked.add(key, until);
+        }
+        Ok(revoked)
+    }
+
+    /// Adds a key whose tokens may be around until `until`, and tells those who watch.
+    pub fn add(&self, key: Id, until: Timestamp) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(Uuid::from_bytes(key), until);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Whether the key that a token names (its claim `key`) was revoked. A token that names none was not made here.
+    #[must_use]
+    pub fn holds(&self, key: Option<&str>) -> bool {
+        let Some(key) = key.and_then(|key| Uuid::parse_str(key).ok()) else { return false };
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
+    }
+
+    /// Forgets the keys of which no token can be around any more.
+    pub fn trim(&self, now: Timestamp) {
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|_, until| *until > now);
+    }
+
+    /// Changes with every addition, for those who hold something open that was opened with a token.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_held_until_its_tokens_have_ended() {
+        let (revoked, end) = (Revoked::default(), Timestamp::EPOCH.plus(Duration::from_secs(60)));
+        let mut changes = revoked.changes();
+        let key = Uuid::from_bytes([7; 16]).to_string();
+        assert!(!revoked.holds(Some(&key)));
+
+        revoked.add([7; 16], end);
+        revoked.trim(Timestamp::EPOCH);
+
+        assert!(changes.has_changed().expect("it lives"));
+        changes.mark_unchanged();
+        assert!(revoked.holds(Some(&key)) && revoked.clone().holds(Some(&key)));
+        assert!(!revoked.holds(None) && !revoked.holds(Some("no uuid")));
+        revoked.trim(end);
+        assert!(!revoked.holds(Some(&key)));
+    }
+}

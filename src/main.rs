@@ -1,12 +1,14 @@
 //! toq: the mailbox for agents. One binary, both the daemon and the command line.
 //!
 //! Nothing is decided here. The process's surroundings are read once, here and nowhere else, and handed to the command
-//! line, which parses, dispatches and answers with an exit code. [`daemon`] is where `toq up --foreground` goes.
+//! line, which parses, dispatches and answers with an exit code. [`daemon`] is where `toq up --foreground` goes,
+//! [`relay`] where `toq relay up --foreground` does.
 
 mod backup;
 mod cli;
 mod daemon;
 mod names;
+mod relay;
 mod takeover;
 mod telemetry;
 

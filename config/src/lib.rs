@@ -2,7 +2,7 @@
 //!
 //! What it is: the list of all keys with their types and ranges, the layers they come from, and the errors that say
 //! where a value is wrong. What leaves this room is a [`WorkspaceConfig`] in which everything has been checked;
-//! nobody else parses a setting.
+//! nobody else parses a setting. A relay's settings are apart, in [`relay`].
 //!
 //! What it is not: it never reads the environment of the process (that is handed in), never prints, never opens a
 //! socket and never looks at a file other than `config.toml`, `handlers.toml` and a published `permissions.toml`. It does not know what a setting does.
@@ -26,6 +26,7 @@ mod locate;
 mod nearest;
 pub mod permissions;
 pub mod registry;
+pub mod relay;
 mod schema;
 mod value;
 mod workspace;

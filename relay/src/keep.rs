@@ -66,7 +66,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let data = dir.path().join("relay");
         prepare(&data).expect("it is made");
-        let claims = Claims { sub: "a".into(), iss: ISSUER.into(), plan: String::new(), iat: 0, exp: 10 };
+        let claims = Claims { sub: "a".into(), iss: ISSUER.into(), plan: String::new(), iat: 0, exp: 10, key: None };
 
         let token = mint(&data).expect("it is made").token(&claims);
 

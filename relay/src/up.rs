@@ -1,4 +1,4 @@
-//! A whole relay: its log, its tree, its listeners.
+//! A whole relay: its log, its tree, its API server, its listeners.
 //!
 //! Everything of a relay that runs in a process hangs on a [`Relay`]. It is made on the thread of an actix system, where its actors
 //! and its streams run; the log's writer has a thread of its own, because it blocks on the disk.
@@ -22,8 +22,10 @@ use toq_store::{Options, StoreError};
 use crate::bus::ProcessBus;
 use crate::home::{Home, Limits, Retention};
 use crate::keep;
+use crate::office::{self, Office, Running, SOCKET, Settings};
 use crate::plane::{Admission, DataPlane};
 use crate::registry::Registry;
+use crate::revoked::Revoked;
 use crate::socket;
 use crate::token::{Check, Mint};
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long.
     pub retention: Retention,
+    /// The API server.
+    pub office: Settings,
     /// What the database may take up, in bytes; 0 is whatever the disk has.
     pub quota: u64,
     /// The page cache of the database, in bytes.
@@ -100,6 +104,10 @@ pub enum UpError {
 pub struct Relay {
     /// Where the data plane listens.
     pub grpc: SocketAddr,
+    /// Where the API server listens.
+    pub api: SocketAddr,
+    socket: PathBuf,
+    office: Running,
     home: Arc<Home>,
     registry: Addr<Registry>,
     store: RelayStore,
@@ -117,17 +125,28 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     // Opening the database is what makes a second relay on this directory impossible.
     let store = RelayStore::open(&config.data, Options { cache: config.cache, quota: config.quota }).await?;
     let mint = keep::mint(&config.data).map_err(|error| UpError::Directory { path: config.data.clone(), error })?;
-    let failed = |error| UpError::Listen { address: config.grpc, error };
-    let listener = TcpListener::bind(config.grpc).await.map_err(failed)?;
-    let grpc = listener.local_addr().map_err(failed)?;
+    let admission = admission(&config, &mint);
+    let (listener, grpc) = listen(config.grpc)?;
+    let (api_listener, api) = listen(config.api)?;
     let mut server = server(config.tls.as_ref())?;
 
     let log = Arc::new(store.log().clone());
-    let home = Arc::new(Home::new(log, Arc::new(ProcessBus::default()), Clock::system(), config.limits.clone(), config.retention));
+    let clock = Clock::system();
+    let home = Arc::new(Home::new(log, Arc::new(ProcessBus::default()), clock, config.limits.clone(), config.retention));
     let registry = Registry::new(home.clone(), Seat::Here).start();
-    let plane = DataPlane::new(admission(&config, &mint), home.clone(), registry.clone());
+    let plane = DataPlane::new(admission, home.clone(), registry.clone());
+
+    let revoked = Revoked::load(store.accounts())?;
+    let office = Office::new(store.clone(), mint, revoked, config.office, clock);
+    let operator = office::bind_socket(&config.data);
+    if let Err(error) = &operator {
+        // A path that is too long for a socket is no reason not to start.
+        tracing::warn!(%error, "the operator's commands do not reach this relay while it runs");
+    }
+    let office = office::start(office, api_listener, operator.ok()).map_err(|error| UpError::Listen { address: api, error })?;
 
     let (accepted, sockets) = mpsc::channel(1);
+    let listener = TcpListener::from_std(listener).map_err(|error| UpError::Listen { address: grpc, error })?;
     let accepting = toq_kit::spawn(socket::accept(listener, config.limits.connections.saturating_add(NEWCOMERS), accepted));
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<DataPlane>().await;
@@ -141,7 +160,15 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
             tracing::error!(%error, "the data plane has ended");
         }
     });
-    Ok(Relay { grpc, home, registry, store, server, accepting, stop })
+    Ok(Relay { grpc, api, socket: config.data.join(SOCKET), office, home, registry, store, server, accepting, stop })
+}
+
+fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), UpError> {
+    let failed = |error| UpError::Listen { address, error };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 fn admission(config: &Config, mint: &Mint) -> Admission {
@@ -188,6 +215,9 @@ impl Relay {
         if tokio::time::timeout(grace, &mut server).await.is_err() {
             server.abort();
         }
+        self.office.stop().await;
+        // Gone is gone, whoever removed it.
+        let _gone = std::fs::remove_file(&self.socket);
         drop((self.home, self.registry));
         self.store.close();
     }

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::{
     agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, files, handler, import, init,
-    listen, logs, messages, peers, permissions, ping, reply, revoke, rotate_keys, send, send_file, setup, status, up, upgrade, whoami,
+    listen, logs, messages, peers, permissions, ping, relay, reply, revoke, rotate_keys, send, send_file, setup, status, up, upgrade,
+    whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -57,6 +58,7 @@ pub enum Command {
     Peers(peers::Peers),
     Permissions(permissions::Permissions),
     Ping(ping::Ping),
+    Relay(relay::Relay),
     Reply(reply::Reply),
     Revoke(revoke::Revoke),
     RotateKeys(rotate_keys::RotateKeys),

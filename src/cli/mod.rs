@@ -41,6 +41,7 @@ mod passphrase;
 mod peers;
 mod permissions;
 mod ping;
+mod relay;
 mod reply;
 mod revoke;
 mod rotate_keys;

@@ -70,6 +70,7 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Files(command) => desk.wait(command.run(desk)),
         Command::SendFile(command) => desk.wait(command.run(desk)),
         Command::Ping(command) => desk.wait(command.run(desk)),
+        Command::Relay(command) => command.run(desk),
         Command::Reply(command) => desk.wait(command.run(desk)),
         Command::Revoke(command) => desk.wait(command.run(desk)),
         Command::RotateKeys(command) => desk.wait(command.run(desk)),

@@ -9,6 +9,7 @@ mod lines;
 mod rolling;
 
 use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -19,7 +20,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use lines::Lines;
-use rolling::{Bounds, Rolling};
+pub use rolling::Bounds;
+use rolling::Rolling;
 
 static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 
@@ -27,8 +29,13 @@ static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 pub fn start(loaded: &Loaded, foreground: bool) -> io::Result<()> {
     let config = &loaded.config;
     let bounds = Bounds { days: config.log_retention_days, bytes: u64::from(config.log_max_size_mb) << 20 };
-    let file = Rolling::open(loaded.dir.join("logs"), bounds)?;
-    let (level, handle) = reload::Layer::new(filter(config.log_level));
+    begin(&loaded.dir.join("logs"), bounds, config.log_level, foreground)
+}
+
+/// Starts logging into a directory.
+pub fn begin(dir: &Path, bounds: Bounds, level: LogLevel, foreground: bool) -> io::Result<()> {
+    let file = Rolling::open(dir.to_owned(), bounds)?;
+    let (level, handle) = reload::Layer::new(filter(level));
     let people = foreground.then(|| fmt::layer().with_ansi(false).with_target(false).with_writer(io::stderr));
     // A second start in one process keeps the first log.
     if tracing_subscriber::registry().with(level).with(Lines::new(file)).with(people).try_init().is_ok() {

@@ -28,6 +28,7 @@ pub fn config(data: &Path) -> Config {
         tls: None,
         limits: Limits::default(),
         retention: Retention::default(),
+        office: toq_relay::office::Settings::default(),
         quota: 0,
         cache: 8 << 20,
     }

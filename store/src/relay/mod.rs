@@ -8,6 +8,9 @@ mod log;
 mod rows;
 pub mod tables;
 
+use std::fs::{OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 pub use accounts::Accounts;
@@ -37,6 +40,7 @@ impl RelayStore {
     /// [`StoreError`] names the file where another process has it, or where it is damaged or of a later version.
     pub async fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
+        make_private(&path).map_err(|error| StoreError::from_io(&error))?;
         let desk = Desk::open("relay-writer", Source::File { path: path.clone(), options })?;
         let log = RelayLog::open(desk.clone(), &path).await?;
         let room = Room::new(&path, options.quota, || log.used_bytes())?;
@@ -72,4 +76,10 @@ impl RelayStore {
         drop((self.log, self.accounts));
         self.desk.close();
     }
+}
+
+/// Lets only its owner read the file, whatever was its mode: it says who speaks where.
+fn make_private(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
 }

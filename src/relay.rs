@@ -1,0 +1,174 @@
+//! The relay as a process: `toq relay up --foreground`.
+//!
+//! Opens what the settings name, starts the relay, says where it is, waits for the order to stop. What is decided about channels and
+//! accounts is decided in `toq-relay`.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use toq_config::relay::RelayConfig;
+use toq_relay::home::{Limits, Retention};
+use toq_relay::office::{Opening, Settings};
+use toq_relay::{Config, UpError};
+use toq_vault::{make_private_dir, write_private};
+
+use crate::telemetry::{self, Bounds};
+
+/// The file in the data directory that says where a running relay is.
+const STATE: &str = "relay.json";
+/// How long connections have for their last answers.
+const GRACE: Duration = Duration::from_secs(10);
+/// How much log is kept.
+const LOG: Bounds = Bounds { days: 30, bytes: 500 << 20 };
+/// The shortest secret that tokens may be signed with, in bytes (RFC 7518, section 3.2).
+const MIN_SECRET: usize = 32;
+
+/// Where a running relay is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// The process.
+    pub pid: u32,
+    /// Where members connect.
+    pub grpc: SocketAddr,
+    /// Where the API server listens.
+    pub api: SocketAddr,
+    /// Whether everybody is let in without a token.
+    pub anonymous: bool,
+    /// Whether members connect with TLS.
+    pub tls: bool,
+}
+
+impl State {
+    /// What the file in a data directory says, whether its process lives or not.
+    pub fn read(data: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(data.join(STATE)).ok()?).ok()
+    }
+
+    fn publish(&self, data: &Path) -> io::Result<()> {
+        write_private(&data.join(STATE), serde_json::to_string(self)?.as_bytes()).map_err(io::Error::other)
+    }
+}
+
+/// Why a relay did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// Files that the settings name.
+    #[error("cannot read {}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The data directory.
+    #[error("cannot write into {}: {error}", path.display())]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The relay itself.
+    #[error(transparent)]
+    Up(#[from] UpError),
+}
+
+/// Runs a relay until it is told to stop; `told` is called when it serves.
+pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnce(&State)) -> Result<(), RelayError> {
+    let failed = |error: io::Error| RelayError::Data { path: data.to_owned(), error };
+    make_private_dir(data).map_err(|error| failed(io::Error::other(error)))?;
+    telemetry::begin(&data.join("logs"), LOG, config.log_level, foreground).map_err(failed)?;
+    telemetry::harden();
+    let made = made(data, config)?;
+    actix_rt::System::new().block_on(async {
+        let relay = toq_relay::up(made).await?;
+        let state =
+            State { pid: std::process::id(), grpc: relay.grpc, api: relay.api, anonymous: config.anonymous, tls: config.tls.key.is_some() };
+        state.publish(data).map_err(failed)?;
+        tracing::info!(grpc = %state.grpc, api = %state.api, anonymous = state.anonymous, "the relay is there");
+        told(&state);
+        ended().await;
+        relay.stop(GRACE).await;
+        // Gone is gone, whoever removed it.
+        let _gone = fs::remove_file(data.join(STATE));
+        tracing::info!("the relay has stopped");
+        Ok(())
+    })
+}
+
+fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
+    let read = |path: &Path| fs::read(path).map_err(|error| RelayError::File { path: path.to_owned(), error });
+    let tls = match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+        _ => None,
+    };
+    let hs256 = config.hs256_secret_file.as_ref().map(|path| secret(path, read(path)?)).transpose()?;
+    let limits = &config.limits;
+    Ok(Config {
+        data: data.to_owned(),
+        grpc: config.grpc,
+        api: config.api,
+        anonymous: config.anonymous,
+        hs256,
+        tls,
+        limits: Limits {
+            max_message: limits.max_message,
+            connections: limits.connections,
+            connections_per_account: limits.connections_per_account,
+            subscriptions: limits.subscriptions,
+            channels_per_account: limits.channels_per_account,
+            messages_per_month: limits.messages_per_month.clone().into_iter().collect(),
+        },
+        retention: Retention {
+            age: Duration::from_secs(config.retention.days * 24 * 3600),
+            bytes_per_channel: config.retention.channel_mib << 20,
+            replay: Duration::from_secs(config.retention.joiner_replay_s),
+            ..Retention::default()
+        },
+        office: Settings {
+            accounts: match config.accounts.opening {
+                toq_config::relay::Opening::Open => Opening::Open,
+                toq_config::relay::Opening::Local => Opening::Local,
+                toq_config::relay::Opening::Closed => Opening::Closed,
+            },
+            token_lifetime: Duration::from_secs(config.accounts.token_lifetime_s),
+            ..Settings::default()
+        },
+        quota: config.store.max_mib << 20,
+        cache: config.store.cache_mib << 20,
+    })
+}
+
+/// A secret as it is in its file, without the line end that an editor leaves.
+fn secret(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, RelayError> {
+    let secret = bytes.trim_ascii().to_vec();
+    if secret.len() < MIN_SECRET {
+        let error = io::Error::new(io::ErrorKind::InvalidData, format!("a secret has at least {MIN_SECRET} bytes"));
+        return Err(RelayError::File { path: path.to_owned(), error });
+    }
+    Ok(secret)
+}
+
+/// Waits for a signal; a second one ends the process at once. What was accepted is on disk in any case.
+async fn ended() {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("signals cannot be listened for; only a kill can stop the relay");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    toq_kit::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(0);
+    });
+}

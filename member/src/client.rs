@@ -120,10 +120,9 @@ impl Client {
         let store = self.0.inner.store()?;
         let (group, rows) = Group::join(&self.0.inner.agent(), &name, welcome, &Kept(&store))?;
         let mut row = ChannelRow { proven: group.admission() == Admission::Proven, ..blank(&name, Now::look()) };
-        if let Some(head) = group.joined_at() {
-            row.cursor = head.seq;
-            row.chain = Some(head.hash);
-        }
+        // Without a place everything is read that the relay has; what was said before does not open.
+        row.chain = group.joined_at().map(|head| head.hash);
+        row.cursor = group.joined_at().map_or(0, |head| head.seq);
         self.enter(name, row, rows).await
     }
 

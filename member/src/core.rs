@@ -119,6 +119,8 @@ pub(crate) struct Core {
     ahead: BTreeMap<u64, Item>,
     gap_since: Option<Instant>,
     gaps: u32,
+    /// Where the log ended when it was asked for, as the relay says.
+    end: Option<u64>,
     tie: Tie,
     is_extended: bool,
     wishes: VecDeque<commit::Errand>,
@@ -156,6 +158,7 @@ impl Core {
             ahead: BTreeMap::new(),
             gap_since: None,
             gaps: 0,
+            end: None,
             tie: Tie::Away,
             is_extended: true,
             wishes: VecDeque::new(),
@@ -206,6 +209,7 @@ impl Core {
         self.is_extended = is_extended;
         self.tie = if is_extended { Tie::Reading } else { Tie::Live };
         self.resubscribe = false;
+        self.end = None;
         self.ahead.clear();
         self.gap_since = None;
         for outgoing in self.outgoing.values_mut() {

@@ -156,8 +156,9 @@ async fn handle(inner: &Arc<Inner>, parts: BTreeMap<[u8; 32], Vec<Part>>) -> Res
         let now = Now::look();
         let mut step = Step::default();
         for part in parts {
-            take(&mut core, part, &mut step, now)?;
+            take(&mut core, part, &mut step, now);
         }
+        core.look_for_the_end(&mut step, now)?;
         if step.is_empty() {
             drop(core);
             inner.nudge(id);
@@ -176,16 +177,15 @@ async fn handle(inner: &Arc<Inner>, parts: BTreeMap<[u8; 32], Vec<Part>>) -> Res
     join_all(ends).await.into_iter().collect()
 }
 
-fn take(core: &mut Core, part: Part, step: &mut Step, now: Now) -> Result<(), Error> {
+fn take(core: &mut Core, part: Part, step: &mut Step, now: Now) {
     match part {
         Part::Delivered { seq, frame } => core.delivered(seq, Item::Frame(frame), step, now),
         Part::Accepted { tag, seq } => core.accepted(tag, seq, step, now),
         Part::Refused { tag, why, detail, wait } => core.refused(tag, why, &detail, wait, step, now),
-        Part::CaughtUp { seq } => core.caught_up(seq, step, now)?,
+        Part::CaughtUp { seq } => core.caught_up(seq, now),
         Part::NotSubscribed { why: Refusal::Behind, oldest, .. } => core.behind(oldest, step, now),
         Part::NotSubscribed { why, detail, .. } => core.not_subscribed(why, &detail, step, now),
     }
-    Ok(())
 }
 
 /// Moves what waits, for as long as the client is open.
@@ -233,6 +233,7 @@ async fn advance(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
             let now = Now::look();
             let mut step = core.advance(now);
             core.look_for_gaps(&mut step, now);
+            core.look_for_the_end(&mut step, now)?;
             core.encrypt_drafts(drafts, &mut step, now)?;
             if step.is_empty() {
                 break;

@@ -51,7 +51,8 @@ impl Core {
             self.enter(self.row.cursor + 1, item, step, now);
         }
         self.ahead = self.ahead.split_off(&(self.row.cursor + 1));
-        if self.ahead.is_empty() {
+        self.gaps = 0;
+        if self.ahead.is_empty() && self.end.is_none_or(|end| end <= self.row.cursor) {
             self.gap_since = None;
         }
     }
@@ -119,13 +120,17 @@ impl Core {
     }
 
     /// What was in the log when it was asked for has been delivered.
-    pub(crate) fn caught_up(&mut self, seq: u64, step: &mut Step, now: Now) -> Result<(), Error> {
+    pub(crate) fn caught_up(&mut self, seq: u64, now: Now) {
+        self.end = Some(seq);
         if self.row.cursor < seq {
             // Something is missing before its end.
             self.gap_since.get_or_insert(now.instant);
-            return Ok(());
         }
-        if self.tie == Tie::Reading {
+    }
+
+    /// Goes live where everything was read that was in the log when it was asked for.
+    pub(crate) fn look_for_the_end(&mut self, step: &mut Step, now: Now) -> Result<(), Error> {
+        if self.tie == Tie::Reading && self.end.is_some_and(|end| end <= self.row.cursor) {
             self.tie = Tie::Live;
             self.gaps = 0;
             self.refresh(step, now)?;
@@ -135,10 +140,9 @@ impl Core {
 
     /// The relay no longer keeps what we have not read; `oldest` is the first place that it has.
     pub(crate) fn behind(&mut self, oldest: u64, step: &mut Step, now: Now) {
-        if self.row.cursor == 0 && self.row.next_in == 1 && self.chain.as_ref().is_some_and(|chain| chain.head().seq == 0) {
-            // Nothing was read yet: a new member begins where the relay begins.
+        if self.row.cursor == 0 && self.chain.is_none() {
+            // Nothing was read yet, and the adder did not say where to begin: at what the relay has.
             self.row.cursor = oldest.saturating_sub(1);
-            self.chain = None;
             self.stand(step);
             self.resubscribe = true;
             return;
@@ -173,8 +177,11 @@ impl Core {
             return;
         }
         // The relay was asked often enough. What is missing is named, and the rest is read.
-        let Some((next, _)) = self.ahead.first_key_value() else { return };
-        let (from, to) = (self.row.cursor + 1, next - 1);
+        let Some(to) = self.ahead.first_key_value().map(|(next, _)| next - 1).or(self.end) else { return };
+        let from = self.row.cursor + 1;
+        if to < from {
+            return;
+        }
         self.happen(step, now, "relay_misbehaving", format!("the relay withholds places {from} to {to} of the log"));
         self.row.cursor = to;
         self.chain = None;

@@ -87,3 +87,9 @@ pub fn refused<T: std::fmt::Debug>(result: Result<T, Error>) -> (Kind, String) {
     let error = result.expect_err("refused");
     (error.kind(), error.to_string())
 }
+
+/// Something that goes on beside the test, which holds its handle.
+#[allow(clippy::disallowed_methods, reason = "there are no actors in this room")]
+pub fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(task)
+}

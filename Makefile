@@ -31,6 +31,8 @@ DEBUG := $(TARGET)/debug/toq
 RELEASE := $(TARGET)/release/toq
 FAULTS := $(TARGET)/faults/debug/toq
 SDK := $(CACHE)/venv-sdk
+SKYTALE := $(CACHE)/venv-skytale
+DEMO := $(CACHE)/venv-demo
 
 DENY := $(or $(shell command -v cargo-deny),$(TOOLS)/cargo-deny)
 FUZZ := $(or $(shell command -v cargo-fuzz),$(TOOLS)/cargo-fuzz)
@@ -44,7 +46,7 @@ unexport TOQ_URL TOQ_CONFIG_DIR
 
 .PHONY: help demo check test bench docs clean
 .PHONY: debug release faults
-.PHONY: test-rust test-doc fuzz sdk crash crash-check crash-short interop readme
+.PHONY: test-rust test-doc fuzz sdk skytale skytale-wheel crash crash-check crash-short interop readme
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -57,8 +59,10 @@ help:
 
 ## A new user ---------------------------------------------------------------------------------------------------------
 
-demo: release
-	@$(PYTHON) tests/demo.py $(RELEASE)
+demo: release $(DEMO)/.ready
+	@$(DEMO)/bin/maturin build --quiet --release --compatibility linux --manifest-path python/skytale/Cargo.toml --out $(CACHE)/wheels-demo
+	@$(DEMO)/bin/python -m pip install --quiet --no-deps --force-reinstall $(CACHE)/wheels-demo/*.whl
+	@$(PYTHON) tests/demo.py $(RELEASE) $(DEMO)/bin/python
 
 ## Before a commit ----------------------------------------------------------------------------------------------------
 
@@ -69,7 +73,7 @@ check: $(DENY)
 
 ## Tests --------------------------------------------------------------------------------------------------------------
 
-test: test-rust test-doc fuzz sdk crash-check crash-short interop readme
+test: test-rust test-doc fuzz sdk skytale crash-check crash-short interop readme
 	@echo 'everything passed'
 
 test-rust:
@@ -95,6 +99,10 @@ fuzz: $(FUZZ)
 sdk: debug $(SDK)/.ready
 	cd python/toq && TOQ_BIN=$(DEBUG) $(SDK)/bin/python -m pytest -p no:cacheprovider tests
 
+# The package is installed as users get it, from a wheel; never from the sources, where its native half is not.
+skytale: debug skytale-wheel
+	cd python/skytale && TOQ_BIN=$(DEBUG) $(SKYTALE)/bin/python -m pytest -p no:cacheprovider tests
+
 crash-check:
 	$(PYTHON) -m unittest discover -s tests/crash
 	$(CARGO) test --package toq-actors --features faults --test drills --target-dir $(TARGET)/faults
@@ -110,9 +118,9 @@ crash: faults
 		$(PYTHON) tests/crash/run.py --rounds 60 --seed $(SEED) --bin $(FAULTS) --fault $$fault --expect-violation; \
 	done
 
-interop: debug
+interop: debug skytale-wheel
 	@if unshare --net true 2>/dev/null || unshare --map-root-user --net true 2>/dev/null; then \
-		TOQ_BIN=$(DEBUG) tests/interop/run.sh $(ARGS); \
+		TOQ_BIN=$(DEBUG) TOQ_INTEROP_SKYTALE_OURS=$(SKYTALE)/bin/python tests/interop/run.sh $(ARGS); \
 	else \
 		echo 'interop: SKIPPED, this system allows no private network namespace'; \
 	fi
@@ -152,6 +160,23 @@ $(SDK)/.ready: python/toq/pyproject.toml
 	$(PYTHON) -m venv --clear $(SDK)
 	$(SDK)/bin/python -m pip install --quiet -e 'python/toq[dev]'
 	touch $@
+
+$(SKYTALE)/.ready: python/skytale/pyproject.toml
+	$(PYTHON) -m venv --clear $(SKYTALE)
+	$(SKYTALE)/bin/python -m pip install --quiet 'maturin>=1.9.4,<2' 'pytest>=8' 'mypy>=1.10' 'ruff>=0.5'
+	touch $@
+
+$(DEMO)/.ready: python/skytale/pyproject.toml
+	$(PYTHON) -m venv --clear $(DEMO)
+	$(DEMO)/bin/python -m pip install --quiet 'maturin>=1.9.4,<2'
+	touch $@
+
+# Built anew each time, which takes a moment when nothing has changed: what changes it is known to cargo alone.
+skytale-wheel: $(SKYTALE)/.ready
+	rm -rf $(CACHE)/wheels
+	VIRTUAL_ENV=$(SKYTALE) $(SKYTALE)/bin/maturin build --quiet --compatibility linux --manifest-path python/skytale/Cargo.toml \
+		--out $(CACHE)/wheels
+	$(SKYTALE)/bin/python -m pip install --quiet --no-deps --force-reinstall $(CACHE)/wheels/*.whl
 
 clean:
 	$(CARGO) clean

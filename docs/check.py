@@ -47,7 +47,7 @@ def links() -> list:
 
 
 def documents() -> list:
-    folders = [ROOT / "docs", ROOT / "fuzz", ROOT / "python" / "toq"]
+    folders = [ROOT / "docs", ROOT / "fuzz", ROOT / "python" / "toq", ROOT / "python" / "skytale"]
     below = [path for folder in folders for path in folder.rglob("*.md") if ".venv" not in path.parts]
     return sorted([*ROOT.glob("*.md"), *below])
 

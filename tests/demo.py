@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Two agents talk: what toq does, on one page.
 
-    tests/demo.py target/release/toq
+    tests/demo.py target/release/toq [a Python that has skytale_sdk]
 
 Starts two daemons in temporary directories, each with a home of its own, and drives them through the command line and
-the local API as any program would. Nothing outside these directories is read or written. Needs only the standard library.
+the local API as any program would; and, where the Python package skytale_sdk is there, a relay with two members of an encrypted
+channel. Nothing outside these directories is read or written. Needs only the standard library.
 """
 
 import http.client
@@ -135,7 +136,7 @@ class Watch:
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or not os.access(sys.argv[1], os.X_OK):
+    if len(sys.argv) not in (2, 3) or not all(os.access(program, os.X_OK) for program in sys.argv[1:]):
         print(__doc__, file=sys.stderr)
         return 2
     toq = str(Path(sys.argv[1]).resolve())
@@ -144,6 +145,10 @@ def main() -> int:
         alice, bob = Agent(toq, Path(root), "alice"), Agent(toq, Path(root), "bob")
         try:
             play(alice, bob)
+            for python in sys.argv[2:]:
+                done = subprocess.run([python, str(Path(__file__).parent / "demo_channels.py"), toq, root], timeout=120)
+                if done.returncode:
+                    raise SystemExit("demo: the channel does not work")
             title("The end")
             watch = Watch()
             for agent in (alice, bob):

@@ -8,12 +8,14 @@
 #
 # TOQ_BIN            our binary (required)
 # PUBLISHED_TOQ_BIN  the published binary; installed into the cache when unset
+# TOQ_INTEROP_SKYTALE_OURS  a Python that has our skytale_sdk (required)
 # TOQ_CACHE          where downloads and environments live, default .cache
 set -eu
 
 version=0.1.0-alpha.2
 client=0.1.0a1
 plugins=0.1.0a1
+skytale='0.3.0 0.5.2'
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 mkdir -p "${TOQ_CACHE:-.cache}"
@@ -64,11 +66,27 @@ plugin langchain langchain-core==1.7.2 & langchain=$!
 plugin crewai crewai==1.15.30
 wait "$langchain"
 
+# Members of encrypted channels, each version in an environment of its own.
+TOQ_INTEROP_SKYTALE=$cache/published-skytale
+for wheel in $skytale; do
+    if [ ! -e "$TOQ_INTEROP_SKYTALE/$wheel/.ready" ]; then
+        echo "run.sh: installing skytale-sdk $wheel into $TOQ_INTEROP_SKYTALE"
+        python3 -m venv --clear "$TOQ_INTEROP_SKYTALE/$wheel"
+        "$TOQ_INTEROP_SKYTALE/$wheel/bin/python" -m pip install --quiet --disable-pip-version-check "skytale-sdk==$wheel"
+        touch "$TOQ_INTEROP_SKYTALE/$wheel/.ready"
+    fi
+done
+"${TOQ_INTEROP_SKYTALE_OURS:-false}" -c 'import skytale_sdk' || {
+    echo "run.sh: TOQ_INTEROP_SKYTALE_OURS must name a Python that has our skytale_sdk; \`make interop\` makes one" >&2
+    exit 2
+}
+
 isolate="unshare --net"
 $isolate true 2>/dev/null || isolate="unshare --map-root-user --net"
 $isolate true 2>/dev/null || { echo "run.sh: cannot create a network namespace" >&2; exit 2; }
 
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY TOQ_URL TOQ_CONFIG_DIR
-export TOQ_BIN PUBLISHED_TOQ_BIN TOQ_INTEROP_PLUGINS
+unset SKYTALE_RELAY SKYTALE_API_KEY SKYTALE_API_URL SKYTALE_DATA_DIR SKYTALE_MOCK
+export TOQ_BIN PUBLISHED_TOQ_BIN TOQ_INTEROP_PLUGINS TOQ_INTEROP_SKYTALE TOQ_INTEROP_SKYTALE_OURS
 export TOQ_INTEROP_NETNS=1 PYTHONDONTWRITEBYTECODE=1
 exec $isolate "$python" "$here/netns.py" "$python" -m pytest -p no:cacheprovider -q "$@" "$here"

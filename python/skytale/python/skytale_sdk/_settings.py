@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._native import Settings
 
 RELAY = "http://127.0.0.1:5000"
 API = "http://127.0.0.1:8080"
@@ -13,25 +17,47 @@ API = "http://127.0.0.1:8080"
 _LONGEST_NAME = 128
 
 
-def endpoint(given: str | os.PathLike[str] | None) -> str:
-    return os.fspath(given) if given else os.environ.get("SKYTALE_RELAY") or RELAY
+def resolve(
+    identity: bytes,
+    *,
+    endpoint: str | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    api_key: str | None = None,
+    api_url: str | None = None,
+    mock: bool = False,
+    mock_group: str | None = None,
+    padding: bool = False,
+    unbound_joins: bool = False,
+    passphrase: str | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+) -> Settings:
+    """Returns the arguments of the native client."""
+    if not isinstance(identity, bytes):
+        raise TypeError(f"identity must be bytes, not {type(identity).__name__}")
+    key = api_key or os.environ.get("SKYTALE_API_KEY") or None
+    settings: Settings = {
+        "endpoint": endpoint or os.environ.get("SKYTALE_RELAY") or RELAY,
+        "data_dir": _data_dir(data_dir, identity),
+        "identity": identity,
+        "api_key": key,
+        "api_url": (api_url or os.environ.get("SKYTALE_API_URL") or API) if key else None,
+        "mock_group": None,
+        "padding": padding,
+        "unbound_joins": unbound_joins,
+        "passphrase": passphrase or os.environ.get("SKYTALE_PASSPHRASE") or None,
+        "ca": Path(ca_file).read_bytes() if ca_file else None,
+    }
+    if mock or os.environ.get("SKYTALE_MOCK", "").strip().lower() in ("1", "true", "yes"):
+        # Nothing on disk unless asked for: a mock is for tests, and two of them may have the same identity.
+        settings["data_dir"] = os.fspath(data_dir) if data_dir else None
+        settings["mock_group"] = mock_group or "default"
+        settings["api_key"] = settings["api_url"] = None
+    return settings
 
 
-def api_key(given: str | None) -> str | None:
-    return given or os.environ.get("SKYTALE_API_KEY") or None
-
-
-def api_url(given: str | None) -> str:
-    return given or os.environ.get("SKYTALE_API_URL") or API
-
-
-def data_dir(given: str | os.PathLike[str] | None, identity: bytes) -> str:
+def _data_dir(given: str | os.PathLike[str] | None, identity: bytes) -> str:
     chosen = os.fspath(given) if given else os.environ.get("SKYTALE_DATA_DIR")
     return chosen or str(Path.home() / ".skytale" / _folder(identity))
-
-
-def mock(given: bool) -> bool:
-    return given or os.environ.get("SKYTALE_MOCK", "").strip().lower() in ("1", "true", "yes")
 
 
 def _folder(identity: bytes) -> str:

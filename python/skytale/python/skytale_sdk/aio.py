@@ -10,8 +10,7 @@ import os
 from collections.abc import AsyncIterator
 from types import TracebackType
 
-from . import _exit, _native
-from .client import native_settings
+from . import _exit, _native, _settings
 from .envelope import Envelope
 from .errors import SkytaleError
 from .message import Event, Member, Message
@@ -83,8 +82,25 @@ class SkytaleClient:
         api_url: str | None = None,
         mock: bool = False,
         mock_group: str | None = None,
+        *,
+        padding: bool = False,
+        unbound_joins: bool = False,
+        passphrase: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._settings = native_settings(endpoint, data_dir, identity, api_key, api_url, mock, mock_group)
+        self._settings = _settings.resolve(
+            identity,
+            endpoint=endpoint,
+            data_dir=data_dir,
+            api_key=api_key,
+            api_url=api_url,
+            mock=mock,
+            mock_group=mock_group,
+            padding=padding,
+            unbound_joins=unbound_joins,
+            passphrase=passphrase,
+            ca_file=ca_file,
+        )
         self._opened: _native.Client | None = None
 
     async def open(self) -> SkytaleClient:
@@ -98,8 +114,8 @@ class SkytaleClient:
     def identity(self) -> bytes:
         return self._settings["identity"]
 
-    async def create_channel(self, name: str) -> Channel:
-        return Channel(await self._native.create_channel_async(name))
+    async def create_channel(self, name: str, proven: bool = False) -> Channel:
+        return Channel(await self._native.create_channel_async(name, proven))
 
     async def generate_key_package(self) -> bytes:
         return await self._native.generate_key_package_async()
@@ -152,9 +168,25 @@ class SkytaleChannelManager:
         mock: bool = False,
         *,
         mock_group: str | None = None,
+        padding: bool = False,
+        unbound_joins: bool = False,
+        passphrase: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
         who = identity.encode() if isinstance(identity, str) else identity
-        self._client = SkytaleClient(endpoint, data_dir, who, api_key, api_url, mock, mock_group)
+        self._client = SkytaleClient(
+            endpoint,
+            data_dir,
+            who,
+            api_key,
+            api_url,
+            mock,
+            mock_group,
+            padding=padding,
+            unbound_joins=unbound_joins,
+            passphrase=passphrase,
+            ca_file=ca_file,
+        )
         self._channels: dict[str, Channel] = {}
 
     async def open(self) -> SkytaleChannelManager:

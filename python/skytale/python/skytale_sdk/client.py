@@ -8,8 +8,6 @@ from types import TracebackType
 from . import _exit, _native, _settings
 from ._native import Channel
 
-_NOT_BYTES = "identity must be bytes, not {}"
-
 
 class SkytaleClient:
     """Creates, joins and reopens encrypted channels.
@@ -27,6 +25,12 @@ class SkytaleClient:
         api_url: URL of the API server; else `SKYTALE_API_URL`, else `http://127.0.0.1:8080`.
         mock: no network; clients of this process that name the same `mock_group` reach each other.
         mock_group: name of that group, `default` unless given.
+        padding: whether messages are padded to few lengths, so that the relay learns less from them. Members with the
+            published package before 0.5.2 cannot read padded messages.
+        unbound_joins: whether members may join by an invite without proving to its maker that they hold it, as those with the
+            published package do. The API server could then let in somebody else.
+        passphrase: what the state in `data_dir` is sealed with; else `SKYTALE_PASSPHRASE`, else a key file beside it.
+        ca_file: certificates (PEM) to trust besides those of the system.
 
     Raises:
         TypeError: `identity` is not bytes.
@@ -44,8 +48,25 @@ class SkytaleClient:
         api_url: str | None = None,
         mock: bool = False,
         mock_group: str | None = None,
+        *,
+        padding: bool = False,
+        unbound_joins: bool = False,
+        passphrase: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
-        settings = native_settings(endpoint, data_dir, identity, api_key, api_url, mock, mock_group)
+        settings = _settings.resolve(
+            identity,
+            endpoint=endpoint,
+            data_dir=data_dir,
+            api_key=api_key,
+            api_url=api_url,
+            mock=mock,
+            mock_group=mock_group,
+            padding=padding,
+            unbound_joins=unbound_joins,
+            passphrase=passphrase,
+            ca_file=ca_file,
+        )
         self._native = _native.Client.open(**settings)
         _exit.remember(self._native)
 
@@ -54,16 +75,21 @@ class SkytaleClient:
         """What the other members see as the sender."""
         return self._native.identity
 
-    def create_channel(self, name: str) -> Channel:
+    def create_channel(self, name: str, proven: bool = False) -> Channel:
         """Creates a channel of which the caller is the first member and owner.
 
         A channel of that name that this client already has is replaced: its members are not in the new one. To go on with
         a channel that is kept in `data_dir`, use `open_channel`.
 
+        Args:
+            name: `org/namespace/service`.
+            proven: whether to admit only members whose identity is proven (see `prove`), which those with the published package
+                are not. What members do to the group is then hidden from the relay as well.
+
         Raises:
-            ChannelError: `name` is not `org/namespace/service`.
+            ChannelError: `name` is not `org/namespace/service`; or the caller is not proven and the channel wants that.
         """
-        return self._native.create_channel(name)
+        return self._native.create_channel(name, proven)
 
     def generate_key_package(self) -> bytes:
         """Makes a key package, with which a member can add this client to one channel, once."""
@@ -111,6 +137,22 @@ class SkytaleClient:
         """
         return self._native.join_with_token(name, token, timeout)
 
+    def statement(self) -> bytes:
+        """What an agent key has to sign for `prove`."""
+        return self._native.statement()
+
+    def prove(self, key: bytes, signature: bytes) -> None:
+        """Binds this client to an agent key: members of channels that it enters from now on see it as proven.
+
+        Args:
+            key: the public Ed25519 key, 32 bytes.
+            signature: its signature of `statement()`, 64 bytes.
+
+        Raises:
+            MlsError: the signature is not that.
+        """
+        self._native.prove(key, signature)
+
     def flush(self, timeout: float = 5.0) -> bool:
         """Waits until the relay has everything that was sent; False if it has not after `timeout` seconds."""
         return self._native.flush(timeout)
@@ -130,36 +172,3 @@ class SkytaleClient:
 
     def __repr__(self) -> str:
         return f"SkytaleClient(identity={self.identity!r})"
-
-
-def native_settings(
-    endpoint: str | None,
-    data_dir: str | os.PathLike[str] | None,
-    identity: bytes,
-    api_key: str | None,
-    api_url: str | None,
-    mock: bool,
-    mock_group: str | None,
-) -> _native.Settings:
-    """Resolves what was given, the environment and the defaults into the arguments of the native client."""
-    if not isinstance(identity, bytes):
-        raise TypeError(_NOT_BYTES.format(type(identity).__name__))
-    if _settings.mock(mock):
-        # Nothing on disk unless asked for: a mock is for tests, and two of them may have the same identity.
-        return {
-            "endpoint": "",
-            "data_dir": os.fspath(data_dir) if data_dir else None,
-            "identity": identity,
-            "api_key": None,
-            "api_url": None,
-            "mock_group": mock_group or "default",
-        }
-    key = _settings.api_key(api_key)
-    return {
-        "endpoint": _settings.endpoint(endpoint),
-        "data_dir": _settings.data_dir(data_dir, identity),
-        "identity": identity,
-        "api_key": key,
-        "api_url": _settings.api_url(api_url) if key else None,
-        "mock_group": None,
-    }

@@ -20,7 +20,17 @@ class Protocol(str, Enum):
     MCP = "mcp"
     """The Model Context Protocol."""
     SLIM = "slim"
-    """Secure low-latency interactive messaging."""
+    """Secure Lightweight Inter-agent Messaging."""
+    ACP = "acp"
+    """Agent Communication Protocol."""
+    ANP = "anp"
+    """Agent Network Protocol."""
+    LMOS = "lmos"
+    """Language Model Operating System."""
+    NLIP = "nlip"
+    """Natural Language Interaction Protocol."""
+    STATE = "state"
+    """State that the members of a channel share."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from . import _exit, _mock, _native
-from .client import native_settings
+from . import _exit, _mock, _native, _settings
 from .envelope import Envelope
 from .errors import SkytaleError
 from .message import Event, Member, Message
@@ -37,6 +36,7 @@ class SkytaleChannelManager:
         api_url: URL of the API server; else `SKYTALE_API_URL`, else `http://127.0.0.1:8080`.
         mock: no network; agents of this process reach each other. Also by `SKYTALE_MOCK=1`.
         mock_group: name of the group of mock agents that reach each other.
+        padding, unbound_joins, passphrase, ca_file: as for `SkytaleClient`.
         on_message: called with every message, in a thread of the channel; what it is given is not given to `receive`.
         on_event: called with every `Event` of every channel, in a thread.
     """
@@ -51,11 +51,27 @@ class SkytaleChannelManager:
         mock: bool = False,
         *,
         mock_group: str | None = None,
+        padding: bool = False,
+        unbound_joins: bool = False,
+        passphrase: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         who = identity.encode() if isinstance(identity, str) else identity
-        settings = native_settings(endpoint, data_dir, who, api_key, api_url, mock, mock_group)
+        settings = _settings.resolve(
+            who,
+            endpoint=endpoint,
+            data_dir=data_dir,
+            api_key=api_key,
+            api_url=api_url,
+            mock=mock,
+            mock_group=mock_group,
+            padding=padding,
+            unbound_joins=unbound_joins,
+            passphrase=passphrase,
+            ca_file=ca_file,
+        )
         self._mock_group = settings["mock_group"]
         self._on_message = on_message
         self._on_event = on_event

@@ -58,15 +58,19 @@ class Member(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that happened to a channel, other than a message."""
+    """Something that happened to a channel since the client was opened, other than a message."""
 
     kind: str
-    """Such as `member_added`, `member_removed`, `removed`, `key_rotated`, `relay_misbehaving`."""
+    """`member_added`, `member_removed`, `key_rotated`, `owners_changed`; `removed` or `left` (this member); `join_refused`,
+    `commit_refused`, `message_refused` (somebody tried what it may not); `relay_misbehaving`, `behind`, `restored_copy`,
+    `subscription_refused`, `over_quota`."""
     channel: str
     """Name of the channel."""
-    epoch: int | None
-    """Epoch from which on it holds; None when it is not about the group."""
-    identities: list[bytes]
-    """The members it is about."""
+    subject: bytes
+    """Identity of the member it is about; empty when it is about none."""
+    by: bytes
+    """Identity of the member who did it; empty when nobody did."""
+    epoch: int
+    """The epoch that it began, or in which it was seen."""
     detail: str
-    """A sentence for people."""
+    """What there is to say for people; may be empty."""

@@ -1,0 +1,335 @@
+//! Channels and their iterators.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use tokio::sync::Notify;
+use toq_member::{Happening, Message, Who};
+
+use crate::failure::Failure;
+use crate::owned::Owned;
+use crate::received::{Events, Members, Octets, Shape, Taken};
+use crate::waiting::{Answer as _, Plain, promise, seconds, wait};
+
+/// A channel of a client, shared by all who opened it: what comes on it is for whoever asks next.
+pub struct Inbox {
+    engine: Owned<toq_member::Channel>,
+    name: String,
+    /// Events from before belong to an earlier run. Nanoseconds of Unix time.
+    since: i64,
+    /// The number of the last message that a caller was given.
+    given: AtomicU64,
+    /// Messages that were taken for callers who were cancelled before they had them.
+    returned: Mutex<VecDeque<Message>>,
+    /// Told when there are some, for a caller who waits for the engine.
+    given_back: Notify,
+}
+
+impl Inbox {
+    /// The engine's channel, for Python.
+    pub fn new(engine: toq_member::Channel, since: i64) -> Self {
+        let name = engine.name().to_owned();
+        Self { engine: Owned::new(engine), name, since, given: AtomicU64::new(0), returned: Mutex::default(), given_back: Notify::new() }
+    }
+
+    /// The channel's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A caller has the message of this number.
+    pub fn give(&self, n: u64) {
+        self.given.fetch_max(n, Ordering::SeqCst);
+    }
+
+    /// What callers were given counts as read, also the last of it.
+    pub async fn settle(&self) -> Result<(), Failure> {
+        match self.given.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            n => Ok(self.engine.get()?.settle(n).await?),
+        }
+    }
+
+    /// Puts messages back to the front, in their order.
+    pub fn give_back(&self, messages: Vec<Message>) {
+        let mut returned = self.returned();
+        for message in messages.into_iter().rev() {
+            returned.push_front(message);
+            self.given_back.notify_one();
+        }
+    }
+
+    async fn next(&self, timeout: Option<Duration>) -> Result<Option<Message>, Failure> {
+        loop {
+            // The lock is released before anything is awaited.
+            let returned = self.returned().pop_front();
+            if returned.is_some() {
+                return Ok(returned);
+            }
+            tokio::select! {
+                biased;
+                next = self.engine.get()?.next(timeout) => return Ok(next?),
+                () = self.given_back.notified() => {}
+            }
+        }
+    }
+
+    fn returned(&self) -> std::sync::MutexGuard<'_, VecDeque<Message>> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the first message only, and takes up to `most`.
+async fn take(inbox: Arc<Inbox>, timeout: Option<Duration>, most: usize, shape: Shape) -> Result<Taken, Failure> {
+    let mut taken = Taken::new(inbox.clone(), shape);
+    let mut patience = timeout;
+    while taken.len() < most
+        && let Some(message) = inbox.next(patience).await?
+    {
+        taken.push(message);
+        patience = Some(Duration::ZERO);
+    }
+    Ok(taken)
+}
+
+/// An encrypted channel.
+///
+/// All methods may be called from any thread; sending does not wait for who iterates.
+#[pyclass(frozen, weakref, module = "skytale_sdk")]
+pub struct Channel {
+    inbox: Arc<Inbox>,
+}
+
+impl Channel {
+    /// A channel for Python.
+    pub fn new(inbox: Arc<Inbox>) -> Self {
+        Self { inbox }
+    }
+
+    fn engine(&self) -> Result<toq_member::Channel, Failure> {
+        self.inbox.engine.get().cloned()
+    }
+}
+
+#[pymethods]
+impl Channel {
+    /// The channel's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.inbox.name
+    }
+
+    /// The group's epoch. It grows with every change of members or keys.
+    #[getter]
+    fn epoch(&self, py: Python<'_>) -> PyResult<u64> {
+        let engine = self.engine()?;
+        wait(py, async { Ok::<_, Failure>(engine.epoch()) })
+    }
+
+    /// Adds a member and returns the Welcome message with which it joins. Returns when the group has it.
+    fn add_member(&self, py: Python<'_>, key_package: PyBackedBytes) -> PyResult<Py<PyAny>> {
+        wait(py, add(self.engine()?, key_package))?.give(py)
+    }
+
+    fn add_member_async<'py>(&self, py: Python<'py>, key_package: PyBackedBytes) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, add(self.engine()?, key_package))
+    }
+
+    /// Sends a message to all members. It is on disk when this returns, and goes out as soon as the relay is there.
+    fn send(&self, py: Python<'_>, payload: PyBackedBytes) -> PyResult<()> {
+        wait(py, send(self.engine()?, payload)).map(drop)
+    }
+
+    fn send_async<'py>(&self, py: Python<'py>, payload: PyBackedBytes) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, send(self.engine()?, payload))
+    }
+
+    /// An iterator over what comes; it waits for the next message, and ends when the client is closed.
+    fn messages(&self) -> MessageIterator {
+        MessageIterator { inbox: self.inbox.clone() }
+    }
+
+    /// The next message; None if there is none within `timeout` seconds, or the client is closed. None waits for ever.
+    #[pyo3(signature = (timeout = None))]
+    fn next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+        let timeout = timeout.map(seconds).transpose()?;
+        wait(py, take(self.inbox.clone(), timeout, 1, Shape::One))?.give(py)
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let timeout = timeout.map(seconds).transpose()?;
+        promise(py, take(self.inbox.clone(), timeout, 1, Shape::One))
+    }
+
+    /// All messages that wait, up to `most`; waits up to `timeout` seconds for the first one.
+    fn drain(&self, py: Python<'_>, timeout: f64, most: usize) -> PyResult<Py<PyAny>> {
+        let timeout = seconds(timeout)?;
+        wait(py, take(self.inbox.clone(), Some(timeout), most, Shape::List))?.give(py)
+    }
+
+    fn drain_async<'py>(&self, py: Python<'py>, timeout: f64, most: usize) -> PyResult<Bound<'py, PyAny>> {
+        let timeout = seconds(timeout)?;
+        promise(py, take(self.inbox.clone(), Some(timeout), most, Shape::List))
+    }
+
+    /// Who is in the channel.
+    fn members(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        wait(py, members(self.engine()?))?.give(py)
+    }
+
+    fn members_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, members(self.engine()?))
+    }
+
+    /// Removes a member: an identity, a leaf, or a `Member`. It can read nothing that is sent from then on.
+    fn remove_member(&self, py: Python<'_>, member: &Bound<'_, PyAny>) -> PyResult<()> {
+        wait(py, remove(self.engine()?, Named::from(member)?)).map(drop)
+    }
+
+    fn remove_member_async<'py>(&self, py: Python<'py>, member: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, remove(self.engine()?, Named::from(member)?))
+    }
+
+    /// Leaves the channel for good.
+    fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        wait(py, leave(self.engine()?)).map(drop)
+    }
+
+    fn leave_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, leave(self.engine()?))
+    }
+
+    /// Replaces this member's key: who copied its state until now can read nothing that is sent from then on.
+    fn rotate_key(&self, py: Python<'_>) -> PyResult<()> {
+        wait(py, rotate(self.engine()?)).map(drop)
+    }
+
+    fn rotate_key_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, rotate(self.engine()?))
+    }
+
+    /// A secret of 32 bytes that is the same for all members of this epoch.
+    fn export_audit_key(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        wait(py, audit_key(self.engine()?))?.give(py)
+    }
+
+    fn export_audit_key_async<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, audit_key(self.engine()?))
+    }
+
+    /// What happened since the last call, other than messages; waits up to `timeout` seconds for the first.
+    #[pyo3(signature = (timeout = 0.0))]
+    fn events(&self, py: Python<'_>, timeout: f64) -> PyResult<Py<PyAny>> {
+        let timeout = seconds(timeout)?;
+        wait(py, events(self.inbox.clone(), timeout))?.give(py)
+    }
+
+    #[pyo3(signature = (timeout = 0.0))]
+    fn events_async<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
+        let timeout = seconds(timeout)?;
+        promise(py, events(self.inbox.clone(), timeout))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Channel({:?})", self.inbox.name)
+    }
+}
+
+/// Yields messages as they come. Blocks until one arrives; ends when the client is closed.
+#[pyclass(frozen, module = "skytale_sdk")]
+pub struct MessageIterator {
+    inbox: Arc<Inbox>,
+}
+
+#[pymethods]
+impl MessageIterator {
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let taken = wait(py, take(self.inbox.clone(), None, 1, Shape::One))?.give(py)?;
+        Ok((!taken.is_none(py)).then_some(taken))
+    }
+}
+
+/// How a caller names a member.
+enum Named {
+    Identity(Vec<u8>),
+    Leaf(u32),
+}
+
+impl Named {
+    fn from(member: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if let Ok(leaf) = member.getattr("leaf") {
+            return Ok(Self::Leaf(leaf.extract()?));
+        }
+        if let Ok(identity) = member.extract::<PyBackedBytes>() {
+            return Ok(Self::Identity(identity.to_vec()));
+        }
+        member.extract().map(Self::Leaf).map_err(|_| PyTypeError::new_err("a member is named by its identity (bytes), its leaf (int) or a Member"))
+    }
+
+    fn who(self, members: &[toq_member::Member]) -> Result<Who, Failure> {
+        let wanted = match self {
+            Self::Leaf(leaf) => return Ok(Who::Leaf(leaf)),
+            Self::Identity(identity) => identity,
+        };
+        let shown = String::from_utf8_lossy(&wanted).escape_debug().to_string();
+        match members.iter().filter(|member| member.identity == wanted).count() {
+            1 => Ok(Who::Identity(wanted)),
+            0 => Err(Failure::Member(format!("no member of the channel has the identity \"{shown}\"; see members()"))),
+            _ => Err(Failure::Member(format!("several members have the identity \"{shown}\"; name one by its leaf, see members()"))),
+        }
+    }
+}
+
+async fn add(engine: toq_member::Channel, key_package: PyBackedBytes) -> Result<Octets, Failure> {
+    Ok(Octets(engine.add_member(&key_package).await?))
+}
+
+async fn send(engine: toq_member::Channel, payload: PyBackedBytes) -> Result<Plain<()>, Failure> {
+    engine.send(&payload).await?;
+    Ok(Plain(()))
+}
+
+async fn members(engine: toq_member::Channel) -> Result<Members, Failure> {
+    Ok(Members(engine.members()))
+}
+
+async fn remove(engine: toq_member::Channel, member: Named) -> Result<Plain<()>, Failure> {
+    let who = member.who(&engine.members())?;
+    engine.remove_member(&who).await?;
+    Ok(Plain(()))
+}
+
+async fn leave(engine: toq_member::Channel) -> Result<Plain<()>, Failure> {
+    engine.leave().await?;
+    Ok(Plain(()))
+}
+
+async fn rotate(engine: toq_member::Channel) -> Result<Plain<()>, Failure> {
+    engine.rotate_key().await?;
+    Ok(Plain(()))
+}
+
+async fn audit_key(engine: toq_member::Channel) -> Result<Octets, Failure> {
+    Ok(Octets(engine.export_audit_key()?.to_vec()))
+}
+
+async fn events(inbox: Arc<Inbox>, timeout: Duration) -> Result<Events, Failure> {
+    let engine = inbox.engine.get()?;
+    let is_new = |event: &Happening| event.at >= inbox.since;
+    // What is there at once may all be of an earlier run.
+    let mut events: Vec<_> = engine.events(Duration::ZERO).await.into_iter().filter(is_new).collect();
+    if events.is_empty() {
+        events = engine.events(timeout).await.into_iter().filter(is_new).collect();
+    }
+    Ok(Events { channel: inbox.name.clone(), events })
+}

@@ -1,0 +1,92 @@
+"""`toq relay up` for tests: on free ports, stopped, killed and started again as the test wants."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+PATIENCE = 30.0
+
+
+class Relay:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+        self.binary = os.environ["TOQ_BIN"]
+        self.grpc, self.api = "127.0.0.1:0", "127.0.0.1:0"
+        self.up()
+        self.key = self.new_key()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self.grpc}"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://{self.api}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs in order to find this relay by itself."""
+        return {"SKYTALE_RELAY": self.endpoint, "SKYTALE_API_URL": self.api_url, "SKYTALE_API_KEY": self.key}
+
+    def up(self) -> None:
+        """Starts it; the second time on the ports of the first."""
+        with (self.root / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.binary, "relay", "up", "--foreground", "--grpc", self.grpc, "--api", self.api, *self._data],
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        found: dict[str, str] = {}
+        for line in self.process.stdout:
+            name, _, rest = line.strip().partition(" ")
+            for word in rest.split():
+                if "127.0.0.1:" in word and name.rstrip(":").lower() in ("grpc", "api"):
+                    found[name.rstrip(":").lower()] = word.rpartition("/")[2]
+            if len(found) == 2:
+                break
+        assert len(found) == 2, f"the relay ended with {self.process.wait()}: {(self.root / 'log').read_text()}"
+        self.grpc, self.api = found["grpc"], found["api"]
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def new_key(self) -> str:
+        done = self.toq("relay", "key", "create", *self._data, "--json")
+        return str(json.loads(done)["key"])
+
+    def toq(self, *words: str) -> str:
+        done = subprocess.run([self.binary, *words], env=self._env, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, f"toq {' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    @property
+    def _data(self) -> list[str]:
+        return ["--data", str(self.root / "state")]
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.root)}

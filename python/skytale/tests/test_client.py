@@ -1,0 +1,275 @@
+"""Client, channel and iterator, between mock clients: the groups and their keys are real, the network is not."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from skytale_sdk import ChannelError, Message, MlsError, SkytaleClient, SkytaleError
+
+NAME = "acme/team/general"
+SOON = 20.0
+
+
+def client(group: str, name: bytes) -> SkytaleClient:
+    return SkytaleClient(identity=name, mock=True, mock_group=group)
+
+
+@pytest.fixture
+def alice(group):
+    with client(group, b"alice") as alice:
+        yield alice
+
+
+@pytest.fixture
+def bob(group):
+    with client(group, b"bob") as bob:
+        yield bob
+
+
+@pytest.fixture
+def pair(alice, bob):
+    """A channel and both its ends."""
+    ours = alice.create_channel(NAME)
+    return ours, bob.join_channel(NAME, ours.add_member(bob.generate_key_package()))
+
+
+def test_two_members_talk_both_ways(pair):
+    ours, theirs = pair
+
+    ours.send(b"to bob")
+    theirs.send(b"to alice")
+
+    assert next(theirs.messages()) == b"to bob"
+    assert next(ours.messages()) == b"to alice"
+
+
+def test_a_message_is_bytes_and_says_who_sent_it_and_when(pair):
+    ours, theirs = pair
+    ours.send(b"hello")
+
+    message = next(theirs.messages())
+
+    assert isinstance(message, Message) and isinstance(message, bytes)
+    assert type(bytes(message)) is bytes and bytes(message) == b"hello"
+    assert (message.sender, message.channel, message.epoch) == (b"alice", NAME, ours.epoch)
+    assert message.text == "hello"
+
+
+def test_the_documented_loop_runs_while_another_thread_sends(pair):
+    ours, theirs = pair
+    received = []
+
+    def listen():
+        for msg in theirs.messages():
+            received.append(bytes(msg))
+            if msg == b"last":
+                return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    for number in range(50):
+        ours.send(b"%d" % number)
+        theirs.send(b"while iterating")
+    ours.send(b"last")
+    listener.join(SOON)
+
+    assert not listener.is_alive()
+    assert received == [b"%d" % number for number in range(50)] + [b"last"]
+    assert [bytes(ours.next(SOON)) for _ in range(50)] == [b"while iterating"] * 50
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", bytearray(b"array"), b"y" * 262_144])
+def test_payloads_of_every_size_arrive_whole(pair, payload):
+    ours, theirs = pair
+
+    ours.send(payload)
+
+    assert theirs.next(SOON) == bytes(payload)
+
+
+def test_a_payload_beyond_the_limit_is_refused_with_its_size(pair):
+    ours, theirs = pair
+
+    with pytest.raises(ChannelError) as raised:
+        ours.send(b"x" * 262_145)
+
+    assert str(raised.value).startswith("message too large: 262145 bytes exceeds 262144 byte limit")
+    ours.send(b"still here")
+    assert theirs.next(SOON) == b"still here"
+
+
+def test_text_is_no_payload(pair):
+    with pytest.raises(TypeError):
+        pair[0].send("text")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["bad-name", "", "a/b", "a//c", "/b/c", "a/b/", "a/b/c d", "a/b/\u00e9", "a/b/" + "c" * 253, "a/b/c\n"]
+)
+def test_a_bad_channel_name_is_refused(alice, name):
+    with pytest.raises(ChannelError) as raised:
+        alice.create_channel(name)
+
+    assert str(raised.value).startswith("invalid channel name: ")
+    assert "(expected org/namespace/service)" in str(raised.value)
+    assert alice.channels() == []
+
+
+def test_the_documented_text_for_a_bad_name(alice):
+    with pytest.raises(RuntimeError) as raised:
+        alice.create_channel("bad-name")
+
+    assert str(raised.value) == "invalid channel name: bad-name (expected org/namespace/service)"
+
+
+@pytest.mark.parametrize("welcome", [b"", b"garbage", b"\x00\x01\x00\x03" + b"\xff" * 100])
+def test_a_garbage_welcome_is_refused_and_nothing_is_joined(bob, welcome):
+    with pytest.raises(MlsError) as raised:
+        bob.join_channel(NAME, welcome)
+
+    assert str(raised.value).startswith("MLS engine error: ")
+    assert bob.channels() == []
+
+
+def test_a_garbage_key_package_is_refused_and_the_channel_goes_on(pair):
+    ours, theirs = pair
+
+    with pytest.raises(MlsError) as raised:
+        ours.add_member(b"garbage")
+
+    assert str(raised.value).startswith("MLS engine error: ")
+    ours.send(b"still here")
+    assert theirs.next(SOON) == b"still here"
+
+
+def test_a_welcome_for_somebody_else_is_refused(alice, bob, group):
+    channel = alice.create_channel(NAME)
+    welcome = channel.add_member(bob.generate_key_package())
+
+    with client(group, b"carol") as carol, pytest.raises(MlsError):
+        carol.join_channel(NAME, welcome)
+
+    assert bob.join_channel(NAME, welcome).name == NAME
+
+
+def test_a_welcome_for_another_channel_is_refused(alice, bob):
+    channel = alice.create_channel(NAME)
+    welcome = channel.add_member(bob.generate_key_package())
+
+    with pytest.raises(MlsError):
+        bob.join_channel("acme/team/other", welcome)
+
+
+def test_a_key_package_adds_once(pair, bob):
+    ours, _ = pair
+    package = bob.generate_key_package()
+
+    with pytest.raises(MlsError) as raised:
+        ours.add_member(package)
+        ours.add_member(package)
+
+    assert str(raised.value).startswith("MLS engine error: ")
+
+
+def test_members_are_listed_and_a_removed_one_hears_nothing_more(pair, alice, group):
+    ours, theirs = pair
+    with client(group, b"carol") as carol:
+        hers = carol.join_channel(NAME, ours.add_member(carol.generate_key_package()))
+        assert sorted(member.identity for member in ours.members()) == [b"alice", b"bob", b"carol"]
+        assert [member.identity for member in ours.members() if member.me] == [b"alice"]
+
+        ours.remove_member(b"bob")
+        ours.send(b"without bob")
+
+        assert hers.next(SOON) == b"without bob"
+        assert sorted(member.identity for member in hers.members()) == [b"alice", b"carol"]
+        assert theirs.next(0.5) is None
+
+
+def test_nobody_is_removed_who_is_not_there(pair):
+    ours, _ = pair
+
+    with pytest.raises(ChannelError):
+        ours.remove_member(b"nobody")
+
+
+def test_who_leaves_is_gone(pair, alice, bob):
+    ours, theirs = pair
+
+    theirs.leave()
+
+    kinds = set()
+    while "member_removed" not in kinds:
+        found = ours.events(SOON)
+        assert found
+        kinds |= {event.kind for event in found}
+    assert [member.identity for member in ours.members()] == [b"alice"]
+    assert bob.channels() == []
+
+
+def test_a_key_is_rotated_and_both_go_on_in_the_new_epoch(pair):
+    ours, theirs = pair
+    before = ours.epoch
+
+    ours.rotate_key()
+    ours.send(b"fresh")
+
+    message = theirs.next(SOON)
+    assert message == b"fresh"
+    assert message.epoch == ours.epoch == theirs.epoch == before + 1
+
+
+def test_the_audit_key_is_the_same_for_all_members_of_an_epoch(pair):
+    ours, theirs = pair
+    first = ours.export_audit_key()
+
+    assert len(first) == 32
+    assert theirs.export_audit_key() == first
+    ours.rotate_key()
+    assert ours.export_audit_key() != first
+
+
+def test_groups_of_mock_clients_do_not_reach_each_other(pair, group):
+    ours, _ = pair
+    with client(group + "-other", b"eve") as eve:
+        hers = eve.create_channel(NAME)
+
+        ours.send(b"for bob")
+
+        assert hers.next(0.2) is None
+
+
+def test_a_closed_client_ends_its_iterators_and_says_so(group):
+    alice = client(group, b"alice")
+    channel = alice.create_channel(NAME)
+    seen = []
+    listener = threading.Thread(target=lambda: seen.extend(channel.messages()))
+    listener.start()
+
+    alice.close()
+    alice.close()
+    listener.join(SOON)
+
+    assert not listener.is_alive() and seen == []
+    with pytest.raises(SkytaleError):
+        channel.send(b"x")
+    with pytest.raises(SkytaleError):
+        alice.create_channel("acme/team/other")
+
+
+def test_creating_a_channel_again_makes_a_fresh_one(pair, alice):
+    _, theirs = pair
+
+    fresh = alice.create_channel(NAME)
+    fresh.send(b"into the fresh one")
+
+    assert [member.identity for member in fresh.members()] == [b"alice"]
+    assert theirs.next(0.2) is None
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_a_value_error(pair, timeout):
+    with pytest.raises(ValueError):
+        pair[0].next(timeout)

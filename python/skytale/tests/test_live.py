@@ -1,0 +1,364 @@
+"""Against `toq relay up`: the documented example, invites, restarts of either side, kills, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from skytale_sdk import AuthError, ChannelError, MlsError, SkytaleChannelManager, SkytaleClient, SkytaleError, TransportError
+
+HERE = Path(__file__).resolve().parent
+NAME = "acme/team/general"
+SOON = 30.0
+
+EXAMPLE = """
+from skytale_sdk import SkytaleChannelManager
+
+# Agent A: create a channel and generate an invite
+alice = SkytaleChannelManager(identity=b"alice")
+alice.create("myorg/team/general")
+token = alice.invite("myorg/team/general")
+
+# Agent B: join with the invite token
+bob = SkytaleChannelManager(identity=b"bob")
+bob.join_with_token("myorg/team/general", token)
+
+# Send and receive \u2014 end-to-end encrypted
+alice.send("myorg/team/general", "Hello from Alice!")
+alice.send("myorg/team/general", "Another message!")
+
+msgs = bob.receive("myorg/team/general")
+for msg in msgs:
+    print(f"Bob received: {msg}")
+
+# Clean up
+alice.close()
+bob.close()
+"""
+
+
+def run(program: str, relay, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **relay.environment}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def client(relay, tmp_path):
+    """`client("alice")` opens a client on the directory of that name; again, after it was closed."""
+    running = []
+
+    def start(name: str, **more) -> SkytaleClient:
+        arguments = {"api_key": relay.key, "api_url": relay.api_url, **more}
+        running.append(SkytaleClient(relay.endpoint, str(tmp_path / name), name.encode(), **arguments))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close(0)
+
+
+@pytest.fixture
+def pair(client):
+    alice, bob = client("alice"), client("bob")
+    ours = alice.create_channel(NAME)
+    return alice, ours, bob, bob.join_channel(NAME, ours.add_member(bob.generate_key_package()))
+
+
+# The documents
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice on the same directories"])
+def test_the_documented_example_runs_as_written(relay, tmp_path, times):
+    for _ in range(times):
+        done = run(EXAMPLE, relay, tmp_path)
+
+        assert done.returncode == 0, done.stderr
+        lines = done.stdout.splitlines()
+        assert lines[:1] == ["Bob received: Hello from Alice!"]
+        # The second message may be a moment behind the first: receive() waits for the first one only.
+        assert lines[1:] in ([], ["Bob received: Another message!"])
+
+
+def test_a_program_that_sends_and_ends_has_sent(relay, client, tmp_path):
+    bob = client("bob")
+    program = f"""
+        from skytale_sdk import SkytaleClient
+        alice = SkytaleClient("", {str(tmp_path / "alice")!r}, b"alice")
+        channel = alice.create_channel({NAME!r})
+        print(channel.add_member(bytes.fromhex("{bob.generate_key_package().hex()}")).hex())
+        channel.send(b"and goodbye")
+    """
+
+    done = run(program, relay, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert bob.join_channel(NAME, bytes.fromhex(done.stdout)).next(SOON) == b"and goodbye"
+
+
+# Invites
+
+
+def test_an_invite_admits_an_agent_of_another_process_while_the_owner_runs(relay, client, tmp_path):
+    alice = client("alice")
+    channel = alice.create_channel(NAME)
+    program = f"""
+        from skytale_sdk import SkytaleChannelManager
+        with SkytaleChannelManager("bob") as bob:
+            bob.join_with_token({NAME!r}, {alice.invite(NAME)!r})
+            bob.send({NAME!r}, "bob is here")
+    """
+
+    done = run(program, relay, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    message = channel.next(SOON)
+    assert (message, message.sender) == (b"bob is here", b"bob")
+
+
+def test_invites_that_do_not_fit_are_refused_and_lose_no_use(client):
+    alice, bob = client("alice"), client("bob")
+    alice.create_channel(NAME)
+    alice.create_channel("acme/team/other")
+    token = alice.invite(NAME)
+
+    for name, wrong in ((NAME, "skt_inv_" + "A" * 64), ("acme/team/other", token)):
+        with pytest.raises(ChannelError):
+            bob.join_with_token(name, wrong, timeout=SOON)
+    assert bob.channels() == []
+
+    assert bob.join_with_token(NAME, token, timeout=SOON).name == NAME
+    with pytest.raises(ChannelError):
+        client("carol").join_with_token(NAME, token, timeout=SOON)
+
+
+def test_a_join_that_nobody_answers_ends_in_time(client):
+    alice = client("alice")
+    alice.create_channel(NAME)
+    token = alice.invite(NAME)
+    alice.close()
+
+    with pytest.raises(SkytaleError, match="join timed out after 1"):
+        client("bob").join_with_token(NAME, token, timeout=1.0)
+
+
+def test_without_a_key_there_are_no_invites(relay, tmp_path):
+    with SkytaleClient(identity=b"alice", mock=True, mock_group="no key") as alice:
+        alice.create_channel(NAME)
+
+        with pytest.raises(SkytaleError, match=r"^invite\(\) requires api_key and api_url"):
+            alice.invite(NAME)
+
+
+# Who is let in
+
+
+def test_a_relay_admits_nobody_without_a_token(relay, tmp_path):
+    with pytest.raises(SkytaleError) as raised:
+        SkytaleClient(relay.endpoint, str(tmp_path / "eve"), b"eve")
+
+    assert re.match("auth error: |transport error: ", str(raised.value))
+
+
+def test_a_revoked_or_invented_key_is_an_auth_error(relay, tmp_path):
+    with pytest.raises(AuthError) as raised:
+        SkytaleClient(relay.endpoint, str(tmp_path / "eve"), b"eve", api_key="sk_live_" + "0" * 43, api_url=relay.api_url)
+
+    assert (raised.value.code, raised.value.http_status) == ("unauthorized", 401)
+
+
+def test_a_relay_that_is_not_there_is_a_transport_error(tmp_path):
+    with pytest.raises(TransportError) as raised:
+        SkytaleClient("http://127.0.0.1:9", str(tmp_path / "alice"), b"alice")
+
+    assert str(raised.value).startswith("transport error: ")
+
+
+# What lasts
+
+
+def test_channels_and_messages_outlive_the_client(client):
+    alice, bob = client("alice"), client("bob")
+    ours = alice.create_channel(NAME)
+    theirs = bob.join_channel(NAME, ours.add_member(bob.generate_key_package()))
+    ours.send(b"while bob is here")
+    assert theirs.next(SOON) == b"while bob is here"
+    bob.close()
+    ours.send(b"while bob is away")
+    assert alice.flush(SOON)
+    alice.close()
+
+    bob, alice = client("bob"), client("alice")
+    assert bob.channels() == alice.channels() == [NAME]
+    theirs, ours = bob.open_channel(NAME), alice.open_channel(NAME)
+    assert theirs.next(SOON) == b"while bob is away"
+    theirs.send(b"back")
+
+    assert ours.next(SOON) == b"back"
+
+
+def test_a_manager_goes_on_with_the_channels_of_its_directory(relay, tmp_path):
+    def agent(name):
+        return SkytaleChannelManager(name, relay.endpoint, tmp_path / name, relay.key, relay.api_url)
+
+    with agent("alice") as alice, agent("bob") as bob:
+        alice.create(NAME)
+        bob.join_with_token(NAME, alice.invite(NAME), timeout=SOON)
+    with agent("alice") as alice, agent("bob") as bob:
+        assert alice.list_channels() == bob.list_channels() == [NAME]
+        alice.send(NAME, "still here")
+
+        assert bob.receive(NAME, timeout=SOON) == ["still here"]
+
+
+def test_what_is_sent_while_the_relay_is_away_arrives_when_it_is_back(relay, pair):
+    alice, ours, _, theirs = pair
+    ours.send(b"before")
+    assert theirs.next(SOON) == b"before"
+
+    relay.kill()
+    ours.send(b"while it is away")
+    assert not alice.flush(0.2)
+    relay.up()
+
+    assert theirs.next(SOON) == b"while it is away"
+    theirs.send(b"heard")
+    assert ours.next(SOON) == b"heard"
+
+
+def test_what_was_accepted_by_a_killed_sender_arrives_once_and_in_order(relay, client, tmp_path):
+    alice, bob = client("alice"), client("bob")
+    ours = alice.create_channel(NAME)
+    theirs = bob.join_channel(NAME, ours.add_member(bob.generate_key_package()))
+    alice.close()
+    accepted, heard, begin = [], [], 0
+
+    for _ in range(4):
+        with told("send", relay, tmp_path, "alice", str(begin), str(begin + 1000)) as sender:
+            for _ in range(25):
+                accepted.append(int(sender.stdout.readline()))
+            sender.send_signal(signal.SIGKILL)
+            # What was accepted without our having heard of it.
+            accepted += [int(line) for line in sender.stdout.read().split()]
+        begin = accepted[-1] + 2
+
+    client("alice").flush(SOON)
+    while not heard or heard[-1] < accepted[-1]:
+        message = theirs.next(SOON)
+        assert message is not None, f"{accepted[-1]} is missing after {heard[-3:]}"
+        heard.append(int(message))
+    # A send that was cut down by the kill may have been accepted or not; it is a number that was never printed.
+    assert [number for number in heard if number in accepted] == accepted
+    assert len(set(heard)) == len(heard)
+
+
+def test_a_killed_receiver_misses_nothing(relay, pair, tmp_path):
+    _, ours, bob, _ = pair
+    bob.close()
+    heard, sent = [], 0
+
+    for _ in range(4):
+        with told("hear", relay, tmp_path, "bob") as receiver:
+            assert receiver.stdout.readline() == "open\n"
+            for _ in range(20):
+                ours.send(b"%d" % sent)
+                sent += 1
+            while len(set(heard)) < sent - 5:
+                heard.append(int(receiver.stdout.readline()))
+            receiver.send_signal(signal.SIGKILL)
+            heard += [int(line) for line in receiver.stdout.read().split()]
+    ours.send(b"%d" % sent)
+    with told("hear", relay, tmp_path, "bob") as receiver:
+        assert receiver.stdout.readline() == "open\n"
+        while not heard or heard[-1] != sent:
+            heard.append(int(receiver.stdout.readline()))
+        receiver.send_signal(signal.SIGKILL)
+
+    # One that was being read when the process died is there again; none is missing, none is out of order.
+    assert sorted(set(heard)) == list(range(sent + 1))
+    assert heard == sorted(heard)
+
+
+def told(role: str, relay, tmp_path: Path, name: str, *more: str) -> subprocess.Popen[str]:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **relay.environment}
+    words = [sys.executable, str(HERE / "agent.py"), role, relay.endpoint, str(tmp_path / name), name, *more]
+    return subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+
+# What is refused
+
+
+def test_a_directory_has_one_client_at_a_time(client, tmp_path, relay):
+    alice = client("alice")
+    alice.create_channel(NAME)
+    program = f"""
+        from skytale_sdk import SkytaleClient
+        SkytaleClient("", {str(tmp_path / "alice")!r}, b"alice")
+    """
+
+    done = run(program, relay, tmp_path)
+    with pytest.raises(SkytaleError) as raised:
+        client("alice")
+
+    assert done.returncode == 1
+    assert "MLS engine error: storage error: " in done.stderr and "in use" in done.stderr
+    assert "in use" in str(raised.value)
+    assert alice.open_channel(NAME).epoch == 0
+    alice.close()
+    assert client("alice").channels() == [NAME]
+
+
+def test_a_damaged_directory_is_refused_and_left_as_it_is(client, tmp_path):
+    alice = client("alice")
+    alice.create_channel(NAME)
+    alice.close()
+    [database] = (tmp_path / "alice").rglob("*.redb")
+    whole = database.read_bytes()
+    damaged = b"\x00" * 4096 + whole[4096:]
+    database.write_bytes(damaged)
+
+    with pytest.raises(MlsError) as raised:
+        client("alice")
+
+    assert str(raised.value).startswith("MLS engine error: storage error: ")
+    assert database.read_bytes() == damaged
+    database.write_bytes(whole)
+    assert client("alice").channels() == [NAME]
+
+
+def test_a_directory_that_cannot_be_written_is_a_storage_error(client, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(MlsError) as raised:
+        client("alice", data_dir=None) if False else SkytaleClient("http://127.0.0.1:9", str(tmp_path / "file" / "x"), b"alice")
+
+    assert str(raised.value).startswith("MLS engine error: storage error: ")
+
+
+def test_state_is_for_its_owner_alone(client, tmp_path):
+    os.umask(0o000)
+    try:
+        client("alice").create_channel(NAME)
+    finally:
+        os.umask(0o022)
+
+    for path in [tmp_path / "alice", *(tmp_path / "alice").rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_another_identity_does_not_get_the_directory_of_the_first(client, tmp_path, relay):
+    client("alice").close()
+
+    with pytest.raises(SkytaleError) as raised:
+        SkytaleClient(relay.endpoint, str(tmp_path / "alice"), b"mallory", api_key=relay.key, api_url=relay.api_url)
+
+    assert "alice" in str(raised.value)

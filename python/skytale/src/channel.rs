@@ -1,7 +1,7 @@
 //! Channels and their iterators.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use crate::waiting::{Answer as _, Plain, promise, seconds, wait};
 pub struct Inbox {
     engine: Owned<toq_member::Channel>,
     name: String,
+    /// Whether the client was closed.
+    closed: Arc<AtomicBool>,
     /// Events from before belong to an earlier run. Nanoseconds of Unix time.
     since: i64,
     /// The number of the last message that a caller was given.
@@ -32,9 +34,9 @@ pub struct Inbox {
 
 impl Inbox {
     /// The engine's channel, for Python.
-    pub fn new(engine: toq_member::Channel, since: i64) -> Self {
-        let name = engine.name().to_owned();
-        Self { engine: Owned::new(engine), name, since, given: AtomicU64::new(0), returned: Mutex::default(), given_back: Notify::new() }
+    pub fn new(engine: toq_member::Channel, closed: Arc<AtomicBool>, since: i64) -> Self {
+        let (name, given) = (engine.name().to_owned(), AtomicU64::new(0));
+        Self { engine: Owned::new(engine), name, closed, since, given, returned: Mutex::default(), given_back: Notify::new() }
     }
 
     /// The channel's name.
@@ -73,7 +75,11 @@ impl Inbox {
             }
             tokio::select! {
                 biased;
-                next = self.engine.get()?.next(timeout) => return Ok(next?),
+                next = self.engine.get()?.next(timeout) => match next {
+                    // Whoever waits when the client is closed has not done anything wrong.
+                    Err(_) if self.closed.load(Ordering::SeqCst) => return Ok(None),
+                    next => return Ok(next?),
+                },
                 () = self.given_back.notified() => {}
             }
         }

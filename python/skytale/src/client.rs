@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use toq_member::{Admission, KeyPackageKind, Relay, Settings, Standing, State, mock};
+use toq_protocol::key::{PeerKey, Signature};
 
 use crate::channel::{Channel, Inbox};
 use crate::failure::Failure;
@@ -27,6 +29,7 @@ pub struct Client {
 /// An open client and the channels that Python has of it.
 struct Open {
     engine: Owned<toq_member::Client>,
+    closed: Arc<AtomicBool>,
     /// When it was opened, in nanoseconds of Unix time.
     since: i64,
     inboxes: Mutex<HashMap<String, Arc<Inbox>>>,
@@ -40,7 +43,7 @@ impl Open {
     /// The channel for Python. All who ask for the same name share what comes.
     fn channel(&self, engine: toq_member::Channel) -> Channel {
         let mut inboxes = self.inboxes();
-        let inbox = inboxes.entry(engine.name().to_owned()).or_insert_with(|| Arc::new(Inbox::new(engine, self.since)));
+        let inbox = inboxes.entry(engine.name().to_owned()).or_insert_with(|| Arc::new(Inbox::new(engine, self.closed.clone(), self.since)));
         Channel::new(inbox.clone())
     }
 
@@ -125,6 +128,14 @@ impl Client {
         promise(py, join_with_token(self.open.clone(), name, token, seconds(timeout)?))
     }
 
+    fn statement<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.open.engine()?.statement()))
+    }
+
+    fn prove(&self, py: Python<'_>, key: [u8; 32], signature: [u8; 64]) -> PyResult<()> {
+        wait(py, prove(self.open.clone(), PeerKey::from_bytes(key), Signature::from_bytes(signature)))
+    }
+
     fn flush(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         Ok(wait(py, flush(self.open.clone(), seconds(timeout)?))?.0)
     }
@@ -150,7 +161,7 @@ struct Opened(toq_member::Client, i64);
 impl Answer for Opened {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let identity = self.0.identity();
-        let open = Open { engine: Owned::new(self.0), since: self.1, inboxes: Mutex::default() };
+        let open = Open { engine: Owned::new(self.0), closed: Arc::default(), since: self.1, inboxes: Mutex::default() };
         Py::new(py, Client { identity, open: Arc::new(open) }).map(Py::into_any)
     }
 }
@@ -226,6 +237,10 @@ async fn join_with_token(open: Arc<Open>, name: String, token: String, timeout: 
     Ok(open.channel(open.engine()?.join_with_token(&name, &token, timeout).await?))
 }
 
+async fn prove(open: Arc<Open>, key: PeerKey, signature: Signature) -> Result<(), Failure> {
+    Ok(open.engine()?.prove(key, signature).await?)
+}
+
 async fn flush(open: Arc<Open>, timeout: Duration) -> Result<Plain<bool>, Failure> {
     Ok(Plain(open.engine()?.flush(timeout).await))
 }
@@ -238,6 +253,7 @@ async fn close(open: Arc<Open>, timeout: Duration) -> Result<Plain<()>, Failure>
         drop(inbox.settle().await);
     }
     engine.flush(timeout).await;
+    open.closed.store(true, Ordering::SeqCst);
     engine.close().await;
     Ok(Plain(()))
 }

@@ -121,6 +121,10 @@ impl Attempt {
     }
 }
 
+/// Where the leaf's key stands in a key package of suite 1 (RFC 9420, sections 6 and 10): after the heads of message and key package, four
+/// bytes each, and the init key with its length.
+const LEAF_KEY: std::ops::Range<usize> = 42..74;
+
 /// The places for attempts; MAX_ATTEMPTS of them.
 fn slots() -> std::ops::Range<u8> {
     0..4
@@ -224,7 +228,12 @@ impl Group {
             Intent::Replace(package) => {
                 let view = view_key_package(package)?;
                 let old = self.members.iter().find(|member| member.identity == view.identity && member.signature_key == view.signature_key);
-                plan.remove.push(old.ok_or(GroupError::NoSuchMember)?.index);
+                let index = old.ok_or(GroupError::NoSuchMember)?.index;
+                if self.has_leaf_key_of(package)? {
+                    // Its maker has used it up: it would be put out of the group and could not read the Welcome.
+                    return Err(GroupError::Mls(format!("DuplicateLeafData({index})")));
+                }
+                plan.remove.push(index);
                 plan.add.push(package.clone());
             }
             Intent::Rotate => plan.wants_path = true,
@@ -249,6 +258,13 @@ impl Group {
     fn is_leaving(&self, index: u32) -> bool {
         let is_asked = |proposal: &Proposal| matches!(proposal, Proposal::Remove(remove) if remove.to_remove() == index);
         self.inner.get_cached_proposals().iter().any(|cached| is_asked(cached.proposal()))
+    }
+
+    /// Whether the key package has been used in this group: the key of its leaf stands in the tree.
+    fn has_leaf_key_of(&self, package: &[u8]) -> Result<bool, GroupError> {
+        let Some(key) = package.get(LEAF_KEY) else { return Ok(false) };
+        let tree = self.inner.export_tree().to_bytes()?;
+        Ok(tree.windows(key.len()).any(|part| part == key))
     }
 
     /// A new list of owners, all of which are members.

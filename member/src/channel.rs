@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use toq_channels::group::{Admission, Group, Member};
 use toq_protocol::key::PeerKey;
-use toq_store::member::{Change, HappeningRow, InRow, Standing};
+use toq_store::member::{Change, HappeningRow, InRow, Standing, WriteSlot};
 
 use crate::chance::Now;
 use crate::client::Client;
@@ -156,26 +156,28 @@ impl Channel {
     /// # Errors
     /// [`Kind::Runtime`] where the client was closed, [`Kind::Storage`].
     pub async fn next(&self, timeout: Option<Duration>) -> Result<Option<Message>, Error> {
-        let wait = self.wait_for_next();
-        match timeout {
-            None => wait.await.map(Some),
+        let wait = self.wait_for_next(1);
+        let messages = match timeout {
+            None => wait.await?,
             // What is here is given even where there is no time to wait.
-            Some(timeout) => tokio::time::timeout(timeout, wait).await.map_or(Ok(None), |message| message.map(Some)),
-        }
+            Some(timeout) => tokio::time::timeout(timeout, wait).await.unwrap_or_else(|_| Ok(Vec::new()))?,
+        };
+        Ok(messages.into_iter().next())
     }
 
-    /// All messages that are here, at most `most`; waits up to `timeout` for the first. All but the last are done with.
+    /// All messages that are here, at most `most`; waits up to `timeout` for the first. They are done with when the next are asked for.
     ///
     /// # Errors
     /// As [`Channel::next`].
     pub async fn drain(&self, timeout: Duration, most: usize) -> Result<Vec<Message>, Error> {
-        let mut messages = Vec::new();
-        let mut patience = timeout;
-        while messages.len() < most
-            && let Some(message) = self.next(Some(patience)).await?
-        {
-            messages.push(message);
-            patience = Duration::ZERO;
+        let first = tokio::time::timeout(timeout, self.wait_for_next(most)).await;
+        let mut messages = first.unwrap_or_else(|_| Ok(Vec::new()))?;
+        while !messages.is_empty() && messages.len() < most {
+            match self.seat.take(most - messages.len(), true) {
+                Taken::Messages(rows, _) => messages.extend(rows.into_iter().map(message)),
+                Taken::ReadAfter(after) => self.read_after(after)?,
+                Taken::Nothing(_) => break,
+            }
         }
         Ok(messages)
     }
@@ -320,40 +322,44 @@ impl Channel {
         wish(&self.client.0.inner, &self.seat, wanted).await
     }
 
-    async fn wait_for_next(&self) -> Result<Message, Error> {
-        let inner = &self.client.0.inner;
+    /// Whoever stops waiting takes no message with him: between taking and returning nothing is waited for.
+    async fn wait_for_next(&self, most: usize) -> Result<Vec<Message>, Error> {
         loop {
             let arrived = self.seat.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
-            let store = inner.store()?;
-            match self.seat.take() {
-                Taken::Message(n, row, done) => {
-                    self.consume(done).await?;
-                    return Ok(message(n, row));
+            let slot = self.client.0.inner.store()?.slot().await?;
+            match self.seat.take(most, false) {
+                Taken::Messages(rows, done) => {
+                    self.consume(slot, done);
+                    return Ok(rows.into_iter().map(message).collect());
                 }
                 Taken::ReadAfter(after) => {
-                    let rows = store.inbox(&self.seat.id, after, PAGE)?;
-                    self.seat.fill(after, rows);
+                    drop(slot);
+                    self.read_after(after)?;
                     continue;
                 }
-                Taken::Nothing(done) => self.consume(done).await?,
+                Taken::Nothing(done) => self.consume(slot, done),
             }
-            drop(store);
             arrived.await;
         }
     }
 
-    /// Forgets what was read. Nobody waits for that: if it is lost, a message comes twice.
-    async fn consume(&self, done: Option<u64>) -> Result<(), Error> {
-        let Some(n) = done else { return Ok(()) };
-        let slot = self.client.0.inner.store()?.slot().await?;
-        drop(slot.commit(vec![Change::Consume(self.seat.id, n)], Arc::default()));
+    fn read_after(&self, after: u64) -> Result<(), Error> {
+        let rows = self.client.0.inner.store()?.inbox(&self.seat.id, after, PAGE)?;
+        self.seat.fill(after, rows);
         Ok(())
+    }
+
+    /// Forgets what was read. Nobody waits for that: if it is lost, a message comes twice.
+    fn consume(&self, slot: WriteSlot, done: Option<u64>) {
+        if let Some(n) = done {
+            drop(slot.commit(vec![Change::Consume(self.seat.id, n)], Arc::default()));
+        }
     }
 }
 
-fn message(n: u64, row: InRow) -> Message {
+fn message((n, row): (u64, InRow)) -> Message {
     Message {
         payload: row.payload,
         sender: row.sender,

@@ -239,6 +239,11 @@ impl Client {
             let core = earlier.core();
             row.next_in = core.row.next_in;
             row.next_happening = core.row.next_happening;
+            if row.created && row.cursor == 0 {
+                // What is in the log so far was said in the group before this one.
+                row.cursor = core.row.cursor;
+                row.chain = core.row.chain;
+            }
             row.created |= core.row.created;
             core.abandon(&mut all);
         }

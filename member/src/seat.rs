@@ -44,8 +44,8 @@ struct Shelf {
 
 /// What a reader gets.
 pub(crate) enum Taken {
-    /// A message, and the number up to which messages are done with.
-    Message(u64, InRow, Option<u64>),
+    /// Messages, and the number up to which earlier ones are done with.
+    Messages(Vec<(u64, InRow)>, Option<u64>),
     /// The page is empty; there is more on the disk after this number.
     ReadAfter(u64),
     /// There is nothing; the number is as above.
@@ -125,17 +125,19 @@ impl Seat {
         self.unsent.send_replace(core.unsent());
     }
 
-    /// The next message; what was handed out before it is done with.
-    pub(crate) fn take(&self) -> Taken {
+    /// The next messages, at most `most`. What was handed out before is done with, unless these are `more` of the same.
+    pub(crate) fn take(&self, most: usize, more: bool) -> Taken {
         let mut shelf = self.shelf();
         if shelf.page.is_empty() && shelf.newest > shelf.read_to {
             return Taken::ReadAfter(shelf.read_to);
         }
-        let done = shelf.at.take();
-        match shelf.page.pop_front() {
-            Some((n, row)) => {
-                shelf.at = Some(n);
-                Taken::Message(n, row, done)
+        let done = if more { None } else { shelf.at.take() };
+        let most = most.min(shelf.page.len());
+        let rows: Vec<_> = shelf.page.drain(..most).collect();
+        match rows.last() {
+            Some((n, _)) => {
+                shelf.at = Some(*n);
+                Taken::Messages(rows, done)
             }
             None => Taken::Nothing(done),
         }

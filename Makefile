@@ -163,7 +163,7 @@ $(SDK)/.ready: python/toq/pyproject.toml
 
 $(SKYTALE)/.ready: python/skytale/pyproject.toml
 	$(PYTHON) -m venv --clear $(SKYTALE)
-	$(SKYTALE)/bin/python -m pip install --quiet 'maturin>=1.9.4,<2' 'pytest>=8' 'mypy>=1.10' 'ruff>=0.5'
+	$(SKYTALE)/bin/python -m pip install --quiet 'maturin>=1.9.4,<2'
 	touch $@
 
 $(DEMO)/.ready: python/skytale/pyproject.toml
@@ -177,6 +177,7 @@ skytale-wheel: $(SKYTALE)/.ready
 	VIRTUAL_ENV=$(SKYTALE) $(SKYTALE)/bin/maturin build --quiet --compatibility linux --manifest-path python/skytale/Cargo.toml \
 		--out $(CACHE)/wheels
 	$(SKYTALE)/bin/python -m pip install --quiet --no-deps --force-reinstall $(CACHE)/wheels/*.whl
+	$(SKYTALE)/bin/python -m pip install --quiet "$$(echo $(CACHE)/wheels/*.whl)[dev]"
 
 clean:
 	$(CARGO) clean

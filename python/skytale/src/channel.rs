@@ -66,22 +66,17 @@ impl Inbox {
         }
     }
 
-    async fn next(&self, timeout: Option<Duration>) -> Result<Option<Message>, Failure> {
-        loop {
-            // The lock is released before anything is awaited.
-            let returned = self.returned().pop_front();
-            if returned.is_some() {
-                return Ok(returned);
-            }
-            tokio::select! {
-                biased;
-                next = self.engine.get()?.next(timeout) => match next {
-                    // Whoever waits when the client is closed has not done anything wrong.
-                    Err(_) if self.closed.load(Ordering::SeqCst) => return Ok(None),
-                    next => return Ok(next?),
-                },
-                () = self.given_back.notified() => {}
-            }
+    /// The engine's next messages: one, waited for as long as it takes if need be, or all that are there.
+    async fn ask(&self, timeout: Option<Duration>, most: usize) -> Result<Vec<Message>, Failure> {
+        let engine = self.engine.get()?;
+        let found = match timeout {
+            Some(timeout) if most > 1 => engine.drain(timeout, most).await,
+            timeout => engine.next(timeout).await.map(|message| message.into_iter().collect()),
+        };
+        match found {
+            // Whoever waits when the client is closed has not done anything wrong.
+            Err(_) if self.closed.load(Ordering::SeqCst) => Ok(Vec::new()),
+            found => Ok(found?),
         }
     }
 
@@ -92,15 +87,22 @@ impl Inbox {
 
 /// Waits for the first message only, and takes up to `most`.
 async fn take(inbox: Arc<Inbox>, timeout: Option<Duration>, most: usize, shape: Shape) -> Result<Taken, Failure> {
-    let mut taken = Taken::new(inbox.clone(), shape);
-    let mut patience = timeout;
-    while taken.len() < most
-        && let Some(message) = inbox.next(patience).await?
-    {
-        taken.push(message);
-        patience = Some(Duration::ZERO);
+    loop {
+        // The lock is released before anything is awaited.
+        let returned: Vec<_> = {
+            let mut returned = inbox.returned();
+            let count = returned.len().min(most);
+            returned.drain(..count).collect()
+        };
+        if !returned.is_empty() {
+            return Ok(Taken::new(inbox, returned, shape));
+        }
+        tokio::select! {
+            biased;
+            found = inbox.ask(timeout, most) => return Ok(Taken::new(inbox.clone(), found?, shape)),
+            () = inbox.given_back.notified() => {}
+        }
     }
-    Ok(taken)
 }
 
 /// An encrypted channel.
@@ -279,7 +281,10 @@ impl Named {
         if let Ok(identity) = member.extract::<PyBackedBytes>() {
             return Ok(Self::Identity(identity.to_vec()));
         }
-        member.extract().map(Self::Leaf).map_err(|_| PyTypeError::new_err("a member is named by its identity (bytes), its leaf (int) or a Member"))
+        member
+            .extract()
+            .map(Self::Leaf)
+            .map_err(|_| PyTypeError::new_err("a member is named by its identity (bytes), its leaf (int) or a Member"))
     }
 
     fn who(self, members: &[toq_member::Member]) -> Result<Who, Failure> {

@@ -43,7 +43,8 @@ impl Open {
     /// The channel for Python. All who ask for the same name share what comes.
     fn channel(&self, engine: toq_member::Channel) -> Channel {
         let mut inboxes = self.inboxes();
-        let inbox = inboxes.entry(engine.name().to_owned()).or_insert_with(|| Arc::new(Inbox::new(engine, self.closed.clone(), self.since)));
+        let inbox =
+            inboxes.entry(engine.name().to_owned()).or_insert_with(|| Arc::new(Inbox::new(engine, self.closed.clone(), self.since)));
         Channel::new(inbox.clone())
     }
 

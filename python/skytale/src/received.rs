@@ -28,19 +28,9 @@ pub enum Shape {
 }
 
 impl Taken {
-    /// Nothing yet.
-    pub fn new(inbox: Arc<Inbox>, shape: Shape) -> Self {
-        Self { inbox, messages: Vec::new(), shape }
-    }
-
-    /// Adds one more.
-    pub fn push(&mut self, message: Message) {
-        self.messages.push(message);
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.messages.len()
+    /// Messages that were taken, in their order.
+    pub fn new(inbox: Arc<Inbox>, messages: Vec<Message>, shape: Shape) -> Self {
+        Self { inbox, messages, shape }
     }
 }
 

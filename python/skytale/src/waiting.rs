@@ -8,8 +8,8 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::IntoPyObjectExt as _;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 
@@ -135,5 +135,6 @@ impl Abort {
 
 /// Seconds from Python as a duration.
 pub fn seconds(given: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(given).map_err(|_| PyValueError::new_err(format!("a timeout must be a number of seconds from 0, not {given}")))
+    Duration::try_from_secs_f64(given)
+        .map_err(|_| PyValueError::new_err(format!("a timeout must be a number of seconds from 0, not {given}")))
 }

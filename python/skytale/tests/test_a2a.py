@@ -6,6 +6,7 @@ import json
 import uuid
 
 import pytest
+
 from skytale_sdk.envelope import Envelope, Protocol
 from skytale_sdk.integrations.a2a import SkytaleA2AAdapter
 from standin import Manager, Room

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from skytale_sdk.bridge import ProtocolBridge, translate
 from skytale_sdk.envelope import Envelope, Protocol
 from standin import Manager, Room

@@ -162,15 +162,30 @@ def test_a_welcome_for_another_channel_is_refused(alice, bob):
         bob.join_channel("acme/team/other", welcome)
 
 
-def test_a_key_package_adds_once(pair, bob):
+@pytest.mark.parametrize("has_joined", [True, False])
+def test_a_key_package_adds_once_and_nobody_is_lost_by_the_second_time(pair, group, has_joined):
     ours, _ = pair
-    package = bob.generate_key_package()
+    with client(group, b"carol") as carol:
+        package = carol.generate_key_package()
+        welcome = ours.add_member(package)
+        hers = carol.join_channel(NAME, welcome) if has_joined else None
+
+        with pytest.raises(MlsError) as raised:
+            ours.add_member(package)
+
+        assert str(raised.value).startswith("MLS engine error: MLS group error: DuplicateLeafData(2)")
+        hers = hers or carol.join_channel(NAME, welcome)
+        ours.send(b"still here")
+        assert hers.next(SOON) == b"still here"
+
+
+def test_nobody_adds_itself(pair, alice):
+    ours, _ = pair
 
     with pytest.raises(MlsError) as raised:
-        ours.add_member(package)
-        ours.add_member(package)
+        ours.add_member(alice.generate_key_package())
 
-    assert str(raised.value).startswith("MLS engine error: ")
+    assert str(raised.value).startswith("MLS engine error: MLS group error: DuplicateLeafData(0)")
 
 
 def test_members_are_listed_and_a_removed_one_hears_nothing_more(pair, alice, group):
@@ -259,7 +274,7 @@ def test_a_closed_client_ends_its_iterators_and_says_so(group):
         alice.create_channel("acme/team/other")
 
 
-def test_creating_a_channel_again_makes_a_fresh_one(pair, alice):
+def test_creating_a_channel_again_makes_a_fresh_one(pair, alice, bob):
     _, theirs = pair
 
     fresh = alice.create_channel(NAME)
@@ -267,6 +282,11 @@ def test_creating_a_channel_again_makes_a_fresh_one(pair, alice):
 
     assert [member.identity for member in fresh.members()] == [b"alice"]
     assert theirs.next(0.2) is None
+    again = bob.join_channel(NAME, fresh.add_member(bob.generate_key_package()))
+    fresh.send(b"to bob")
+    assert again.next(SOON) == b"to bob"
+    assert alice.flush(SOON)
+    assert "relay_misbehaving" not in {event.kind for event in fresh.events()}
 
 
 @pytest.mark.parametrize("timeout", [-1.0, float("nan"), float("inf")])

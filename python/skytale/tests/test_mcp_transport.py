@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from skytale_sdk.envelope import Envelope, Protocol
 from skytale_sdk.integrations.mcp_transport import SkytaleTransport
 from standin import Manager, Room

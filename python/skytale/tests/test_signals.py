@@ -18,8 +18,8 @@ NAME = "acme/team/general"
 WAITS = """
 from skytale_sdk import SkytaleClient
 channel = SkytaleClient(identity=b"alice", mock=True).create_channel("a/b/c")
-print("waiting", flush=True)
 try:
+    print("waiting", flush=True)
     next(channel.messages())
 except KeyboardInterrupt:
     channel.send(b"works on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from skytale_sdk.envelope import Envelope, Protocol
 from skytale_sdk.integrations.slim import SLIMAdapter
 from standin import Room

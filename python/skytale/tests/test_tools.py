@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from skytale_sdk import integrations
 from skytale_sdk.integrations import _answers
 from standin import Room

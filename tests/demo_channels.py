@@ -7,7 +7,6 @@ Run by demo.py with a Python that has the package. Starts a relay of its own and
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -41,9 +40,8 @@ class RelayOfTheDemo:
         return said
 
     def up(self) -> None:
-        said = self.toq("up", "--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0")
-        found = dict(re.findall(r"^(grpc|api)\W.*?(127\.0\.0\.1:\d+)", said, re.MULTILINE))
-        self.grpc, self.api = f"http://{found['grpc']}", f"http://{found['api']}"
+        said = json.loads(self.toq("up", "--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0", "--json"))
+        self.grpc, self.api = f"http://{said['grpc']}", f"http://{said['api']}"
         self.key = json.loads(self.toq("key", "create", "--json"))["key"]
 
     def member(self, name: str) -> SkytaleChannelManager:

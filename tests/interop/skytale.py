@@ -18,31 +18,31 @@ class Relay:
     """`toq relay up --anonymous` on ports of the system's choice."""
 
     def __init__(self, binary: str, root: Path):
-        self.binary, self.root = binary, root
         root.mkdir(parents=True)
-        self.log = (root / "relay.log").open("wb")
         words = ["relay", "up", "--foreground", "--anonymous", "--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0"]
         self.process = subprocess.Popen(
             [binary, *words, "--data", str(root / "state")],
             env={"PATH": os.environ["PATH"], "HOME": str(root)},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self.log,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
         )
+        self.said: list[str] = []
         self.grpc, self.api = self._addresses()
 
-    def _addresses(self):
+    def _addresses(self) -> tuple:
         found = {}
-        for line in self.process.stdout:
+        for line in self.process.stderr:
+            self.said.append(line)
             words = line.split()
-            for name in ("grpc", "api"):
-                if words and words[0].rstrip(":").lower() == name:
-                    found[name] = next(word for word in words if "127.0.0.1:" in word)
+            if len(words) == 2 and words[0] in ("members:", "API:"):
+                found[words[0]] = words[1]
             if len(found) == 2:
-                threading.Thread(target=self.process.stdout.read, daemon=True).start()
-                return tuple(found[name] if "://" in found[name] else f"http://{found[name]}" for name in ("grpc", "api"))
-        raise AssertionError(f"the relay ended with {self.process.wait()}: {self.output()}")
+                threading.Thread(target=self.said.extend, args=(self.process.stderr,), daemon=True).start()
+                return found["members:"], found["API:"]
+        raise AssertionError(f"the relay ended with {self.process.wait()}: {''.join(self.said)}")
 
     def stop(self) -> None:
         self.process.terminate()
@@ -51,13 +51,8 @@ class Relay:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.process.stdout.close()
-        self.log.close()
         # Only shown by pytest when the test failed.
-        print(f"--- output of the relay ---\n{self.output()}")
-
-    def output(self) -> str:
-        return (self.root / "relay.log").read_text(errors="replace")[-4000:]
+        print(f"--- output of the relay ---\n{''.join(self.said)[-4000:]}")
 
 
 class Refused(Exception):

@@ -36,27 +36,28 @@ class Relay:
 
     def up(self) -> None:
         """Starts it; the second time on the ports of the first."""
-        with (self.root / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [self.binary, "relay", "up", "--foreground", "--grpc", self.grpc, "--api", self.api, *self._data],
-                env=self._env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        found: dict[str, str] = {}
-        for line in self.process.stdout:
-            name, _, rest = line.strip().partition(" ")
-            for word in rest.split():
-                if "127.0.0.1:" in word and name.rstrip(":").lower() in ("grpc", "api"):
-                    found[name.rstrip(":").lower()] = word.rpartition("/")[2]
+        words = ["relay", "up", "--foreground", "--grpc", self.grpc, "--api", self.api, *self._data]
+        self.process = subprocess.Popen(
+            [self.binary, *words],
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        assert self.process.stderr is not None
+        said, found = [], {}
+        for line in self.process.stderr:
+            said.append(line)
+            name, _, url = line.strip().partition("://")
+            if url and name.split(":")[0] in ("members", "API"):
+                found[name.split(":")[0]] = url
             if len(found) == 2:
                 break
-        assert len(found) == 2, f"the relay ended with {self.process.wait()}: {(self.root / 'log').read_text()}"
-        self.grpc, self.api = found["grpc"], found["api"]
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        assert len(found) == 2, f"the relay ended with {self.process.wait()}: {''.join(said)}"
+        self.grpc, self.api = found["members"], found["API"]
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
 
     def new_key(self) -> str:
         done = self.toq("relay", "key", "create", *self._data, "--json")

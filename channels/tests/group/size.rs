@@ -1,6 +1,6 @@
 //! What is written for a message and for a commit.
 
-use toq_channels::group::{Intent, Received};
+use toq_channels::group::{Intent, Received, Shelf};
 
 use crate::party::{NOW, Party};
 
@@ -39,4 +39,21 @@ fn a_message_writes_the_secrets_and_not_the_tree() {
         // Both keys, name, capabilities, signature and index of each member, and the keys of a past epoch.
         assert!(applied < 2048 + 512 * count, "{count} members: {applied} bytes for a commit");
     }
+}
+
+#[test]
+fn the_row_that_is_written_seldom_holds_no_secret() {
+    let (mut owner, _) = two_of(10);
+    let _ = owner.write("text");
+    let row = |part: u8| {
+        owner.memory.0.iter().find(|((shelf, key), _)| *shelf == Shelf::Group && key.last() == Some(&part)).expect("a row").1.clone()
+    };
+    let agent = owner.memory.0.iter().find(|((shelf, _), _)| *shelf == Shelf::Identity).expect("a row").1;
+    // More than the public key with its length, which the tree has; the secret key has 64 bytes.
+    let shares = |row: &[u8]| agent.windows(40).any(|secret| row.windows(40).any(|window| window == secret));
+
+    assert!(shares(&row(1)), "the signature key is in the row that is written each time");
+    assert!(!shares(&row(0)));
+    let size = (row(0).len(), row(1).len());
+    assert!(size.0 > 10 * 150 && size.1 < 1536, "{size:?}");
 }

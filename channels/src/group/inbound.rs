@@ -224,6 +224,7 @@ impl Group {
     fn take_down(&mut self) -> Result<Rows, Left> {
         self.save().map_err(|error| {
             self.roll_back();
+            self.count_members();
             Left::Ignored(Why::Unsaved(error.to_string()))
         })
     }

@@ -1,11 +1,13 @@
 //! What became of a blob of the log, as it is told.
 
+use std::fmt;
+
 use super::chain::Head;
 use super::member::Member;
 use super::rules::Refusal;
 
 /// What became of a blob.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Received {
     /// A message for the application.
@@ -42,6 +44,23 @@ pub enum Received {
     Refused(Refusal),
     /// The kept state is older than what was sent from it. It does not encrypt any more; join again.
     Stale,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // What was said is nobody's who reads a log.
+            Self::Message { sender, epoch, payload, .. } => {
+                write!(f, "Message(by {}, epoch {epoch}, {} bytes)", sender.index, payload.len())
+            }
+            Self::Committed(change) => f.debug_tuple("Committed").field(change).finish(),
+            Self::Proposed { by, wish } => f.debug_struct("Proposed").field("by", &by.index).field("wish", wish).finish(),
+            Self::Removed { by, epoch } => f.debug_struct("Removed").field("by", by).field("epoch", epoch).finish(),
+            Self::Ignored(why) => f.debug_tuple("Ignored").field(why).finish(),
+            Self::Refused(refusal) => f.debug_tuple("Refused").field(refusal).finish(),
+            Self::Stale => f.write_str("Stale"),
+        }
+    }
 }
 
 /// What a commit changed.

@@ -66,10 +66,10 @@ class Refused(Exception):
 class Member:
     """A `SkytaleClient` in a process of its own."""
 
-    def __init__(self, python: str, endpoint: str, data_dir: Path, identity: bytes):
+    def __init__(self, python: str, endpoint: str, data_dir: Path, identity: bytes, program: str = "skytale_agent.py"):
         self.identity = identity
         self.process = subprocess.Popen(
-            [python, str(HERE / "skytale_agent.py")],
+            [python, str(HERE / program)],
             cwd=data_dir.parent,
             env={"PATH": os.environ["PATH"], "HOME": str(data_dir.parent)},
             stdin=subprocess.PIPE,

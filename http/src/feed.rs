@@ -48,9 +48,10 @@ impl Filter {
     }
 }
 
-fn is_blocked(policy: &Policy, row: &MessageRow) -> Result<bool, StoreError> {
-    let Some(peer) = row.peer() else { return Ok(false) };
-    Ok(policy.blocks(&peer, &row.message()?.from))
+/// Why a message is not offered, where it is not.
+fn silenced(policy: &Policy, row: &MessageRow) -> Result<Option<&'static str>, StoreError> {
+    let Some(peer) = row.peer() else { return Ok(None) };
+    Ok(policy.silences(&peer, &row.message()?.from, row.proof()))
 }
 
 /// What a feed yields.
@@ -126,33 +127,32 @@ impl Feed {
             self.cursor = newest;
             return Ok(());
         }
-        let (mut wanted, mut blocked) = (Vec::new(), Vec::new());
+        let (mut wanted, mut silent) = (Vec::new(), Vec::new());
         let policy = self.facade.home().policy.borrow().clone();
         for (seq, row) in rows {
             self.cursor = seq;
             if !self.filter.wants(&row)? {
                 continue;
             }
-            // What a blocked agent has sent before it was blocked is in the history and nowhere else.
-            match is_blocked(&policy, &row)? {
-                true => blocked.push(seq),
-                false => wanted.push((seq, view::event(&row)?)),
+            // What an agent has sent before it was blocked, or shut out, is in the history and nowhere else.
+            match silenced(&policy, &row)? {
+                Some(why) => silent.push((seq, why)),
+                None => wanted.push((seq, view::event(&row)?)),
             }
         }
         if let Some(name) = self.consumer.clone() {
-            self.quarantine(&name, blocked).await?;
+            self.quarantine(&name, silent).await?;
             wanted = self.offer(&name, wanted).await?;
         }
         self.ready.extend(wanted.into_iter().map(|(seq, event)| Item::Row(seq, Box::new(event))));
         Ok(())
     }
 
-    /// Keeps from a consumer what blocked agents have sent, so that its place moves on.
-    async fn quarantine(&self, name: &str, blocked: Vec<Seq>) -> Result<(), ApiError> {
+    /// Keeps from a consumer what those have sent who are not heard any more, so that its place moves on.
+    async fn quarantine(&self, name: &str, silent: Vec<(Seq, &'static str)>) -> Result<(), ApiError> {
         let Some(place) = self.facade.reader().consumer(name)? else { return Ok(()) };
-        let blocked: Vec<Seq> = blocked.into_iter().filter(|seq| place.is_open(seq.0)).collect();
-        if !blocked.is_empty() {
-            self.facade.ask(Consume::SetAside(name.to_owned(), blocked, "the sender is blocked".to_owned())).await??;
+        for (seq, why) in silent.into_iter().filter(|(seq, _)| place.is_open(seq.0)) {
+            self.facade.ask(Consume::SetAside(name.to_owned(), vec![seq], why.to_owned())).await??;
         }
         Ok(())
     }

@@ -137,6 +137,7 @@ fn a_note_that_a_crash_left_without_its_file_goes_when_the_depot_is_opened() {
         depot.append("alice", &manifest, 0, b"abc").expect("continues");
         depot.finish("alice", &manifest, "toq://a/alice", 7).expect("true");
         depot.settle("alice", &manifest.id);
+        store.close();
     }
     let note = dir.path().join("files/notes").join(manifest.id.to_string());
     assert!(note.exists());

@@ -82,8 +82,10 @@ impl Run {
             Ok(message) => message,
             Err(error) => return self.set_aside(&format!("the message cannot be read: {error}")).await,
         };
-        if entry.row.peer().is_some_and(|peer| self.home.policy.borrow().blocks(&peer, &message.from)) {
-            return self.set_aside("the sender is blocked").await;
+        let proof = entry.row.proof();
+        let silenced = entry.row.peer().and_then(|peer| self.home.policy.borrow().silences(&peer, &message.from, proof));
+        if let Some(why) = silenced {
+            return self.set_aside(why).await;
         }
         let hops = hops(message.body.as_ref());
         if hops >= self.definition.max_hops() {

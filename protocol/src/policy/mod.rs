@@ -220,6 +220,17 @@ impl Policy {
         self.approved.keys.contains(key)
     }
 
+    /// Why what the peer with `key` sent before is not offered to programs any more; `None` where it is. Whoever would not get in
+    /// now is not heard either.
+    #[must_use]
+    pub fn silences(&self, key: &PeerKey, address: &Address, proof: Proof) -> Option<&'static str> {
+        match self.verdict(key, address, proof) {
+            Verdict::Accept => None,
+            _ if self.blocks(key, address) => Some("the sender is blocked"),
+            _ => Some("the sender is not let in any more"),
+        }
+    }
+
     /// The verdict on the peer with `key` that claims `address`.
     #[must_use]
     pub fn verdict(&self, key: &PeerKey, address: &Address, proof: Proof) -> Verdict {

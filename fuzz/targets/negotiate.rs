@@ -13,6 +13,6 @@ fuzz_target!(|text: &str| {
         assert!(names_one || offer.extensions == Extensions::default());
         let digest = offer.channel_binding.clone().unwrap_or_default();
         let again = Offer { channel_binding: Some(digest.clone()), ..offer };
-        assert_eq!(read_response(Some(&response(again.extensions, &digest))), Some(again));
+        assert_eq!(read_response(Some(&response(again.extensions, again.streaming, &digest))), Some(again));
     }
 });

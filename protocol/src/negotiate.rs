@@ -5,7 +5,7 @@
 //! cannot be stripped without breaking the signature.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::canonical::Json;
 use crate::envelope::VERSION;
@@ -42,10 +42,12 @@ impl Extensions {
 }
 
 /// What a negotiation body of the peer says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// The extensions that both sides know.
     pub extensions: Extensions,
+    /// Whether the peer takes streams.
+    pub streaming: bool,
     /// The peer's digest of the channel (see [`crate::binding`]), where it sent one.
     pub channel_binding: Option<String>,
 }
@@ -53,6 +55,7 @@ pub struct Offer {
 #[derive(Deserialize)]
 struct Request {
     supported_versions: Vec<String>,
+    features: Option<Value>,
     #[serde(default)]
     extensions: Extensions,
     channel_binding: Option<String>,
@@ -61,9 +64,16 @@ struct Request {
 #[derive(Deserialize)]
 struct Response {
     selected_version: String,
+    features: Option<Value>,
     #[serde(default)]
     extensions: Extensions,
     channel_binding: Option<String>,
+}
+
+/// Without features, or with none that can be read, a peer streams; within them what is not named is not there. So do published peers
+/// read it.
+fn streams(features: Option<&Value>) -> bool {
+    features.and_then(Value::as_object).is_none_or(|named| named.get("streaming").and_then(Value::as_bool).unwrap_or(false))
 }
 
 /// The body of our `negotiate.request`.
@@ -77,12 +87,12 @@ pub fn request(channel_binding: &str) -> Json {
     }))
 }
 
-/// The body of our `negotiate.response`.
+/// The body of our `negotiate.response`, to a peer that takes streams or does not.
 #[must_use]
-pub fn response(extensions: Extensions, channel_binding: &str) -> Json {
+pub fn response(extensions: Extensions, streaming: bool, channel_binding: &str) -> Json {
     Json::from_value(&json!({
         "selected_version": VERSION,
-        "features": {"streaming": true, "compression": null, "e2e_encryption": false},
+        "features": {"streaming": streaming, "compression": null, "e2e_encryption": false},
         "extensions": extensions,
         "channel_binding": channel_binding,
     }))
@@ -143,7 +153,8 @@ pub fn read_request(body: Option<&Json>) -> Option<Offer> {
     let request: Request = serde_json::from_str(body?.as_str()).ok()?;
     let extensions = Extensions::OURS.common(request.extensions);
     let is_common = request.supported_versions.iter().any(|version| version == VERSION);
-    is_common.then_some(Offer { extensions, channel_binding: request.channel_binding })
+    let streaming = streams(request.features.as_ref());
+    is_common.then_some(Offer { extensions, streaming, channel_binding: request.channel_binding })
 }
 
 /// Reads a `negotiate.response`; `None` where it chose a version that we did not offer.
@@ -151,7 +162,8 @@ pub fn read_request(body: Option<&Json>) -> Option<Offer> {
 pub fn read_response(body: Option<&Json>) -> Option<Offer> {
     let response: Response = serde_json::from_str(body?.as_str()).ok()?;
     let extensions = Extensions::OURS.common(response.extensions);
-    (response.selected_version == VERSION).then_some(Offer { extensions, channel_binding: response.channel_binding })
+    let streaming = streams(response.features.as_ref());
+    (response.selected_version == VERSION).then_some(Offer { extensions, streaming, channel_binding: response.channel_binding })
 }
 
 #[cfg(test)]
@@ -163,10 +175,27 @@ mod tests {
         let published =
             Json::parse(r#"{"supported_versions":["0.1"],"features":{"streaming":true,"compression":[],"e2e_encryption":false}}"#);
 
-        assert_eq!(read_request(published.ok().as_ref()), Some(Offer::default()));
-        let ours = Offer { extensions: Extensions::OURS, channel_binding: Some("digest".to_owned()) };
+        let plain = Offer { extensions: Extensions::default(), streaming: true, channel_binding: None };
+        assert_eq!(read_request(published.ok().as_ref()), Some(plain));
+        let ours = Offer { extensions: Extensions::OURS, streaming: true, channel_binding: Some("digest".to_owned()) };
         assert_eq!(read_request(Some(&request("digest"))), Some(ours.clone()));
-        assert_eq!(read_response(Some(&response(Extensions::OURS, "digest"))), Some(ours));
+        assert_eq!(read_response(Some(&response(Extensions::OURS, true, "digest"))), Some(ours));
+    }
+
+    #[test]
+    fn a_peer_streams_unless_it_names_its_features_and_not_this_one() {
+        let read = |features: &str| {
+            let request = Json::parse(&format!(r#"{{"supported_versions":["0.1"]{features}}}"#)).expect("JSON");
+            let response = Json::parse(&format!(r#"{{"selected_version":"0.1"{features}}}"#)).expect("JSON");
+            [read_request(Some(&request)), read_response(Some(&response))].map(|offer| offer.expect("the version is right").streaming)
+        };
+
+        for features in ["", r#","features":null"#, r#","features":{"streaming":true}"#, r#","features":[]"#] {
+            assert_eq!(read(features), [true; 2], "{features}");
+        }
+        for features in [r#","features":{}"#, r#","features":{"streaming":false}"#, r#","features":{"streaming":"yes"}"#] {
+            assert_eq!(read(features), [false; 2], "{features}");
+        }
     }
 
     #[test]

@@ -130,7 +130,8 @@ impl Connection {
                     tracing::debug!(peer = %self.remote, name = %card.name.escape_debug(), "session is open");
                     self.introduce();
                     let is_known = self.session.as_ref().is_some_and(Session::has_files);
-                    self.tell(LinkNews::Opened(Files::of(&card, is_known)));
+                    let streams = self.session.as_ref().is_some_and(Session::has_streams);
+                    self.tell(LinkNews::Opened { files: Files::of(&card, is_known), streams });
                 }
                 Effect::Received(envelope) => received.push(*envelope),
                 Effect::Rejected(id, reason) => {

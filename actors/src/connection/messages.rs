@@ -87,8 +87,13 @@ pub struct LinkEvent {
 /// What can happen on an outgoing connection.
 #[derive(Debug)]
 pub enum LinkNews {
-    /// Messages may be written; and what the peer takes of files.
-    Opened(Files),
+    /// Messages may be written.
+    Opened {
+        /// What it takes of files.
+        files: Files,
+        /// Whether it takes streams.
+        streams: bool,
+    },
     /// The peer has committed these.
     Acked(Vec<MessageId>),
     /// The peer refused this one.

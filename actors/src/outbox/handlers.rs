@@ -108,7 +108,9 @@ impl Outbox {
         let Some(connection) = self.connection.clone().filter(|_| self.is_open) else { return };
         while let Some(express) = self.express.pop_front() {
             let (id, write) = match express.urgent {
-                Urgent::Connect => {
+                Urgent::Connect(streams) => {
+                    // Whoever asked may have given up; that is no error.
+                    let _gone = streams.send(self.streams);
                     drop(express.tell.send(Ok(())));
                     continue;
                 }
@@ -406,8 +408,8 @@ impl Handler<LinkEvent> for Outbox {
             return;
         }
         match event.news {
-            LinkNews::Opened(files) => {
-                self.files = files;
+            LinkNews::Opened { files, streams } => {
+                (self.files, self.streams) = (files, streams);
                 self.is_open = true;
                 self.delivery.connected();
                 self.work(ctx);

@@ -44,8 +44,8 @@ pub struct Await {
 /// What travels outside the lane, because it is worth nothing later.
 #[derive(Debug)]
 pub enum Urgent {
-    /// Nothing: only open the connection.
-    Connect,
+    /// Nothing: only open the connection, and tell whether the peer takes streams.
+    Connect(oneshot::Sender<bool>),
     /// A piece of a stream.
     Chunk {
         /// Its id.

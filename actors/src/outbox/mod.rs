@@ -68,6 +68,8 @@ pub struct Outbox {
     express_flying: HashMap<MessageId, oneshot::Sender<Result<(), String>>>,
     /// What the peer takes of files.
     files: Files,
+    /// Whether the peer takes streams.
+    streams: bool,
     /// The file that is on its way; nothing behind it is written.
     carried: Option<carry::Carried>,
     timer: Option<SpawnHandle>,
@@ -106,6 +108,7 @@ impl Outbox {
             express: VecDeque::new(),
             express_flying: HashMap::new(),
             files: Files::Unknown,
+            streams: true,
             carried: None,
             timer: None,
             ack_timer: None,

@@ -15,6 +15,7 @@ use toq_protocol::flow::{Flow, Piece as FlowPiece, assembled_body, chunk_body, e
 use toq_protocol::message::{self, MessageId};
 use toq_store::Batch;
 use toq_store::batch::Change;
+use toq_store::record::State;
 
 use super::{aborted, described, limits};
 use crate::describe::{Describe, Description};
@@ -36,6 +37,8 @@ pub struct Start {
     pub to: Address,
     /// Through which lane.
     pub outbox: Addr<Outbox>,
+    /// Whether the peer takes streams; one that does not gets the whole as a message.
+    pub is_live: bool,
 }
 
 /// A stream that we send.
@@ -121,6 +124,9 @@ impl Handler<Piece> for OutgoingStream {
             return Box::pin(async move { Err(error) }.into_actor(self));
         }
         let id = self.home.new_id();
+        if !self.start.is_live {
+            return Box::pin(async move { Ok(id) }.into_actor(self));
+        }
         let answer = self.express(Urgent::Chunk { id, thread_id: self.start.thread_id.clone(), body });
         Box::pin(told(answer).into_actor(self).map(move |result, act, ctx| match result {
             Ok(()) => Ok(id),
@@ -154,6 +160,9 @@ impl Handler<EndOut> for OutgoingStream {
             let error = self.too_large(ctx);
             return Box::pin(async move { Err(error) }.into_actor(self));
         };
+        if !self.start.is_live {
+            return self.end_whole(&whole, &end);
+        }
         let body = end.answers.map_or_else(|| body.clone(), |answers| mark(Some(&body), answers.hops));
         let reply_to = end.answers.map(|answers| answers.message.to_string());
         let message = message::Message {
@@ -162,7 +171,7 @@ impl Handler<EndOut> for OutgoingStream {
             from: self.home.local().address.clone(),
             to: self.start.to.clone(),
             thread_id: Some(self.start.thread_id.clone()),
-            reply_to: reply_to.clone(),
+            reply_to,
             content_type: None,
             timestamp: self.home.wall(),
             ttl: None,
@@ -179,21 +188,49 @@ impl Handler<EndOut> for OutgoingStream {
             home.store.journal().commit(Batch::new(vec![Change::Sent { message: Box::new(stored) }])).await?;
             Counters::count(&home.counters.messages_out);
             if end.close_thread {
-                let close = Send {
-                    to: vec![to],
-                    kind: Kind::ThreadClose,
-                    body: end.answers.map(|answers| mark(None, answers.hops)),
-                    thread_id: Some(thread_id),
-                    reply_to,
-                    content_type: None,
-                    idempotency: None,
-                    patience: Patience::Accepted,
-                    origin: if end.answers.is_some() { Origin::Handler } else { Origin::Owner },
-                };
-                workspace.send(close).await.map_err(|_| WorkspaceError::Draining)??;
+                workspace.send(closing(to, thread_id, end.answers)).await.map_err(|_| WorkspaceError::Draining)??;
             }
             Ok(id)
         };
+        self.see_through(ending)
+    }
+}
+
+type Ending = ResponseActFuture<OutgoingStream, Result<MessageId, WorkspaceError>>;
+
+impl OutgoingStream {
+    /// Ends a stream to a peer that takes none: the whole is a message like any other.
+    fn end_whole(&self, whole: &str, end: &EndOut) -> Ending {
+        let (workspace, to, thread_id) = (self.workspace.clone(), self.start.to.clone(), self.start.thread_id.clone());
+        let text = Json::from_text(whole);
+        let answers = end.answers;
+        let send = Send {
+            kind: Kind::MessageSend,
+            body: Some(answers.map_or_else(|| text.clone(), |answers| mark(Some(&text), answers.hops))),
+            content_type: Some("application/json".to_owned()),
+            patience: Patience::Settled,
+            ..closing(to.clone(), thread_id.clone(), answers)
+        };
+        let close = end.close_thread.then(|| closing(to, thread_id, answers));
+        self.see_through(async move {
+            let gone = || WorkspaceError::Draining;
+            let accepted = workspace.send(send).await.map_err(|_| gone())??.pop().ok_or_else(gone)?;
+            let settled = match accepted.settled {
+                Some(settled) => settled.await.map_err(|_| gone())?,
+                None => return Err(gone()),
+            };
+            if settled.state != State::Delivered {
+                return Err(WorkspaceError::Unreachable(settled.reason.unwrap_or_else(|| settled.state.as_str().to_owned())));
+            }
+            if let Some(close) = close {
+                workspace.send(close).await.map_err(|_| gone())??;
+            }
+            Ok(accepted.id)
+        })
+    }
+
+    /// Waits for the end of the end, and stops with it.
+    fn see_through(&self, ending: impl Future<Output = Result<MessageId, WorkspaceError>> + 'static) -> Ending {
         Box::pin(ending.into_actor(self).map(|result: Result<MessageId, WorkspaceError>, act, ctx| {
             match &result {
                 Ok(_) => {
@@ -204,6 +241,21 @@ impl Handler<EndOut> for OutgoingStream {
             }
             result
         }))
+    }
+}
+
+/// What closes the conversation behind a stream.
+fn closing(to: Address, thread_id: String, answers: Option<Answers>) -> Send {
+    Send {
+        to: vec![to],
+        kind: Kind::ThreadClose,
+        body: answers.map(|answers| mark(None, answers.hops)),
+        thread_id: Some(thread_id),
+        reply_to: answers.map(|answers| answers.message.to_string()),
+        content_type: None,
+        idempotency: None,
+        patience: Patience::Accepted,
+        origin: if answers.is_some() { Origin::Handler } else { Origin::Owner },
     }
 }
 
@@ -220,7 +272,7 @@ impl Handler<Conclude> for OutgoingStream {
         let is_whole = FlowPiece::parse(Some(&body)).is_some_and(|piece| self.flow.end(&piece).is_ok());
         self.lifeline.finish();
         ctx.stop();
-        is_whole.then_some(body)
+        (is_whole && self.start.is_live).then_some(body)
     }
 }
 

@@ -84,6 +84,7 @@ impl Handler<OpenStream> for Workspace {
             thread_id: open.thread_id.unwrap_or_else(random),
             to: open.to,
             outbox: outbox.clone(),
+            is_live: true,
         };
         // Counted before the peer is reached, so that many calls at once do not get round the limit.
         let place = OutKey(start.stream_id.clone());
@@ -91,13 +92,15 @@ impl Handler<OpenStream> for Workspace {
         let workspace = ctx.address();
         Box::pin(async move {
             let (tell, connected) = oneshot::channel();
-            outbox.do_send(Express { urgent: Urgent::Connect, tell });
+            let (say, streams) = oneshot::channel();
+            outbox.do_send(Express { urgent: Urgent::Connect(say), tell });
             let gone = || WorkspaceError::Unreachable("the connection was given up".to_owned());
             let connected = connected.await.map_err(|_| gone()).and_then(|connected| connected.map_err(WorkspaceError::Unreachable));
             if let Err(error) = connected {
                 workspace.do_send(Unreached(place));
                 return Err(error);
             }
+            let start = Start { is_live: streams.await.unwrap_or(true), ..start };
             workspace.send(Launch { start }).await.map_err(|_| WorkspaceError::Draining)
         })
     }

@@ -307,6 +307,8 @@ pub struct Session {
     peer: Option<Credentials>,
     /// What both sides can do beyond the published protocol.
     extensions: Extensions,
+    /// Whether the peer takes streams.
+    streams: bool,
     next_sequence: u64,
     last_sequence: Option<u64>,
     next_id: u128,
@@ -371,6 +373,7 @@ impl Session {
             is_bound: false,
             peer: None,
             extensions: Extensions::default(),
+            streams: true,
             next_sequence: 0,
             last_sequence: None,
             next_id: u128::from_be_bytes(entropy.ids),
@@ -429,6 +432,12 @@ impl Session {
     #[must_use]
     pub const fn has_cumulative_acks(&self) -> bool {
         self.extensions.cumulative_ack
+    }
+
+    /// True where the peer takes streams; one that does not gets what they would have carried as a message.
+    #[must_use]
+    pub const fn has_streams(&self) -> bool {
+        self.streams
     }
 
     /// True where both sides know how files are sent.

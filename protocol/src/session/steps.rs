@@ -61,7 +61,7 @@ impl Session {
                 self.phase = Phase::Carding;
                 self.deadline = now.monotonic + self.local.deadlines.negotiation;
                 let binding = self.binding(Side::Receiver).unwrap_or_default();
-                let response = self.write(Kind::NegotiateResponse, Some(negotiate::response(self.extensions, &binding)), now);
+                let response = self.write(Kind::NegotiateResponse, Some(negotiate::response(self.extensions, self.streams, &binding)), now);
                 let card = self.write_card(now);
                 vec![Effect::Write(response), Effect::Write(card)]
             }
@@ -151,6 +151,7 @@ impl Session {
                     return Err(End::Refused(Reason::ChannelBindingMissing));
                 }
                 self.extensions = chosen.extensions;
+                self.streams = chosen.streaming;
                 self.phase = Phase::Carding;
                 Ok(vec![Effect::Write(self.write_card(now))])
             }
@@ -183,6 +184,7 @@ impl Session {
             Err(rejection) => return Ok(self.reject(rejection, now)),
         }
         self.extensions = offer.extensions;
+        self.streams = offer.streaming;
         self.phase = Phase::Judged;
         Ok(vec![Effect::Authenticated])
     }

@@ -152,7 +152,11 @@ impl Workspace {
         let workspace = registry.send(open).await.map_err(|_| DaemonError::Tls("the registry ended".to_owned()))?;
 
         let (stop, stopped) = mpsc::channel(1);
-        let neighbours = names::neighbours(&config, home.local().identity.public(), self.port);
+        let mut keys = home.key.subscribe();
+        let neighbours = names::neighbours(&config, *keys.borrow_and_update(), self.port);
+        if let Some(neighbours) = neighbours.clone() {
+            toq_kit::spawn(names::follow(neighbours, keys));
+        }
         let mut facade = facade(&loaded, home.store.reader().clone(), workspace.clone(), registry.clone(), most, api_port, stop)?;
         facade.neighbours.clone_from(&neighbours);
         // The HTTP service shares the workspace's thread: a request then costs no wake-up of another one.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use toq_config::{DnsConfig, DnsRequire, WorkspaceConfig};
 use toq_net::neighbours::{Announcement, Neighbours};
 use toq_net::resolve::{Dns, Rigour, Settings};
@@ -15,6 +16,16 @@ pub fn resolver(config: &DnsConfig) -> Dns {
         DnsRequire::Dnssec => Rigour::Dnssec,
     };
     Dns::new(Settings { servers: config.resolvers.clone(), rigour, allow_private: config.allow_private, trust_anchor: None })
+}
+
+/// Tells neighbours of every key that this agent has from now on.
+pub async fn follow(neighbours: Arc<Neighbours>, mut keys: watch::Receiver<PeerKey>) {
+    while keys.changed().await.is_ok() {
+        let key = *keys.borrow_and_update();
+        if let Err(error) = neighbours.announce(key) {
+            tracing::error!(%error, "the new key is not announced on the local network");
+        }
+    }
 }
 
 /// Joins the local network, if the configuration says so. Without it the daemon runs all the same: no message depends on it.

@@ -164,3 +164,24 @@ fn agents_that_want_it_find_each_other_on_the_local_network_and_others_are_not_a
     let sent = alice.post("/v1/messages?wait=true", &json!({"to": to, "body": {"text": "neighbour"}}).to_string());
     assert_eq!(sent.status, 200, "{sent:?}");
 }
+
+#[test]
+fn an_agent_that_replaces_its_key_is_announced_with_the_new_one() {
+    let world = World::new();
+    let settings = [("mdns_enabled", "true"), ("connection_mode", "open")];
+    let (alice, bob) = (world.agent("alice", &settings), world.agent("bob", &settings));
+    let announced = || -> Vec<String> {
+        let found = alice.get("/v1/discover/local").json()["agents"].as_array().expect("a list").clone();
+        let bobs = found.iter().filter(|agent| agent["address"] == bob.address().as_str());
+        bobs.map(|agent| agent["public_key"].as_str().expect("a key").to_owned()).collect()
+    };
+    let key = || bob.get("/v1/status").json()["public_key"].as_str().expect("a key").replace("ed25519:", "");
+    let old = key();
+    eventually("alice finds bob", || announced().contains(&old).then_some(()));
+
+    assert_eq!(bob.post("/v1/keys/rotate", "").status, 200);
+    let new = key();
+
+    assert_ne!(old, new);
+    eventually("alice finds bob's new key and no other", || (announced() == [new.as_str()]).then_some(()));
+}

@@ -16,7 +16,7 @@ use toq_protocol::delivery::Schedule;
 use toq_protocol::key::{Identity, PeerKey};
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Mode, Policy};
-use toq_protocol::rotation::RotationProof;
+use toq_protocol::rotation::{RotationProof, Successions};
 use toq_protocol::session::{Deadlines, Entropy, Expected, Local, Locality};
 use toq_protocol::time::{Now, Timestamp};
 use toq_store::Store;
@@ -121,6 +121,10 @@ pub struct Home {
     pub live: broadcast::Sender<Arc<LiveChunk>>,
     /// The policy in force, for everybody who offers messages: what a blocked peer has sent is not offered.
     pub policy: watch::Sender<Policy>,
+    /// Which keys of peers were followed by others, for whoever knows a peer by its key.
+    pub successions: watch::Sender<Successions>,
+    /// The key in sessions that begin now, for whoever tells others of it.
+    pub key: watch::Sender<PeerKey>,
     /// What happened since the start.
     pub counters: Counters,
 }
@@ -159,6 +163,7 @@ impl Home {
         let local =
             Arc::new(Local { identity: seed.identity, address, locality, card, deadlines, requires_binding, rotations: seed.rotations });
         let (live, _) = broadcast::channel(BEHIND);
+        let key = local.identity.public();
         Arc::new(Self {
             id: seed.id,
             config,
@@ -172,6 +177,8 @@ impl Home {
             clock: seed.clock,
             live,
             policy: watch::Sender::new(Policy::new(mode)),
+            successions: watch::Sender::new(Successions::default()),
+            key: watch::Sender::new(key),
             counters: Counters::default(),
         })
     }
@@ -199,6 +206,7 @@ impl Home {
         let (address, locality) = (local.address.clone(), local.locality.clone());
         let (deadlines, requires_binding) = (local.deadlines, local.requires_binding);
         *local = Arc::new(Local { identity, address, locality, card, deadlines, requires_binding, rotations });
+        self.key.send_replace(local.identity.public());
     }
 
     /// What is known of the agent at an address before it is dialled: the pinned key, else the one that DNS

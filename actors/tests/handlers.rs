@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use house::{Agent, House, run};
 use toq_actors::handler::{Condition, HandlerName, Order, Reaction, RunError, Running, Stop, Work, Workshop};
-use toq_actors::workspace::{Reload, Respond, Send, ShowHandlers, Tell, Told};
+use toq_actors::workspace::{Reload, Respond, RotateKeys, Send, ShowHandlers, Tell, Told};
 use toq_config::{ConnectionMode, HandlerConfig};
 use toq_protocol::Kind;
 use toq_protocol::canonical::Json;
@@ -325,6 +325,27 @@ fn only_what_a_filter_wants_is_handled_and_a_close_only_where_it_is_asked_for() 
         let reader = house.bob.workspace.home.store.reader();
         let place = reader.consumer("handler:picky").expect("reads").expect("there");
         assert_eq!(reader.unconfirmed(&place).expect("reads"), 0);
+    });
+}
+
+#[test]
+fn a_filter_that_names_a_key_means_the_agent_also_after_it_has_replaced_it() {
+    run(async {
+        let alice = toq_protocol::Identity::from_seed(&["alice".len() as u8; 32]).public();
+        let script = Script::new(vec![HandlerConfig { filter_key: vec![alice.to_string()], ..definition("h") }]);
+        let house = bob_with(&script).await;
+        let nowhere = toq_protocol::address::Address::parse("toq://127.0.0.1:9999/mallory").expect("valid");
+        let mallory = house.impostor("mallory", &nowhere, 77).await;
+        house.alice.send_in(&house.bob.address, "1", "before").await.settled.expect("asked for").await.expect("told");
+
+        house.alice.workspace.address().send(RotateKeys).await.expect("alive").expect("rotated");
+        mallory.send_in(&house.bob.address, "2", "not alice").await;
+        house.alice.send_in(&house.bob.address, "3", "after").await;
+        script.has_done(2).await;
+        settle(&house.bob).await;
+
+        assert_ne!(house.alice.workspace.home.local().identity.public(), alice);
+        assert_eq!(script.done(), ["before", "after"]);
     });
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use mdns_sd::{IfKind, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
@@ -52,7 +53,8 @@ pub struct Neighbour {
 /// This agent's place among its neighbours.
 pub struct Neighbours {
     daemon: ServiceDaemon,
-    own: PeerKey,
+    /// What is said of this agent now.
+    said: std::sync::Mutex<Announcement>,
     /// One question at a time: a second one of the same kind would take the first one's answers.
     asking: Mutex<()>,
 }
@@ -70,7 +72,24 @@ impl Neighbours {
             daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
         }
         daemon.register(service(announcement)?)?;
-        Ok(Self { daemon, own: announcement.key, asking: Mutex::new(()) })
+        Ok(Self { daemon, said: std::sync::Mutex::new(announcement.clone()), asking: Mutex::new(()) })
+    }
+
+    /// Announces another key in place of the one before.
+    ///
+    /// # Errors
+    /// [`NeighbourError`] where the new one cannot be announced; the old one is not announced any more then.
+    pub fn announce(&self, key: PeerKey) -> Result<(), NeighbourError> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whether the goodbye has left is not waited for: a neighbour who misses it learns by asking.
+        let _leaving = self.daemon.unregister(service(&said)?.get_fullname())?;
+        said.key = key;
+        self.daemon.register(service(&said)?)?;
+        Ok(())
+    }
+
+    fn own(&self) -> PeerKey {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).key
     }
 
     /// Asks who is there and waits a moment for answers.
@@ -80,12 +99,12 @@ impl Neighbours {
     pub async fn list(&self) -> Result<Vec<Neighbour>, NeighbourError> {
         let _one_at_a_time = self.asking.lock().await;
         let events = self.daemon.browse(SERVICE)?;
-        let mut found: HashMap<String, Neighbour> = HashMap::new();
+        let (own, mut found): (_, HashMap<String, Neighbour>) = (self.own(), HashMap::new());
         let collecting = async {
             while let Ok(event) = events.recv_async().await {
                 match event {
                     ServiceEvent::ServiceResolved(service) if found.len() < LISTED => {
-                        let neighbour = neighbour(&service).filter(|neighbour| neighbour.key != self.own);
+                        let neighbour = neighbour(&service).filter(|neighbour| neighbour.key != own);
                         found.extend(neighbour.map(|neighbour| (service.fullname.clone(), neighbour)));
                     }
                     ServiceEvent::ServiceRemoved(_, name) => drop(found.remove(&name)),

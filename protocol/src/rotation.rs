@@ -257,6 +257,11 @@ impl Successions {
         false
     }
 
+    /// A key and those that it followed, newest first.
+    pub fn lineage<'a>(&'a self, key: &'a PeerKey) -> impl Iterator<Item = &'a PeerKey> {
+        std::iter::successors(Some(key), |key| self.by_new.get(*key)).take(MAX_STEPS + 1)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -105,7 +105,10 @@ impl HandlerActor {
     /// A row that cannot be read is taken: its run sets it aside, where it is seen.
     fn wants(&self, row: &MessageRow) -> bool {
         let (Ok(message), Some(kind)) = (row.message(), Kind::parse(row.kind())) else { return true };
-        self.filter.wants(&message.from.wire(), row.peer().as_ref(), kind)
+        let from = message.from.wire();
+        let Some(peer) = row.peer() else { return self.filter.wants(&from, None, kind) };
+        // A filter that names a key means the agent, also after it has replaced the key.
+        self.home.successions.borrow().lineage(&peer).any(|key| self.filter.wants(&from, Some(key), kind))
     }
 
     fn confirm_skipped(&mut self, ctx: &mut Ctx) {

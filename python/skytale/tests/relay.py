@@ -57,7 +57,8 @@ class Relay:
                 break
         assert len(found) == 2, f"the relay ended with {self.process.wait()}: {''.join(said)}"
         self.grpc, self.api = found["members"], found["API"]
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.process.stderr.read, daemon=True)
+        self.reader.start()
 
     def new_key(self) -> str:
         done = self.toq("relay", "key", "create", *self._data, "--json")
@@ -83,6 +84,9 @@ class Relay:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self.reader.join(PATIENCE)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
     @property
     def _data(self) -> list[str]:

@@ -141,15 +141,18 @@ impl Court<'_> {
 
     /// What each proposal alone may do, but not all together.
     fn judge_together(&self, bundle: &ProposalBundle) -> Result<(), Refusal> {
-        let size = self.roster.member_identities_iter().count();
-        let after = size.saturating_add(bundle.add_proposals().len()).saturating_sub(bundle.remove_proposals().len());
-        if !bundle.add_proposals().is_empty() && after > MAX_MEMBERS {
-            return Err(Refusal::TooMany(after));
-        }
+        let (added, gone) = (bundle.add_proposals().len(), bundle.remove_proposals().len());
+        bound_members(self.roster.member_identities_iter().count(), added, gone)?;
         let removed: Vec<u32> = bundle.remove_proposals().iter().map(|info| info.proposal.to_remove()).collect();
         let owners = bundle.group_context_ext_proposals().first().and_then(|info| Owners::of(&info.proposal));
         if removed.is_empty() && owners.is_none() { Ok(()) } else { self.judge_owners(&removed, owners.as_ref()) }
     }
+}
+
+/// A channel may shrink from whatever it has, and grow to [`MAX_MEMBERS`].
+fn bound_members(present: usize, added: usize, gone: usize) -> Result<(), Refusal> {
+    let after = present.saturating_add(added).saturating_sub(gone);
+    if added > 0 && after > MAX_MEMBERS { Err(Refusal::TooMany(after)) } else { Ok(()) }
 }
 
 /// The rules of channels, for the library to ask. Clones are the same.
@@ -248,3 +251,16 @@ impl IdentityProvider for Names {
 
 /// Extensions that our leaves announce.
 pub(crate) const ANNOUNCED: [ExtensionType; 2] = [super::proof::PROOF, ROLES];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_grows_to_its_limit_and_not_beyond() {
+        assert_eq!(bound_members(MAX_MEMBERS - 2, 2, 0), Ok(()));
+        assert_eq!(bound_members(MAX_MEMBERS, 1, 1), Ok(()));
+        assert_eq!(bound_members(MAX_MEMBERS, 1, 0), Err(Refusal::TooMany(MAX_MEMBERS + 1)));
+        assert_eq!(bound_members(MAX_MEMBERS + 5, 0, 1), Ok(()));
+    }
+}

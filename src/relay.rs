@@ -15,7 +15,7 @@ use toq_config::relay::RelayConfig;
 use toq_relay::home::{Limits, Retention};
 use toq_relay::office::{Opening, Settings};
 use toq_relay::{Config, UpError};
-use toq_vault::{make_private_dir, write_private};
+use toq_vault::write_private;
 
 use crate::telemetry::{self, Bounds};
 
@@ -66,7 +66,7 @@ pub enum RelayError {
         error: io::Error,
     },
     /// The data directory.
-    #[error("cannot write into {}: {error}", path.display())]
+    #[error("cannot use {}: {error}", path.display())]
     Data {
         /// Which.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub enum RelayError {
 /// Runs a relay until it is told to stop; `told` is called when it serves.
 pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnce(&State)) -> Result<(), RelayError> {
     let failed = |error: io::Error| RelayError::Data { path: data.to_owned(), error };
-    make_private_dir(data).map_err(|error| failed(io::Error::other(error)))?;
+    toq_relay::prepare(data).map_err(failed)?;
     telemetry::begin(&data.join("logs"), LOG, config.log_level, foreground).map_err(failed)?;
     telemetry::harden();
     let made = made(data, config)?;

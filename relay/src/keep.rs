@@ -11,13 +11,26 @@ use crate::token::Mint;
 
 /// Where the seed of the key is.
 const KEY: &str = "token.key";
+/// What is in a relay's directory.
+const OURS: [&str; 7] = [KEY, "token.new", "relay.redb", "relay.toml", "relay.json", "operator.sock", "logs"];
 
 /// Makes the directory where there is none, and lets only its owner in.
 ///
 /// # Errors
-/// Where that cannot be done.
+/// Where that cannot be done, and where others may look into a directory that holds something else than a relay: it is not ours to
+/// close.
 pub fn prepare(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    if fs::metadata(dir)?.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        if !OURS.iter().any(|ours| name == *ours) {
+            let text = format!("it holds {name:?} and others can look into it; use another directory, or run: chmod 700 {}", dir.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+    }
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
 }
 
@@ -73,6 +86,20 @@ mod tests {
         assert_eq!(mint(&data).expect("it is there").check().claims(&token, 1), Ok(claims));
         assert_eq!(fs::metadata(key_path(&data)).expect("it is there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(&data).expect("it is there").permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_directory_of_others_things_is_not_closed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+        fs::write(dir.path().join("thesis.txt"), b"").expect("ours");
+
+        let error = prepare(dir.path()).expect_err("it is somebody's home");
+
+        assert!(error.to_string().contains("chmod 700"), "{error}");
+        fs::remove_file(dir.path().join("thesis.txt")).expect("ours");
+        prepare(dir.path()).expect("an empty one is");
+        assert_eq!(fs::metadata(dir.path()).expect("it is there").permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -27,4 +27,5 @@ pub mod token;
 mod topic;
 mod up;
 
+pub use keep::prepare;
 pub use up::{Config, Relay, UpError, up};

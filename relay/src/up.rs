@@ -137,7 +137,7 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     let plane = DataPlane::new(admission, home.clone(), registry.clone());
 
     let revoked = Revoked::load(store.accounts())?;
-    let office = Office::new(store.clone(), mint, revoked, config.office, clock);
+    let office = Office::new(store.clone(), mint, revoked, config.office, clock).beside(home.clone());
     let operator = office::bind_socket(&config.data);
     if let Err(error) = &operator {
         // A path that is too long for a socket is no reason not to start.

@@ -1,5 +1,7 @@
 //! What the operator of a relay may ask of it, at a socket that only the operator's user can open.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Account, ChannelView, InviteCreated, InviteView, KeyCreated, KeyView, Plan};
@@ -71,6 +73,8 @@ pub enum Errand {
         /// The invite's id.
         id: String,
     },
+    /// Asks how much the relay keeps and does.
+    Stats,
 }
 
 /// What came of it.
@@ -96,6 +100,8 @@ pub enum ErrandAnswer {
     Invite(InviteCreated),
     /// Invites.
     Invites(Vec<InviteView>),
+    /// Numbers by name: `channels`, `rows` and `bytes` are what the log keeps; the others count since the relay's start.
+    Stats(BTreeMap<String, u64>),
     /// It is done.
     Done,
 }

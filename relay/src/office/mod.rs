@@ -27,7 +27,7 @@ mod serve;
 mod settings;
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -38,6 +38,7 @@ use toq_store::StoreError;
 use toq_store::relay::RelayStore;
 use toq_store::relay::accounts::{AccountId, Accounts};
 
+use crate::home::Home;
 use crate::revoked::Revoked;
 use crate::token::{Check, Mint};
 
@@ -70,6 +71,8 @@ pub struct Office {
     paces: Mutex<Paces>,
     bells: Bells,
     large: Semaphore,
+    /// The data plane beside us, where there is one.
+    plane: Option<Arc<Home>>,
 }
 
 /// How often each may ask for what.
@@ -107,7 +110,15 @@ impl Office {
             paces: Mutex::new(paces),
             bells: Bells::default(),
             large: Semaphore::new(LARGE),
+            plane: None,
         }
+    }
+
+    /// Lets the operator ask about the data plane.
+    #[must_use]
+    pub fn beside(mut self, plane: Arc<Home>) -> Self {
+        self.plane = Some(plane);
+        self
     }
 
     /// Removes what has ended; to be called every minute or so.

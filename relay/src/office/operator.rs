@@ -2,6 +2,8 @@
 //!
 //! The same code runs behind the socket of a running relay and, where none runs, in the command itself over the opened store.
 
+use std::collections::BTreeMap;
+
 use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, Plan};
 use toq_store::relay::accounts::{AccountId, Tenant};
 use uuid::Uuid;
@@ -74,6 +76,7 @@ impl<'a> Operator<'a> {
                 let (account, api_key) = accounts::open(office, NewAccount { email, name }, plan).await?;
                 ErrandAnswer::Account { account, api_key }
             }
+            Errand::Stats => ErrandAnswer::Stats(self.stats()?),
             Errand::Accounts => ErrandAnswer::Accounts(self.accounts()?),
             Errand::SetPlan { account, plan } => {
                 office.accounts.set_plan(self.tenant(&account)?.account(), accounts::to_tier(plan)).await?;
@@ -112,6 +115,16 @@ impl<'a> Operator<'a> {
             }
         }
         keys::make(self.office, &self.tenant(OWN)?, name).await
+    }
+
+    fn stats(&self) -> Result<BTreeMap<String, u64>, ApiError> {
+        let (channels, rows, bytes) = self.office.store.log().totals()?;
+        let counted = self.office.plane.iter().flat_map(|plane| plane.counters.named());
+        Ok([("channels", channels), ("rows", rows), ("bytes", bytes)]
+            .into_iter()
+            .chain(counted)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect())
     }
 
     fn accounts(&self) -> Result<Vec<Account>, ApiError> {

@@ -1,6 +1,7 @@
 //! `toq relay`: the post office of encrypted channels, and its API server.
 
 mod down;
+mod stats;
 mod up;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub struct Relay {
 enum Command {
     Up(up::Up),
     Down(down::Down),
+    Stats(stats::Stats),
 }
 
 /// Where a relay keeps everything.
@@ -53,6 +55,7 @@ impl Relay {
             // It brings its own runtime, so this one must not be inside another.
             Command::Up(command) => command.run(desk),
             Command::Down(command) => desk.wait(command.run(desk)),
+            Command::Stats(command) => desk.wait(command.run(desk)),
         }
     }
 }

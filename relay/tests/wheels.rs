@@ -1,0 +1,230 @@
+//! What published members get: their frames as they were captured, nothing of the extension, and what they need to join.
+
+mod world;
+
+use std::time::Duration;
+
+use prost::Message as _;
+use prost::bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use toq_channels::ChannelName;
+use toq_dataplane::wire::data_plane_service_client::DataPlaneServiceClient;
+use toq_dataplane::wire::message::MessageType;
+use toq_dataplane::wire::{CommandPayload, Content, command_payload::CommandPayloadType};
+use toq_dataplane::wire::{Empty, Message, Publish, content::ContentType};
+use toq_dataplane::{Carriage, Event, extension};
+use toq_relay::Relay;
+use world::{Member, commit, general, with_config, with_relay};
+
+/// A member that knows the published protocol only.
+struct Wheel {
+    outgoing: mpsc::Sender<Message>,
+    incoming: Streaming<Message>,
+}
+
+impl Wheel {
+    async fn connect(relay: &Relay) -> Result<Self, Status> {
+        let mut client = DataPlaneServiceClient::connect(format!("http://{}", relay.grpc)).await.expect("it listens");
+        let (outgoing, queue) = mpsc::channel(64);
+        // Returns only when the headers are there, and nothing has been sent yet.
+        let answer = client.open_channel(ReceiverStream::new(queue)).await?;
+        assert!(answer.metadata().get(extension::HEADER).is_none(), "the extension is not offered to who did not ask");
+        Ok(Self { outgoing, incoming: answer.into_inner() })
+    }
+
+    async fn send(&self, message: Message) {
+        self.outgoing.send(message).await.expect("it is sent");
+    }
+
+    async fn listen(&self, channel: &ChannelName) {
+        self.send(extension::subscribe(channel, None, None)).await;
+    }
+
+    async fn publish(&self, carriage: Carriage, blob: Bytes) {
+        self.send(extension::publish(&general(), carriage, blob, None, None)).await;
+    }
+
+    async fn next(&mut self) -> Message {
+        let next = tokio::time::timeout(Duration::from_secs(30), self.incoming.message()).await;
+        next.expect("something comes").expect("the stream is whole").expect("the stream lives")
+    }
+
+    /// The next message's bytes and place.
+    async fn heard(&mut self) -> (Bytes, u64) {
+        let message = self.next().await;
+        let Some(MessageType::Publish(publish)) = &message.message_type else { panic!("not a publication: {message:?}") };
+        let (_, blob) = extension::carried(publish).expect("it carries something");
+        extension::without_trailer(blob).expect("with a trailer")
+    }
+}
+
+/// Subscribes a member with the extension from the beginning and returns once what others sent is in the log.
+async fn witness(relay: &Relay, last: u64) -> Member {
+    let mut witness = Member::connect(relay).await;
+    witness.listen(&general(), Some(0)).await;
+    loop {
+        match witness.next().await {
+            Event::Delivered { seq, .. } if seq >= last => return witness,
+            Event::CaughtUp { seq: 0, .. } if last == 0 => return witness,
+            Event::Delivered { .. } | Event::CaughtUp { .. } => {}
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_forwarded_message_is_byte_for_byte_what_published_members_expect() {
+    with_relay(|relay| async move {
+        let (alice, mut bob) = (Wheel::connect(&relay).await.expect("in"), Wheel::connect(&relay).await.expect("in"));
+        bob.listen(&general()).await;
+        let mut witness = witness(&relay, 0).await;
+        // Bob's subscription is in force once something published after it reaches him; until then he may miss it.
+        let blob = Bytes::from_static(&[0, 1, 0, 2, 0x20, 1]);
+        alice.publish(Carriage::Message, blob.clone()).await;
+        assert!(matches!(witness.next().await, Event::Delivered { seq: 1, .. }));
+        alice.publish(Carriage::Message, blob.clone()).await;
+
+        let (mut heard, mut seq) = (bob.next().await, 0);
+        if let Some(MessageType::Publish(publish)) = &heard.message_type {
+            seq = extension::carried(publish).and_then(|(_, blob)| extension::without_trailer(blob)).expect("a place").1;
+        }
+        assert!(seq == 1 || seq == 2);
+        if seq == 1 {
+            heard = bob.next().await;
+        }
+
+        let expected = "1a350a19121712150a0461636d6512047465616d1a0767656e6572616c1204080210011a120a10120e0001000220010000000000000002";
+        let hex: String = heard.encode_to_vec().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, expected);
+        relay
+    });
+}
+
+#[test]
+fn a_published_member_does_not_hear_itself_and_hears_members_with_the_extension() {
+    with_relay(|relay| async move {
+        let mut bob = Wheel::connect(&relay).await.expect("in");
+        bob.listen(&general()).await;
+        bob.publish(Carriage::Message, Bytes::from_static(b"mine")).await;
+        let alice = witness(&relay, 1).await;
+
+        alice.send(&general(), 1, "ours").await;
+
+        assert_eq!(bob.heard().await, (Bytes::from_static(b"ours"), 2));
+        relay
+    });
+}
+
+#[test]
+fn a_joiner_gets_the_commits_that_it_missed_and_then_everything_without_a_gap() {
+    with_relay(|relay| async move {
+        let alice = Wheel::connect(&relay).await.expect("in");
+        alice.listen(&general()).await;
+        for epoch in 0..3 {
+            alice.publish(Carriage::Commit, commit(&general(), epoch, 0)).await;
+            alice.publish(Carriage::Message, Bytes::from_static(b"not for joiners")).await;
+        }
+        let member = witness(&relay, 6).await;
+
+        let mut joiner = Wheel::connect(&relay).await.expect("in");
+        joiner.listen(&general()).await;
+        for epoch in 0..3 {
+            assert_eq!(joiner.heard().await, (commit(&general(), epoch, 0), epoch * 2 + 1));
+        }
+        member.send(&general(), 1, "live").await;
+
+        assert_eq!(joiner.heard().await, (Bytes::from_static(b"live"), 7));
+        relay
+    });
+}
+
+#[test]
+fn of_two_commits_of_an_epoch_that_did_not_know_each_other_the_second_is_dropped() {
+    with_relay(|relay| async move {
+        // Who does not listen has been handed nothing, so what it knows is taken from what it says: nothing is refused.
+        let (mut alice, mut bob) = (Member::connect(&relay).await, Member::connect(&relay).await);
+        alice.send_seen(&general(), Carriage::Commit, 1, commit(&general(), 0, 1), Some(0)).await;
+        assert_eq!(alice.accepted().await.1, 1);
+        bob.send_seen(&general(), Carriage::Commit, 2, commit(&general(), 0, 2), Some(0)).await;
+        assert!(matches!(bob.next().await, Event::Refused { .. }));
+
+        // A new group of the same name begins at epoch 0 again, by somebody who was handed the old commits.
+        let again = Wheel::connect(&relay).await.expect("in");
+        again.listen(&general()).await;
+        again.publish(Carriage::Commit, commit(&general(), 0, 3)).await;
+
+        let mut witness = witness(&relay, 2).await;
+        bob.send(&general(), 3, "the end").await;
+        let next = loop {
+            match witness.next().await {
+                Event::CaughtUp { .. } => {}
+                other => break other,
+            }
+        };
+        assert!(matches!(next, Event::Delivered { seq: 3, .. }), "nothing else was appended");
+        relay
+    });
+}
+
+#[test]
+fn frames_that_mean_nothing_are_ignored_and_the_stream_goes_on() {
+    with_relay(|relay| async move {
+        let mut bob = Wheel::connect(&relay).await.expect("in");
+        bob.listen(&general()).await;
+        let nothing = |command| Publish {
+            header: Some(extension::header(&general())),
+            session: None,
+            msg: Some(Content { content_type: Some(ContentType::CommandPayload(CommandPayload { command_payload_type: Some(command) })) }),
+        };
+        for frame in [
+            Message::default(),
+            Message { message_type: Some(MessageType::Publish(Publish::default())), ..Message::default() },
+            Message { message_type: Some(MessageType::Publish(nothing(CommandPayloadType::Ping(Empty {})))), ..Message::default() },
+            Message { message_type: Some(MessageType::Publish(nothing(CommandPayloadType::GroupAck(Empty {})))), ..Message::default() },
+        ] {
+            bob.send(frame).await;
+        }
+        bob.publish(Carriage::Message, Bytes::new()).await;
+        bob.publish(Carriage::Message, Bytes::from_static(b"first")).await;
+
+        let mut alice = Member::connect(&relay).await;
+        assert!(witness(&relay, 1).await.link.is_extended());
+        alice.send(&general(), 1, "second").await;
+
+        assert_eq!(alice.accepted().await.1, 2, "only one of them was appended");
+        assert_eq!(bob.heard().await.0, Bytes::from_static(b"second"));
+        relay
+    });
+}
+
+#[test]
+fn without_a_token_nobody_is_let_in_unless_the_relay_says_so() {
+    with_config(
+        |config| config.anonymous = false,
+        |relay| async move {
+            let refused = Wheel::connect(&relay).await.err().expect("not let in");
+
+            assert_eq!(refused.code(), Code::Unauthenticated);
+            assert!(refused.message().contains("authorization: Bearer"), "{refused}");
+            relay
+        },
+    );
+}
+
+#[test]
+fn health_is_told_on_the_same_port() {
+    with_relay(|relay| async move {
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", relay.grpc)).expect("a url").connect().await;
+        let mut client = HealthClient::new(channel.expect("it listens"));
+
+        for service in ["", "dataplane.proto.v1.DataPlaneService"] {
+            let answer = client.check(HealthCheckRequest { service: service.to_owned() }).await.expect("it answers");
+            assert_eq!(answer.into_inner().status, 1, "serving");
+        }
+        relay
+    });
+}

@@ -180,7 +180,10 @@ async fn handle(inner: &Arc<Inner>, parts: BTreeMap<[u8; 32], Vec<Part>>) -> Res
 fn take(core: &mut Core, part: Part, step: &mut Step, now: Now) {
     match part {
         Part::Delivered { seq, frame } => core.delivered(seq, Item::Frame(frame), step, now),
-        Part::Accepted { tag, seq } => core.accepted(tag, seq, step, now),
+        Part::Accepted { tag, seq } => {
+            crate::fault::point("accepted");
+            core.accepted(tag, seq, step, now);
+        }
         Part::Refused { tag, why, detail, wait } => core.refused(tag, why, &detail, wait, step, now),
         Part::CaughtUp { seq } => core.caught_up(seq, now),
         Part::NotSubscribed { why: Refusal::Behind, oldest, .. } => core.behind(oldest, step, now),

@@ -37,10 +37,19 @@ fn config(world: &World) -> String {
 fn the_wizard_asks_until_the_answers_can_be_used() {
     let world = World::new();
 
-    let (shown, output) = at_a_terminal(&world, "--host 127.0.0.1", "Not A Name\ncarol\n\nsometimes\nallowlist\n\n");
+    let (shown, output) = at_a_terminal(&world, "--host 127.0.0.1", "Not A Name\ncarol\n\nsometimes\nallowlist\n\nrails\ncrewai\n");
 
     assert!(output.status.success(), "{shown}");
-    for said in ["The agent's name [agent]", "[127.0.0.1]", "[approval]", "[http]", "Setup complete: toq://127.0.0.1/carol"] {
+    for said in [
+        "The agent's name [agent]",
+        "[127.0.0.1]",
+        "[approval]",
+        "[http]",
+        "[none]",
+        "CrewAI integration:",
+        "from toq_crewai import connect, listen",
+        "Setup complete: toq://127.0.0.1/carol",
+    ] {
         assert!(shown.contains(said), "{said} in {shown}");
     }
     assert!(config(&world).contains("agent_name = \"carol\"") && config(&world).contains("connection_mode = \"allowlist\""));
@@ -67,7 +76,7 @@ fn without_a_terminal_options_are_needed_and_checked_before_anything_is_written(
     let asked = run(&["setup"]);
     assert_eq!(asked.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&asked.stderr).contains("--non-interactive"), "{asked:?}");
-    for wrong in [["--agent-name", "A B"], ["--connection-mode", "sometimes"], ["--adapter", "pigeon"]] {
+    for wrong in [["--agent-name", "A B"], ["--connection-mode", "sometimes"], ["--adapter", "pigeon"], ["--framework", "rails"]] {
         let refused = run(&[&["setup", "--non-interactive"], &wrong[..]].concat());
         assert_eq!(refused.status.code(), Some(1), "{wrong:?}: {refused:?}");
         assert!(!world.home().join(".toq").exists(), "{wrong:?}");
@@ -78,6 +87,30 @@ fn without_a_terminal_options_are_needed_and_checked_before_anything_is_written(
     let told: Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!((told["setup"].as_str(), told["address"].as_str()), (Some("complete"), Some("toq://localhost/dave")));
     assert!(config(&world).contains("adapter = \"unix\"") && config(&world).contains("port = 9009"));
+}
+
+#[test]
+fn a_framework_is_told_of_with_what_to_install_and_write_also_later() {
+    let world = World::new();
+    let run = |arguments: &[&str]| toq(&world.home(), world.path(), arguments);
+    let setup = ["setup", "--non-interactive", "--host", "localhost"];
+
+    let done = run(&[&["--json"], &setup[..], &["--framework", "langchain"]].concat());
+    assert!(done.status.success(), "{done:?}");
+    let told: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!((told["setup"].as_str(), told["framework"]["name"].as_str()), (Some("complete"), Some("langchain")));
+    assert_eq!(told["framework"]["install"][0], "pip install toq-langchain==0.1.0a1");
+    assert!(told["framework"]["snippet"].as_str().is_some_and(|snippet| snippet.starts_with("from toq_langchain import connect")));
+
+    let before = config(&world);
+    for (framework, says) in [("crewai", "pip install toq-crewai"), ("openclaw", "openclaw plugins install toq-openclaw-channel")] {
+        let later = run(&[&setup[..], &["--framework", framework]].concat());
+        let text = String::from_utf8_lossy(&later.stdout).into_owned();
+        assert!(later.status.success() && text.starts_with("Setup already complete\n") && text.contains(says), "{text}");
+    }
+    let plain = run(&setup);
+    assert_eq!(String::from_utf8_lossy(&plain.stdout).trim(), "Setup already complete");
+    assert_eq!(config(&world), before, "nothing is changed by showing it");
 }
 
 #[test]

@@ -27,6 +27,7 @@ mod down;
 mod export;
 pub mod failure;
 mod files;
+mod framework;
 mod handler;
 mod identity;
 mod import;

@@ -7,6 +7,7 @@ use toq_config::{ConfigError, WorkspaceConfig};
 
 use super::desk::Desk;
 use super::failure::{ERROR, Failure};
+use super::framework::Framework;
 use super::identity;
 
 /// The port of an agent that is set up for a user: the one that addresses leave out.
@@ -30,6 +31,9 @@ pub struct Setup {
     /// How messages reach local programs: http, stdin or unix [default: http]
     #[arg(long)]
     adapter: Option<String>,
+    /// Shows how an agent framework is connected: langchain, crewai, openclaw or none [default: none]
+    #[arg(long)]
+    framework: Option<String>,
 }
 
 /// One setting of a new agent.
@@ -48,8 +52,10 @@ impl Setup {
             Some(dir) => desk.world.cwd.join(dir),
             None => desk.home()?.join(".toq"),
         };
+        let mut framework = Framework::parse(self.framework.as_deref().unwrap_or_default())?;
         if dir.join(toq_config::FILE).is_file() {
-            return desk.output.answer(|| json!({"setup": "existing"}), || "Setup already complete".to_owned());
+            let told = told("Setup already complete".to_owned(), framework);
+            return desk.output.answer(|| json!({"setup": "existing", "framework": framework.map(Framework::json)}), || told);
         }
         let can_ask = desk.world.interactive && !desk.output.is_json();
         if !self.non_interactive && !can_ask {
@@ -57,6 +63,7 @@ impl Setup {
                 .hint("Run `toq setup --non-interactive`, with options for what differs from the defaults"));
         }
         let is_asking = !self.non_interactive;
+        let is_framework_open = is_asking && self.framework.is_none();
         let mut settings = self.settings();
         for setting in &mut settings {
             // All of it is known before the first file is written, so that a wrong answer leaves no half of a setup.
@@ -65,6 +72,9 @@ impl Setup {
             } else {
                 toq_config::typed(setting.key, &setting.value).map_err(usual)?;
             }
+        }
+        if is_framework_open {
+            framework = asked_framework(desk)?;
         }
         let [name, host, rest @ ..] = &settings;
         toq_config::init(&dir, &name.value, &host.value, Some(PORT)).map_err(usual)?;
@@ -77,8 +87,8 @@ impl Setup {
         let loaded = WorkspaceConfig::load(&dir, std::iter::empty(), &[])?;
         let address = loaded.config.address(PORT).to_string();
         desk.output.answer(
-            || json!({"setup": "complete", "address": address, "public_key": key, "config_dir": dir}),
-            || format!("Setup complete: {address}\nPublic key: {key}\nRun `toq up` to start the agent"),
+            || json!({"setup": "complete", "address": address, "public_key": key, "config_dir": dir, "framework": framework.map(Framework::json)}),
+            || told(format!("Setup complete: {address}\nPublic key: {key}\nRun `toq up` to start the agent"), framework),
         )
     }
 
@@ -104,6 +114,21 @@ fn asked(desk: &Desk, setting: &Setting) -> Result<String, Failure> {
             Err(error) => desk.output.note(&format!("  {}", usual(error).message)),
         }
     }
+}
+
+/// Asks until it is a framework or none.
+fn asked_framework(desk: &Desk) -> Result<Option<Framework>, Failure> {
+    loop {
+        let answer = desk.output.ask(&format!("Which agent framework, if any ({}) [none]:", Framework::WORDS))?;
+        match Framework::parse(&answer) {
+            Ok(framework) => return Ok(framework),
+            Err(failure) => desk.output.note(&format!("  {}", failure.message)),
+        }
+    }
+}
+
+fn told(text: String, framework: Option<Framework>) -> String {
+    framework.map_or_else(|| text.clone(), |framework| format!("{text}\n\n{}", framework.words()))
 }
 
 fn usual(error: ConfigError) -> Failure {

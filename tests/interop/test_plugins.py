@@ -1,6 +1,9 @@
 """The published LangChain and CrewAI plugins, unmodified, on top of our daemon: every tool, the listener, the start."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import httpx
 import pytest
@@ -169,3 +172,22 @@ def test_connect_unpacks_sets_up_and_starts_our_daemon_and_takes_it_along_in_the
     with pytest.raises(httpx.ConnectError):
         httpx.get("http://127.0.0.1:9009/v1/health", trust_env=False)
     assert not (program.home / ".toq" / "state.json").exists()
+
+
+def test_what_setup_tells_to_install_and_to_write_is_there(program, tmp_path):
+    arguments = ["--json", "setup", "--non-interactive", "--host", "localhost", "--framework", program.framework]
+    home = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    told = subprocess.run([os.environ["TOQ_BIN"], *arguments], env=home, capture_output=True, check=True, timeout=30)
+    framework = json.loads(told.stdout)["framework"]
+
+    python = Path(os.environ["TOQ_INTEROP_PLUGINS"]) / program.framework / "bin" / "python"
+    (install,) = framework["install"]
+    wanted = install.removeprefix("pip install ").split("==")
+    versions = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
+    found = subprocess.run([python, "-c", versions, wanted[0]], capture_output=True, text=True, check=True, timeout=60)
+    # The daemon that `connect()` would start is tested elsewhere; here the lines must be Python and the names there.
+    compile(framework["snippet"], "snippet", "exec")
+    names = framework["snippet"].splitlines()[0]
+    subprocess.run([python, "-c", names], env=home, check=True, timeout=120)
+
+    assert found.stdout.strip() == wanted[1]

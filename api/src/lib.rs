@@ -16,6 +16,7 @@
 //!
 //! Where to begin: [`message`] (what most callers use), then [`code`] (how failure looks), then [`client`].
 
+pub mod audit;
 pub mod backup;
 pub mod callback;
 pub mod client;
@@ -35,6 +36,7 @@ pub mod sse;
 pub mod stream;
 mod tls;
 
+pub use audit::{AuditFault, AuditQuery, AuditRecord, AuditResponse, AuditVerified, AuditVerifyQuery};
 pub use backup::{ExportRequest, ExportResponse, ImportPlan, ImportRequest, KeptHere, RotateResponse, Secret, SettingChange};
 pub use client::{Client, ClientError, Events};
 pub use code::{ErrorBody, ErrorCode, ErrorView};

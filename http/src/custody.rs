@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, web};
 use toq_actors::workspace::RotateKeys;
 use toq_api::{ErrorBody, ErrorCode, ExportRequest, ExportResponse, ImportPlan, ImportRequest, RotateResponse, Secret};
 
+use crate::audit;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::Facade;
@@ -71,7 +72,10 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, CustodyError>
 /// Makes a backup of this agent, closed by a passphrase.
 #[utoipa::path(post, path = "/v1/backup/export", request_body = ExportRequest, responses((status = 200, body = ExportResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn export(facade: web::Data<Facade>, body: Body<ExportRequest>) -> Result<HttpResponse, ApiError> {
-    let data = aside(move || facade.custody.export(body.0)).await?;
+    let custody = facade.custody.clone();
+    let data = aside(move || custody.export(body.0)).await?;
+    let key = facade.home().local().identity.public();
+    audit::record(&facade, "agent.exported", key.to_string(), None).await?;
     Ok(HttpResponse::Ok().json(ExportResponse { data: Secret(data) }))
 }
 
@@ -79,8 +83,13 @@ pub(crate) async fn export(facade: web::Data<Facade>, body: Body<ExportRequest>)
 #[utoipa::path(post, path = "/v1/backup/import", request_body = ImportRequest, responses((status = 200, body = ImportPlan, description = "empty unless dry_run is true"), (status = "default", body = ErrorBody)))]
 pub(crate) async fn import(facade: web::Data<Facade>, body: Body<ImportRequest, MAX_IMPORT>) -> Result<HttpResponse, ApiError> {
     let is_dry_run = body.0.dry_run;
-    let plan = aside(move || facade.custody.import(body.0)).await?;
-    if is_dry_run { Ok(HttpResponse::Ok().json(plan)) } else { Ok(HttpResponse::Ok().finish()) }
+    let custody = facade.custody.clone();
+    let plan = aside(move || custody.import(body.0)).await?;
+    if is_dry_run {
+        return Ok(HttpResponse::Ok().json(plan));
+    }
+    audit::record(&facade, "import.accepted", plan.new_public_key, Some("it takes effect with the next start".to_owned())).await?;
+    Ok(HttpResponse::Ok().finish())
 }
 
 /// Replaces the identity key, for sessions in both directions at once. Peers that know this agent learn of it by a

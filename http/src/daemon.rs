@@ -14,6 +14,7 @@ use toq_kit::ask;
 use toq_protocol::policy::Mode;
 use toq_store::{Health, StoreError};
 
+use crate::audit;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::{Facade, Shutdown};
@@ -129,6 +130,10 @@ pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_jso
     if let Some(level) = body.0.get("log_level").and_then(|level| serde_json::from_value(level.clone()).ok()) {
         (facade.log_level)(level);
     }
+    // Values may be secrets; the mode is none, and is what an owner looks for.
+    let detail = mode.map(|mode| format!("connection_mode = {}", mode.as_str()));
+    let keys: Vec<&str> = body.0.keys().map(String::as_str).collect();
+    audit::record(&facade, "config.changed", keys.join(", "), detail).await?;
     Ok(HttpResponse::Ok().json(ConfigResponse { config: facade.configured(body.0), needs_restart: change.needs_restart }))
 }
 

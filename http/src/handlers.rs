@@ -17,6 +17,7 @@ use toq_protocol::time::Timestamp;
 use toq_store::record::SetAsideRow;
 use toq_store::{Entry, Seq};
 
+use crate::audit;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::Facade;
@@ -197,6 +198,8 @@ pub(crate) async fn resume(facade: web::Data<Facade>, name: web::Path<String>) -
 
 async fn tell(facade: &Facade, name: String, what: Told, status: &str) -> Result<HttpResponse, ApiError> {
     facade.ask(Tell { handler: HandlerName(name.clone()), what }).await?.ok_or_else(unknown)?;
+    let word = if matches!(what, Told::Pause) { "handler.paused" } else { "handler.resumed" };
+    audit::record(facade, word, name.clone(), None).await?;
     Ok(changed(Some(name), status))
 }
 

@@ -10,6 +10,7 @@
 //!
 //! What this room is not: it writes no row itself and decides nothing about delivery, order or admission.
 
+pub mod audit;
 mod body;
 mod consumers;
 pub mod custody;

@@ -3,7 +3,9 @@
 use actix_web::HttpResponse;
 use utoipa::OpenApi;
 
-use crate::{consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, peers, rules, runs, sse, streams};
+use crate::{
+    audit, consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, peers, rules, runs, sse, streams,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -67,6 +69,8 @@ use crate::{consumers, custody, daemon, discover, files, handlers, history, late
         discover::discover,
         discover::local,
         later::upgrade,
+        audit::records,
+        audit::check,
         runs::send,
         runs::start,
         runs::chunk,

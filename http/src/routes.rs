@@ -7,7 +7,7 @@ use toq_api::ErrorCode;
 
 use crate::error::ApiError;
 use crate::{
-    consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, openapi, peers, rules, runs, sse, streams,
+    audit, consumers, custody, daemon, discover, files, handlers, history, later, logs, messages, openapi, peers, rules, runs, sse, streams,
 };
 
 /// Registers every route of the local API.
@@ -57,6 +57,8 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/handlers/{name}/resume").route(web::post().to(handlers::resume)))
         .service(path("/v1/handlers/{name}/retry").route(web::post().to(handlers::retry)))
         .service(path("/v1/handlers/{name}/set-aside").route(get().to(handlers::set_aside)))
+        .service(path("/v1/audit").route(get().to(audit::records)))
+        .service(path("/v1/audit/verify").route(get().to(audit::check)))
         .service(path("/v1/files").route(get().to(files::list)).route(web::post().to(files::send)))
         .service(path("/v1/files/{sha256}").route(get().to(files::bytes)).route(web::delete().to(files::remove)))
         .service(path("/v1/discover").route(get().to(discover::discover)))

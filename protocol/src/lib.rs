@@ -15,6 +15,7 @@
 //! HTTP API (`api`).
 
 pub mod address;
+pub mod audit;
 pub mod auto_reply;
 pub mod binding;
 pub mod budget;

@@ -13,13 +13,14 @@ use std::fs;
 use std::path::Path;
 
 use toq_kit::fault;
-use toq_protocol::key::PeerKey;
+use toq_protocol::key::{Identity, PeerKey};
 use toq_protocol::policy::{Pattern, Ruling, Subject};
 use toq_protocol::time::Timestamp;
+use toq_store::audit::AuditRow;
 use toq_store::batch::Change;
 use toq_store::{Batch, Options, Seq, Store, StoreError};
 use toq_vault::backup::KnownPeer;
-use toq_vault::{make_private_dir, write_private};
+use toq_vault::{make_private_dir, read_seed, write_private};
 
 use super::stage::{StagedLog, StagedPeer, StagedRule, committed, flush, remove, undoing};
 use super::{BackupFailure, LOG, PLACES, plan, trust};
@@ -87,7 +88,7 @@ fn replace(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Resul
     keep(dir)?;
     fault::crash_point("restore-kept");
     place(dir)?;
-    record(store, &log, now)
+    record(dir, store, &log, now)
 }
 
 /// Decides that the old files come back, and puts them back.
@@ -179,7 +180,7 @@ fn put_back(dir: &Path) -> Result<(), BackupFailure> {
 }
 
 /// Writes the log's part as one transaction.
-fn record(store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), BackupFailure> {
+fn record(dir: &Path, store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), BackupFailure> {
     let reader = store.reader();
     let mut changes = Vec::new();
     if let Some(rules) = &staged.rules {
@@ -197,6 +198,10 @@ fn record(store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), Backu
             changes.push(Change::Restore { message: Box::new(message), state });
         }
     }
+    // The new key is in its place by now. A start that was cut short here records it again.
+    let key = dir.join("keys").join("identity.key");
+    let key = read_seed(&key)?.map(|seed| Identity::from_seed(&seed).public().to_string()).unwrap_or_default();
+    changes.push(Change::Audit(AuditRow::new(now, "import", "agent.imported", &key)));
     fault::crash_point("restore-before-log");
     commit(store, Batch::new(changes))?;
     fault::crash_point("restore-after-log");

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agents, approvals, approve, block, clear_logs, completions, config, deny, discover, doctor, down, export, files, handler, import, init,
-    listen, logs, messages, peers, permissions, ping, relay, reply, revoke, rotate_keys, send, send_file, setup, status, up, upgrade,
-    whoami,
+    agents, approvals, approve, audit, block, clear_logs, completions, config, deny, discover, doctor, down, export, files, handler,
+    import, init, listen, logs, messages, peers, permissions, ping, relay, reply, revoke, rotate_keys, send, send_file, setup, status, up,
+    upgrade, whoami,
 };
 
 /// What is shown above the help and by a bare `toq`.
@@ -39,6 +39,7 @@ pub enum Command {
     Agents(agents::Agents),
     Approvals(approvals::Approvals),
     Approve(approve::Approve),
+    Audit(audit::Audit),
     Block(block::Block),
     ClearLogs(clear_logs::ClearLogs),
     Completions(completions::Completions),

@@ -14,6 +14,7 @@ pub mod agents;
 mod approvals;
 mod approve;
 mod arguments;
+mod audit;
 mod block;
 mod clear_logs;
 mod completions;

@@ -5,6 +5,9 @@ use toq_api::{ClientError, RotateResponse};
 use toq_kit::Clock;
 use toq_protocol::address::DEFAULT_PORT;
 use toq_protocol::time::Timestamp;
+use toq_store::Batch;
+use toq_store::audit::AuditRow;
+use toq_store::batch::Change;
 use toq_vault::Rotation;
 
 use super::desk::Desk;
@@ -25,7 +28,7 @@ impl RotateKeys {
                     desk.client_at(state.port)?.post(&["v1", "keys", "rotate"], &[], &()).await;
                 answer.map_err(|error| Failure::from(error).after("Failed to rotate keys"))?
             }
-            None => Self::at_rest(desk)?,
+            None => Self::at_rest(desk).await?,
         };
         desk.output.answer(
             || json!(rotated),
@@ -39,10 +42,10 @@ impl RotateKeys {
     }
 
     /// Replaces the key of an agent whose daemon does not run, with its log locked so that none starts.
-    fn at_rest(desk: &Desk) -> Result<RotateResponse, Failure> {
+    async fn at_rest(desk: &Desk) -> Result<RotateResponse, Failure> {
         let loaded = desk.loaded(&[])?;
         let (config, keys) = (&loaded.config, loaded.dir.join("keys"));
-        let _lock = log(&loaded.dir)?;
+        let log = log(&loaded.dir)?;
         // The proof is for the address that peers know; where any port will do, it is the one of the last run.
         let last = std::fs::read_to_string(loaded.dir.join("last_port")).ok().and_then(|text| text.trim().parse().ok());
         let port = if config.port == 0 { last.unwrap_or(DEFAULT_PORT) } else { config.port };
@@ -53,6 +56,15 @@ impl RotateKeys {
         rotation.record().map_err(told)?;
         let rotated = rotation.commit().map_err(told)?;
         let proof = rotated.proofs.last().ok_or_else(|| Failure::error("no proof was made"))?;
+        if let Some(log) = log {
+            let row = AuditRow::new(now, "owner", "key.rotated", &proof.new).detailed(format!("in place of {}", proof.old));
+            let record = Change::AuditState("key", *proof.new.as_bytes(), row);
+            // The key is replaced whatever the log says; the next start records it then.
+            if let Err(error) = log.journal().commit(Batch::new(vec![record])).await {
+                desk.output.note(&format!("WARNING: this could not be recorded: {error}"));
+            }
+            log.close();
+        }
         Ok(RotateResponse {
             old_public_key: proof.old.to_string(),
             new_public_key: proof.new.to_string(),

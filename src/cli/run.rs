@@ -50,6 +50,7 @@ fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
         Command::Agents(command) => command.run(desk),
         Command::Approvals(command) => desk.wait(command.run(desk)),
         Command::Approve(command) => desk.wait(command.run(desk)),
+        Command::Audit(command) => desk.wait(command.run(desk)),
         Command::Block(command) => desk.wait(command.run(desk)),
         Command::ClearLogs(command) => desk.wait(command.run(desk)),
         Command::Completions(command) => command.run(desk),

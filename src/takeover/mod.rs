@@ -20,6 +20,7 @@ use toq_config::permissions::{self, Permissions};
 use toq_config::{ConfigError, Loaded};
 use toq_kit::fault;
 use toq_protocol::time::Timestamp;
+use toq_store::audit::AuditRow;
 use toq_store::batch::Change;
 use toq_store::record::ApprovalRow;
 use toq_store::{Batch, Options, Outcome, Seq, Store, StoreError};
@@ -176,7 +177,9 @@ fn begin(store: &Store, loaded: &Loaded, permissions: Permissions, report: &mut 
     });
     let peers = peers.into_iter().map(|(key, row)| Change::Peer(key, row));
     fault::crash_point("takeover-before-begin");
-    commit(store, rules.chain(requests).chain(peers).chain([Change::TakenOver(BEGUN)]).collect())?;
+    let audit =
+        AuditRow::new(now, "takeover", "rules.taken_over", &report.rules).detailed(format!("and {} open questions", report.requests));
+    commit(store, rules.chain(requests).chain(peers).chain([Change::Audit(audit), Change::TakenOver(BEGUN)]).collect())?;
     Ok(())
 }
 

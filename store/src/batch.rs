@@ -11,6 +11,7 @@ use toq_protocol::policy::{Proof, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 
 use crate::Seq;
+use crate::audit::AuditRow;
 use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, PinRow, RotationRow, State, StateRow};
 
 /// What must hold for a batch to take effect.
@@ -176,6 +177,12 @@ pub enum Change {
     ForgetKeys(Timestamp),
     /// Forgets challenges accepted before this time.
     TrimChallenges(Timestamp),
+    /// Records a decision.
+    Audit(AuditRow),
+    /// Records how something is now, by this name and the digest of its content, unless it was so when that was last recorded.
+    AuditState(&'static str, [u8; 32], AuditRow),
+    /// Deletes all but so many of the newest recorded decisions, and records that.
+    TrimAudit(u64, Timestamp),
     /// Notes how far the takeover of another log has come; see [`crate::tables::META`].
     TakenOver(u64),
 }

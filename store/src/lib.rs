@@ -14,6 +14,7 @@
 //! What this room is not: it decides nothing about retries, order of delivery or admission, and it knows
 //! neither actors nor HTTP.
 
+pub mod audit;
 pub mod batch;
 mod depot;
 mod desk;

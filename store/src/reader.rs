@@ -427,7 +427,7 @@ impl Reader {
         .collect()
     }
 
-    fn snapshot(&self) -> Result<Snapshot, StoreError> {
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let database = self.shared.database()?;
         let transaction = database.begin_read()?;
         Ok(Snapshot { transaction, _database: database })
@@ -443,13 +443,13 @@ fn readable<R: Record>(rows: redb::Range<'_, u64, &'static [u8]>, limit: usize) 
     rows.filter_map(row).take(limit).collect()
 }
 
-struct Snapshot {
+pub(crate) struct Snapshot {
     transaction: ReadTransaction,
     _database: Arc<Database>,
 }
 
 impl Snapshot {
-    fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
+    pub(crate) fn open<K: redb::Key + 'static, V: redb::Value + 'static>(
         &self,
         table: TableDefinition<K, V>,
     ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {

@@ -81,6 +81,14 @@ pub const SPENDING: TableDefinition<(&str, u32, &[u8; 33]), (u64, u64)> = TableD
 /// key of a peer that has another one now → [`crate::record::RotationRow`]. Written by `AddRotation`; read at the start.
 pub const ROTATIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("rotations");
 
+/// place, from 1 on → the record's hash (32 bytes) and [`crate::audit::AuditRow`]: what was decided. Written by `Audit` and
+/// `AuditState`, the oldest deleted by `TrimAudit` and when there are too many.
+pub const AUDIT: TableDefinition<u64, &[u8]> = TableDefinition::new("audit");
+
+/// name → bytes: `head` and `base` (place and hash of the last record and of the last deleted one), `state:` and a name (the
+/// digest of how something was when that was last recorded).
+pub const AUDIT_NOTES: TableDefinition<&str, &[u8]> = TableDefinition::new("audit_notes");
+
 /// name → number: `schema` (the version of this layout), `taken_over` (how far the takeover of a published
 /// workspace's files has come, in a measure of whoever carries it out; absent where none was begun; written by
 /// `TakenOver`). The next place in the log is not here: it is one

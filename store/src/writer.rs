@@ -1,5 +1,6 @@
 //! The one place that changes the database.
 
+mod audit;
 mod opened;
 mod retry;
 mod spend;
@@ -149,6 +150,9 @@ impl Tables<'_> {
             Change::Sent { message } => {
                 appended.push(self.append(message, &MessageRow::new(Direction::Out, message, None))?);
             }
+            Change::Audit(row) => self.audit(row)?,
+            Change::AuditState(name, state, row) => self.audit_state(name, state, row)?,
+            Change::TrimAudit(keep, at) => self.trim_audit(*keep, at.as_nanos())?,
             Change::TakenOver(place) => drop(self.meta.open()?.insert("taken_over", place)?),
             Change::Restore { message, state } => appended.extend(self.restore(message, state)?),
             Change::Remember { key, fingerprint, at } => {

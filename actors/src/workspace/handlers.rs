@@ -44,6 +44,15 @@ impl Handlers {
     }
 }
 
+/// When the definitions of handlers are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// The workspace begins.
+    Start,
+    /// Its owner says so.
+    Reload,
+}
+
 /// Read the handlers' definitions again and live by them; answers when new handlers have their place.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Result<(), WorkspaceError>")]
@@ -89,7 +98,7 @@ pub struct TryAgain {
 impl Workspace {
     /// Starts, changes and ends handlers so that they are as their definitions say. The changes to be committed
     /// come back.
-    pub(super) fn arrange_handlers(&mut self, ctx: &mut Ctx) -> Result<Vec<Change>, String> {
+    pub(super) fn arrange_handlers(&mut self, occasion: Occasion, ctx: &mut Ctx) -> Result<Vec<Change>, String> {
         let definitions: Vec<_> = self.home.workshop.definitions()?.into_iter().map(Arc::new).collect();
         let mut changes = Vec::new();
         let gone: Vec<HandlerName> = {
@@ -108,6 +117,7 @@ impl Workspace {
             }
         }
         let before = std::mem::replace(&mut self.arranged.definitions, definitions.clone());
+        changes.push(self.recorded_handlers((occasion == Occasion::Reload).then_some(before.as_slice()), &definitions));
         for definition in definitions {
             let name = HandlerName(definition.name.clone());
             if !definition.enabled {
@@ -133,7 +143,7 @@ impl Workspace {
 
     /// Starts the handlers of a workspace that begins.
     pub(super) fn begin_handlers(&mut self, ctx: &mut Ctx) {
-        match self.arrange_handlers(ctx) {
+        match self.arrange_handlers(Occasion::Start, ctx) {
             Ok(changes) if changes.is_empty() => {}
             Ok(changes) => {
                 let journal = self.home.store.journal().clone();
@@ -171,7 +181,7 @@ impl Handler<Reload> for Workspace {
         if self.is_draining {
             return Box::pin(async { Err(WorkspaceError::Draining) });
         }
-        match self.arrange_handlers(ctx) {
+        match self.arrange_handlers(Occasion::Reload, ctx) {
             Ok(changes) if changes.is_empty() => Box::pin(async { Ok(()) }),
             Ok(changes) => {
                 let journal = self.home.store.journal().clone();

@@ -6,6 +6,7 @@
 //! another one over the same store and it begins from rows.
 
 mod admission;
+mod audit;
 mod children;
 mod consume;
 mod decisions;
@@ -36,6 +37,7 @@ use toq_protocol::rate::Tolls;
 use toq_protocol::rotation::{Promises, Successions};
 use toq_store::Seq;
 
+pub use audit::Record;
 pub use decisions::{Decided, Held};
 pub use handlers::{Reload, ShowHandlers, Tell, Told, TryAgain};
 pub use messages::{
@@ -171,6 +173,7 @@ impl Actor for Workspace {
         if let Err(error) = self.begin_from_rows(ctx) {
             tracing::error!(workspace = %self.home.id, %error, "the workspace cannot be read");
         }
+        self.record_beginning(ctx);
         self.begin_handlers(ctx);
         self.trim(ctx);
         self.retain(ctx);

@@ -112,6 +112,10 @@ impl Workspace {
                 }
             }
         }
+        // A question that is not there any more is not decided.
+        if !changes.is_empty() {
+            changes.extend(self.recorded_rule(rule));
+        }
         Ok(changes)
     }
 

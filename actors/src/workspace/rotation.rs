@@ -6,7 +6,7 @@
 //! A peer's change is believed for a proof of both keys. Its rules and its row go over to the new key in the batch
 //! that stores the succession. From then on the old key has one successor, and is refused when its grace is over.
 
-use actix::{Context, Handler};
+use actix::{Context, Handler, ResponseActFuture, WrapFuture as _};
 use toq_kit::fault;
 use toq_protocol::address::Address;
 use toq_protocol::handshake::Credentials;
@@ -15,9 +15,9 @@ use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Ruling, Subject};
 use toq_protocol::rotation::{Notice, RotationProof, Succession};
 use toq_protocol::time::Timestamp;
-use toq_store::StoreError;
 use toq_store::batch::Change;
 use toq_store::record::{EventRow, PeerRow, PinRow, RotationRow};
+use toq_store::{Batch, StoreError};
 use toq_vault::{Rotated, Rotation, VaultError};
 
 use super::{RotateKeys, Workspace, WorkspaceError};
@@ -134,6 +134,8 @@ impl Workspace {
             reason: Some(first.to_string()),
             timestamp: now.as_nanos(),
         }));
+        let record = self.recorded(&format!("peer {first}"), "key.followed", &peer.key);
+        carried.changes.push(Change::Audit(record.detailed("its rules, its row and its pins go over")));
         tracing::info!(old = %first.short(), new = %peer.key.short(), "a peer has a new key; its rules go over to it");
         Ok(carried)
     }
@@ -181,9 +183,27 @@ fn proven(proof: &RotationProof) -> (PeerKey, Succession) {
 }
 
 impl Handler<RotateKeys> for Workspace {
-    type Result = Result<RotationProof, WorkspaceError>;
+    type Result = ResponseActFuture<Self, Result<RotationProof, WorkspaceError>>;
 
     fn handle(&mut self, _: RotateKeys, ctx: &mut Ctx) -> Self::Result {
+        let rotated = self.rotate(ctx);
+        let journal = self.home.store.journal().clone();
+        let record = rotated.as_ref().ok().map(|proof| self.recorded_key(&proof.old, &proof.new));
+        let recording = async move {
+            // The key is replaced whatever the log says; the next start records it then.
+            if let Some(record) = record
+                && let Err(error) = journal.commit(Batch::new(vec![record])).await
+            {
+                tracing::error!(%error, "that the key was replaced could not be recorded");
+            }
+            rotated
+        };
+        Box::pin(recording.into_actor(self))
+    }
+}
+
+impl Workspace {
+    fn rotate(&mut self, ctx: &mut Ctx) -> Result<RotationProof, WorkspaceError> {
         if self.is_draining {
             return Err(WorkspaceError::Draining);
         }

@@ -291,6 +291,8 @@ ROUTES = [
     ("set_aside", ("l",), {}, "GET", "/v1/handlers/l/set-aside", None, {"messages": []}, []),
     ("retry_handler", ("l",), {}, "POST", "/v1/handlers/l/retry", {}, {"retried": 2}, {"retried": 2}),
     ("retry_handler", ("l", "m1"), {}, "POST", "/v1/handlers/l/retry", {"ids": ["m1"]}, {"retried": 1}, {"retried": 1}),
+    ("audit", (), {"after": 3}, "GET", "/v1/audit", None, {"records": []}, []),
+    ("verify_audit", (), {"head": "1:ab"}, "GET", "/v1/audit/verify", None, {"ok": True}, {"ok": True}),
     ("delete_file", ("ab",), {}, "DELETE", "/v1/files/ab", None, {"sha256": "ab"}, {"sha256": "ab"}),
     ("threads", (), {}, "GET", "/v1/threads", None, {"threads": []}, []),
     ("get_thread", ("a/../b",), {}, "GET", "/v1/threads/a%2F..%2Fb", None, {"messages": []}, {"messages": []}),
@@ -349,7 +351,7 @@ def test_a_method_that_is_written_once_is_one_of_each_client(daemon: Daemon, cli
         assert not inspect.iscoroutinefunction(blocking) and inspect.iscoroutinefunction(awaiting), name
         assert inspect.signature(blocking) == inspect.signature(awaiting), name
         assert blocking.__doc__ and blocking.__name__ == name
-    assert len(names) == 35
+    assert len(names) == 37
     asyncio.run(other.close())
 
 

@@ -27,6 +27,8 @@ pub(super) struct Tables<'t> {
     pub(super) challenges: Seldom<'t, &'static [u8; 32], i64>,
     pub(super) forgotten: Seldom<'t, (i64, u64), &'static [u8; 48]>,
     pub(super) spending: Seldom<'t, (&'static str, u32, &'static [u8; 33]), (u64, u64)>,
+    pub(super) audit: Seldom<'t, u64, &'static [u8]>,
+    pub(super) audit_notes: Seldom<'t, &'static str, &'static [u8]>,
     pub(super) meta: Seldom<'t, &'static str, u64>,
     pub(super) next_seq: u64,
 }
@@ -53,6 +55,8 @@ impl<'t> Tables<'t> {
             challenges: Seldom::new(transaction, tables::CHALLENGES),
             forgotten: Seldom::new(transaction, tables::FORGOTTEN),
             spending: Seldom::new(transaction, tables::SPENDING),
+            audit: Seldom::new(transaction, tables::AUDIT),
+            audit_notes: Seldom::new(transaction, tables::AUDIT_NOTES),
             meta: Seldom::new(transaction, tables::META),
             next_seq: 0,
         })
@@ -74,6 +78,8 @@ impl<'t> Tables<'t> {
         self.challenges.open()?;
         self.forgotten.open()?;
         self.spending.open()?;
+        self.audit.open()?;
+        self.audit_notes.open()?;
         self.meta.open()?;
         Ok(())
     }

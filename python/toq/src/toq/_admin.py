@@ -105,4 +105,6 @@ class Admin:
     handler = Method(_calls.handler)
     set_aside = Method(_calls.set_aside)
     retry_handler = Method(_calls.retry_handler)
+    audit = Method(_calls.audit)
+    verify_audit = Method(_calls.verify_audit)
     delete_file = Method(_calls.delete_file)

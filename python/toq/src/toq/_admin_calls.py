@@ -210,6 +210,19 @@ def retry_handler(name: str, *ids: str) -> Call[Json]:
     return post(f"/v1/handlers/{segment(name)}/retry", whole, {"ids": list(ids)} if ids else {})
 
 
+def audit(*, after: int | None = None, limit: int = 100) -> Call[list[Json]]:
+    """Returns decisions about rules, keys, handlers and settings, oldest first: those after a place, or the newest."""
+    return get("/v1/audit", listed("records"), limit=str(limit), **({} if after is None else {"after": str(after)}))
+
+
+def verify_audit(*, head: str | None = None) -> Call[Json]:
+    """Checks that no record was changed or taken out: `ok`, `records`, `head`, `fault`.
+
+    A `head` that was noted elsewhere and is given again shows that nothing before it was touched.
+    """
+    return get("/v1/audit/verify", whole, **({} if head is None else {"head": head}))
+
+
 def delete_file(sha256: str) -> Call[Json]:
     """Deletes a file that came; the message that brought it stays."""
     return Call("DELETE", f"/v1/files/{segment(sha256)}", whole)

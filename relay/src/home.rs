@@ -9,6 +9,7 @@ use toq_kit::Clock;
 use toq_protocol::Timestamp;
 
 use crate::bus::Bus;
+use crate::guests::Guests;
 use crate::log::Log;
 
 /// What one connection may have on its way into the log, in bytes: two of the largest messages.
@@ -81,6 +82,8 @@ pub struct Account {
     pub channels: u64,
     /// When its token ends, in seconds of Unix time.
     pub until: Option<i64>,
+    /// The API key that its token was made with.
+    pub key: Option<Arc<str>>,
 }
 
 /// What happened since the start.
@@ -144,6 +147,8 @@ pub struct Home {
     pub limits: Limits,
     /// How long.
     pub retention: Retention,
+    /// Who may take part in which channel; everybody in all of them where it is not said.
+    pub guests: Option<Guests>,
     /// What happened.
     pub counters: Counters,
     /// The room for what all connections have on its way into the log, in bytes.
@@ -155,7 +160,14 @@ impl Home {
     #[must_use]
     pub fn new(log: Arc<dyn Log>, bus: Arc<dyn Bus>, clock: Clock, limits: Limits, retention: Retention) -> Self {
         let windows = Arc::new(Semaphore::new(ALL_WINDOWS));
-        Self { log, bus, clock, limits, retention, counters: Counters::default(), windows }
+        Self { log, bus, clock, limits, retention, guests: None, counters: Counters::default(), windows }
+    }
+
+    /// Lets only those take part in a channel who may.
+    #[must_use]
+    pub fn with_guests(mut self, guests: Guests) -> Self {
+        self.guests = Some(guests);
+        self
     }
 
     /// Seconds of Unix time.

@@ -6,11 +6,13 @@
 //! - [`up`] puts a relay together. [`plane`] lets streams in; each becomes a `Subscriber`, each channel that is awake a `Topic`, and one
 //!   `Scribe` writes. A `Registry` is their parent.
 //! - [`log`] and [`bus`] are what stands behind them: where publications are kept, and how those who wait learn of more.
-//! - [`office`] is the API server: accounts, keys, invites. What it shares with the data plane is the database and [`revoked`].
+//! - [`office`] is the API server: accounts, keys, invites. The data plane asks [`guests`] who may
+//!   take part in a channel, and whose key was [`revoked`].
 //! - [`token`] is what an account shows, [`home`] what everybody in the relay knows.
 
 pub mod bus;
 mod frame;
+pub mod guests;
 pub mod home;
 mod keep;
 pub mod log;

@@ -83,7 +83,7 @@ impl Gate {
     fn account(&self, metadata: &MetadataMap) -> Result<Account, Status> {
         let checks = match &self.admission {
             Admission::Anyone => {
-                return Ok(Account { id: "".into(), messages_per_month: u64::MAX, channels: u64::MAX, until: None });
+                return Ok(Account { id: "".into(), messages_per_month: u64::MAX, channels: u64::MAX, until: None, key: None });
             }
             Admission::Token(checks) => checks,
         };
@@ -99,6 +99,9 @@ impl Gate {
             }
         }
         let claims = end.map_err(|error| Status::unauthenticated(error.to_string()))?;
+        if self.home.guests.as_ref().is_some_and(|guests| guests.revoked().holds(claims.key.as_deref())) {
+            return Err(Status::unauthenticated("the API key that the token was made with has been revoked; use another key"));
+        }
         let limits = &self.home.limits;
         let messages = limits.messages_per_month.iter().find(|(plan, _)| *plan == claims.plan).map(|(_, most)| *most);
         Ok(Account {
@@ -107,6 +110,7 @@ impl Gate {
             messages_per_month: messages.filter(|most| *most > 0).unwrap_or(u64::MAX),
             channels: limits.channels_per_account,
             until: Some(claims.exp),
+            key: claims.key.map(Into::into),
         })
     }
 }

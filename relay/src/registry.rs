@@ -15,7 +15,7 @@ use toq_kit::{Drain, Exited, Fate, How, Lifeline, Roster, Seat, drain};
 
 use crate::home::{Counters, Home};
 use crate::scribe::{Scribe, ScribeKey};
-use crate::subscriber::{End, Newcomer, Subscriber, SubscriberKey};
+use crate::subscriber::{End, Newcomer, Recheck, Subscriber, SubscriberKey};
 use crate::sweeper::{Sweeper, SweeperKey};
 use crate::topic::{Order, Retire, Topic};
 
@@ -46,6 +46,11 @@ pub struct Route {
     /// What.
     pub order: Order,
 }
+
+/// API keys were revoked.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Revoke;
 
 /// A topic has nothing to do.
 #[derive(Debug, Message)]
@@ -147,6 +152,16 @@ impl Handler<Route> for Registry {
 
     fn handle(&mut self, route: Route, ctx: &mut Self::Context) {
         self.topic(&route.channel, ctx.address()).do_send(route.order);
+    }
+}
+
+impl Handler<Revoke> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, _: Revoke, _: &mut Self::Context) {
+        for (_, subscriber) in self.subscribers.iter() {
+            subscriber.do_send(Recheck);
+        }
     }
 }
 

@@ -20,11 +20,12 @@ use toq_store::relay::RelayStore;
 use toq_store::{Options, StoreError};
 
 use crate::bus::ProcessBus;
+use crate::guests::Guests;
 use crate::home::{Home, Limits, Retention};
 use crate::keep;
 use crate::office::{self, Office, Running, SOCKET, Settings};
 use crate::plane::{Admission, DataPlane};
-use crate::registry::Registry;
+use crate::registry::{Registry, Revoke};
 use crate::revoked::Revoked;
 use crate::socket;
 use crate::token::{Check, Mint};
@@ -108,6 +109,7 @@ pub struct Relay {
     pub api: SocketAddr,
     socket: PathBuf,
     office: Running,
+    revocations: JoinHandle<()>,
     home: Arc<Home>,
     registry: Addr<Registry>,
     store: RelayStore,
@@ -132,12 +134,18 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
 
     let log = Arc::new(store.log().clone());
     let clock = Clock::system();
-    let home = Arc::new(Home::new(log, Arc::new(ProcessBus::default()), clock, config.limits.clone(), config.retention));
+    let revoked = Revoked::load(store.accounts())?;
+    let mut home = Home::new(log, Arc::new(ProcessBus::default()), clock, config.limits.clone(), config.retention);
+    if !config.anonymous {
+        home = home.with_guests(Guests::new(store.accounts().clone(), revoked.clone()));
+    }
+    let home = Arc::new(home);
     let registry = Registry::new(home.clone(), Seat::Here).start();
     let plane = DataPlane::new(admission, home.clone(), registry.clone());
+    let revocations = toq_kit::spawn(end_revoked(revoked.clone(), registry.clone()));
 
-    let revoked = Revoked::load(store.accounts())?;
-    let office = Office::new(store.clone(), mint, revoked, config.office, clock).beside(home.clone());
+    let settings = Settings { messages_per_month: config.limits.messages_per_month.clone(), ..config.office.clone() };
+    let office = Office::new(store.clone(), mint, revoked, settings, clock).beside(home.clone());
     let operator = office::bind_socket(&config.data);
     if let Err(error) = &operator {
         // A path that is too long for a socket is no reason not to start.
@@ -160,7 +168,15 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
             tracing::error!(%error, "the data plane has ended");
         }
     });
-    Ok(Relay { grpc, api, socket: config.data.join(SOCKET), office, home, registry, store, server, accepting, stop })
+    Ok(Relay { grpc, api, socket: config.data.join(SOCKET), office, revocations, home, registry, store, server, accepting, stop })
+}
+
+/// Ends the connections whose keys are revoked, as soon as they are.
+async fn end_revoked(revoked: Revoked, registry: Addr<Registry>) {
+    let mut changes = revoked.changes();
+    while changes.changed().await.is_ok() {
+        registry.do_send(Revoke);
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), UpError> {
@@ -206,6 +222,7 @@ impl Relay {
     /// Stops: nobody comes in, what was published is answered, everybody is told. What was accepted is on disk in any case.
     pub async fn stop(self, grace: Duration) {
         self.accepting.abort();
+        self.revocations.abort();
         let drained = self.registry.send(Drain { grace });
         if tokio::time::timeout(grace, drained).await.is_err() {
             tracing::warn!("some connections did not finish within the grace period");

@@ -3,20 +3,20 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How much an account may use.
+/// How much an account may use. What that is in numbers the operator of a relay says.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
-    /// 100,000 messages a month.
+    /// The smallest.
     #[default]
     Free,
-    /// 250,000 messages a month.
+    /// For who builds something.
     Dev,
-    /// 500,000 messages a month.
+    /// For several.
     Team,
-    /// 1,000,000 messages a month.
+    /// For many.
     Pro,
-    /// As many messages as the machine can carry.
+    /// Without a limit.
     Enterprise,
 }
 
@@ -40,18 +40,6 @@ impl Plan {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|plan| plan.as_str() == text)
-    }
-
-    /// How many messages an account of this plan may publish in a month; `None` where there is no limit.
-    #[must_use]
-    pub const fn messages_per_month(self) -> Option<u64> {
-        match self {
-            Self::Free => Some(100_000),
-            Self::Dev => Some(250_000),
-            Self::Team => Some(500_000),
-            Self::Pro => Some(1_000_000),
-            Self::Enterprise => None,
-        }
     }
 }
 

@@ -45,6 +45,13 @@ pub enum Errand {
         /// How much it may use from now on.
         plan: Plan,
     },
+    /// Registers a channel, or finds it registered.
+    RegisterChannel {
+        /// `org/namespace/service`.
+        name: String,
+        /// The account, by id or e-mail address. Absent: the operator's own, which is opened if need be.
+        account: Option<String>,
+    },
     /// Lists the registered channels.
     Channels,
     /// Takes a channel out of the registry, and its invites with it. Its log stays.

@@ -81,13 +81,14 @@ pub(crate) async fn usage(office: web::Data<Office>, caller: Caller) -> Result<H
     let account_id = Uuid::from_bytes(id.0).to_string();
     let relayed = office.store.log().used(&account_id, month(&date))?;
     let plan = from_tier(row.plan);
+    let limit = office.settings.messages_per_month.iter().find(|(name, _)| name == plan.as_str()).map(|(_, most)| *most);
     Ok(HttpResponse::Ok().json(Usage {
         account_id,
         period: format!("{}-01", date.get(..7).unwrap_or("1970-01")),
         token_exchanges: caller.tenant.exchanges(now)?,
         messages_relayed: relayed.messages,
         plan_tier: plan,
-        limits: UsageLimits { messages_per_month: plan.messages_per_month() },
+        limits: UsageLimits { messages_per_month: limit.filter(|most| *most > 0) },
     }))
 }
 

@@ -46,7 +46,7 @@ use bells::Bells;
 use error::ApiError;
 use pace::Pace;
 
-pub use operator::{Operator, OperatorError};
+pub use operator::{Operator, OperatorError, at_rest};
 pub use pace::Rate;
 pub use secrets::{SOCKET, bind_socket};
 pub use serve::{Running, start};
@@ -129,6 +129,12 @@ impl Office {
         self.revoked.trim(self.now());
         while self.accounts.trim(self.now()).await?.is_more {}
         Ok(())
+    }
+
+    /// Closes the database, where this was its last user.
+    pub fn close(self) {
+        drop(self.accounts);
+        self.store.close();
     }
 
     fn now(&self) -> Timestamp {

@@ -3,13 +3,19 @@
 //! The same code runs behind the socket of a running relay and, where none runs, in the command itself over the opened store.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, Plan};
-use toq_store::relay::accounts::{AccountId, Tenant};
+use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, Plan, RelayCode};
+use toq_kit::Clock;
+use toq_store::relay::RelayStore;
+use toq_store::relay::accounts::{AccountId, Claimed, Tenant};
+use toq_store::{Options, StoreError};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::{Office, accounts, channels, invites, keys};
+use super::{Office, Settings, accounts, channels, invites, keys};
+use crate::keep;
+use crate::revoked::Revoked;
 
 /// The account of keys that are made for nobody in particular.
 const OWN: &str = "operator@localhost";
@@ -32,6 +38,25 @@ impl From<ApiError> for OperatorError {
         let body = error.into_body();
         Self { text: body.error, hint: body.hint }
     }
+}
+
+/// Opens the database of a relay that does not run, for errands.
+///
+/// # Errors
+/// [`OperatorError`] where a relay runs there, or the directory or the file cannot be used.
+pub async fn at_rest(dir: &Path) -> Result<Office, OperatorError> {
+    let unusable = |error: &dyn std::fmt::Display| OperatorError { text: format!("cannot use {}: {error}", dir.display()), hint: None };
+    keep::prepare(dir).map_err(|error| unusable(&error))?;
+    let store = RelayStore::open(dir, Options::default()).await.map_err(|error| match error {
+        StoreError::AlreadyOpen(_) => OperatorError {
+            text: format!("a relay runs in {} and does not answer at its socket", dir.display()),
+            hint: Some("wait until it has started, or stop it and try again".to_owned()),
+        },
+        other => unusable(&other),
+    })?;
+    let revoked = Revoked::load(store.accounts()).map_err(|error| unusable(&error))?;
+    let mint = keep::mint(dir).map_err(|error| unusable(&error))?;
+    Ok(Office::new(store, mint, revoked, Settings::default(), Clock::system()))
 }
 
 /// Runs errands.
@@ -58,9 +83,8 @@ impl<'a> Operator<'a> {
     pub(super) async fn perform(&self, errand: Errand) -> Result<ErrandAnswer, ApiError> {
         let office = self.office;
         Ok(match errand {
-            Errand::CreateKey { account: None, name } => ErrandAnswer::Key(self.own_key(name).await?),
-            Errand::CreateKey { account: Some(account), name } => {
-                let tenant = self.tenant(&account)?;
+            Errand::CreateKey { account, name } => {
+                let tenant = self.tenant_or_own(account.as_deref()).await?;
                 ErrandAnswer::Key(keys::make(office, &tenant, name.unwrap_or_else(|| "default".to_owned())).await?)
             }
             Errand::Keys { account } => ErrandAnswer::Keys(self.keys(account.as_deref())?),
@@ -82,6 +106,7 @@ impl<'a> Operator<'a> {
                 office.accounts.set_plan(self.tenant(&account)?.account(), accounts::to_tier(plan)).await?;
                 ErrandAnswer::Done
             }
+            Errand::RegisterChannel { name, account } => ErrandAnswer::Channels(vec![self.register(&name, account.as_deref()).await?]),
             Errand::Channels => ErrandAnswer::Channels(self.channels()?),
             Errand::ForgetChannel { name } => {
                 if !office.accounts.forget_channel(channels::name(&name)?).await? {
@@ -102,9 +127,11 @@ impl<'a> Operator<'a> {
         })
     }
 
-    /// A key of the operator's own account, which has no limit and is opened with its first key.
-    async fn own_key(&self, name: Option<String>) -> Result<toq_api::relay::KeyCreated, ApiError> {
-        let name = name.unwrap_or_else(|| "default".to_owned());
+    /// An account, or the operator's own: it has no limit and is opened when it is first needed.
+    async fn tenant_or_own(&self, account: Option<&str>) -> Result<Tenant, ApiError> {
+        if let Some(account) = account {
+            return self.tenant(account);
+        }
         if self.office.accounts.by_email(OWN)?.is_none() {
             let new = NewAccount { email: OWN.to_owned(), name: Some("operator".to_owned()) };
             let (account, _) = accounts::open(self.office, new, Plan::Enterprise).await?;
@@ -114,7 +141,21 @@ impl<'a> Operator<'a> {
                 keys::revoke_of(self.office, &tenant, &Uuid::from_bytes(key.id).to_string()).await?;
             }
         }
-        keys::make(self.office, &self.tenant(OWN)?, name).await
+        self.tenant(OWN)
+    }
+
+    async fn register(&self, name: &str, account: Option<&str>) -> Result<ChannelOf, ApiError> {
+        let name = channels::name(name)?;
+        let tenant = self.tenant_or_own(account).await?;
+        let id = *Uuid::new_v4().as_bytes();
+        match tenant.claim(name.clone(), id, None, MOST, self.office.now()).await? {
+            Claimed::Yours(row) => {
+                let account = Uuid::from_bytes(tenant.account().0).to_string();
+                Ok(ChannelOf { account, channel: channels::view(name, &row) })
+            }
+            Claimed::Taken => Err(ApiError::new(RelayCode::Conflict, "another account has registered a channel of this name")),
+            Claimed::Full => Err(ApiError::new(RelayCode::QuotaExceeded, "the account has as many channels as it may")),
+        }
     }
 
     fn stats(&self) -> Result<BTreeMap<String, u64>, ApiError> {

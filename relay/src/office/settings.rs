@@ -57,10 +57,12 @@ impl Default for Rates {
 }
 
 /// The settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Who may open an account.
     pub accounts: Opening,
+    /// Messages in a month for each plan, as the data plane counts them; those of a plan that is not here have no limit.
+    pub messages_per_month: Vec<(String, u64)>,
     /// How long a token is good.
     pub token_lifetime: Duration,
     /// How long a request to join waits for an answer.
@@ -87,6 +89,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             accounts: Opening::default(),
+            messages_per_month: Vec::new(),
             token_lifetime: Duration::from_secs(3600),
             request_lifetime: Duration::from_secs(3600),
             welcome_lifetime: Duration::from_secs(24 * 3600),

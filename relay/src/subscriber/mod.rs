@@ -11,6 +11,7 @@ mod pump;
 mod reading;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,11 @@ pub struct End {
     pub of: Option<ChannelName>,
 }
 
+/// API keys were revoked: the connection is to be ended if its token was made with one of them.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Recheck;
+
 /// A channel's topic knows that we listen.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -132,6 +138,8 @@ pub struct Subscriber {
     /// What tags are made of for those who send none: unknown to others, so that nobody can pass something off as ours.
     nonce: [u8; 8],
     made: u64,
+    /// Channels that the account may take part in, as far as was asked.
+    admitted: HashSet<ChannelName>,
     _seat: Taken,
     lifeline: Lifeline<SubscriberKey>,
 }
@@ -156,6 +164,7 @@ impl Subscriber {
             hands: Vec::new(),
             nonce,
             made: 0,
+            admitted: HashSet::new(),
             _seat: seat,
             lifeline,
         }
@@ -217,6 +226,17 @@ impl Handler<End> for Subscriber {
     fn handle(&mut self, end: End, ctx: &mut Self::Context) {
         if end.of.is_none_or(|channel| self.plan.borrow().concerns(&channel)) {
             self.end(Status::unavailable("the relay lost its place in a channel; connect again and send again what was not accepted"), ctx);
+        }
+    }
+}
+
+impl Handler<Recheck> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, ctx: &mut Self::Context) {
+        let key = self.account.key.as_deref();
+        if self.home.guests.as_ref().is_some_and(|guests| guests.revoked().holds(key)) {
+            self.end(Status::unauthenticated("the API key of this connection has been revoked; use another key"), ctx);
         }
     }
 }

@@ -32,7 +32,10 @@ impl Handler<Arrived> for Subscriber {
         };
         match message_type {
             Some(MessageType::Subscribe(subscribe)) => match named(subscribe.header.as_ref()) {
-                Ok(channel) => self.subscribe(channel, after, tag, own, ctx),
+                Ok(channel) => match self.admit(&channel) {
+                    Ok(()) => self.subscribe(channel, after, tag, own, ctx),
+                    Err(answer) => self.refuse(tag, answer, own),
+                },
                 Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
             },
             Some(MessageType::Unsubscribe(unsubscribe)) => {
@@ -42,7 +45,10 @@ impl Handler<Arrived> for Subscriber {
                 }
             }
             Some(MessageType::Publish(publish)) => match named(publish.header.as_ref()) {
-                Ok(channel) => self.publish(channel, publish, tag, seen, (own, room), ctx),
+                Ok(channel) => match self.admit(&channel) {
+                    Ok(()) => self.publish(channel, publish, tag, seen, (own, room), ctx),
+                    Err(answer) => self.refuse(tag, answer, own),
+                },
                 Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
             },
             // Only relays say these; a later extension may say more.
@@ -66,6 +72,25 @@ impl Subscriber {
             Dialect::Published => Ok(None),
             Dialect::Extended if bytes.is_empty() => Ok(None),
             Dialect::Extended => Tag::read(bytes).map(Some).ok_or(()),
+        }
+    }
+
+    /// Whether the account may take part in a channel. It is asked once for each channel and connection.
+    fn admit(&mut self, channel: &ChannelName) -> Result<(), Answer> {
+        let Some(guests) = self.home.guests.as_ref().filter(|_| !self.admitted.contains(channel)) else { return Ok(()) };
+        match guests.admit(channel, &self.account.id) {
+            Ok(true) => {
+                // As many as one connection may listen to are remembered; who uses more is asked about again.
+                if self.admitted.len() < self.home.limits.subscriptions {
+                    self.admitted.insert(channel.clone());
+                }
+                Ok(())
+            }
+            Ok(false) => {
+                let detail = format!("another account has registered {channel}; join it by an invite of its owner");
+                Err(Answer::refused(Code::Forbidden, detail, 0))
+            }
+            Err(error) => Err(Answer::unavailable(&error)),
         }
     }
 

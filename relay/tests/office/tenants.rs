@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use toq_api::relay::{Credential, Errand, ErrandAnswer, JoinStatus, NewChannel, NewInvite, Plan, Refusal, WelcomeSubmission};
-use toq_relay::office::Operator;
+use toq_relay::office::{Operator, Settings};
 
 use super::world::{CHANNEL, World, invite, join_with, refused};
 
@@ -61,7 +61,8 @@ async fn registering_a_channel_again_changes_only_what_is_said() {
 
 #[actix_web::test]
 async fn usage_counts_exchanges_and_names_the_limit() {
-    let world = World::new().await;
+    let messages_per_month = vec![("free".to_owned(), 100_000), ("pro".to_owned(), 0)];
+    let world = World::with(Settings { messages_per_month, ..Settings::default() }).await;
     let (owner, _) = world.account("owner").await;
     for _ in 0..3 {
         owner.token().await.expect("exchanged");
@@ -73,6 +74,9 @@ async fn usage_counts_exchanges_and_names_the_limit() {
     assert_eq!((usage.plan_tier, usage.limits.messages_per_month), (Plan::Free, Some(100_000)));
     assert!(usage.period.len() == 10 && usage.period.ends_with("-01"), "{}", usage.period);
     assert_eq!(usage.account_id, owner.account().await.expect("read").id);
+    let pro = Errand::SetPlan { account: usage.account_id, plan: Plan::Pro };
+    world.operator().errand(&pro).await.expect("done");
+    assert_eq!(owner.usage().await.expect("read").limits.messages_per_month, None, "0 is no limit");
     world.stop().await;
 }
 

@@ -1,6 +1,11 @@
 //! `toq relay`: the post office of encrypted channels, and its API server.
 
+mod account;
+mod channel;
 mod down;
+mod errand;
+mod invite;
+mod key;
 mod stats;
 mod up;
 
@@ -23,6 +28,10 @@ enum Command {
     Up(up::Up),
     Down(down::Down),
     Stats(stats::Stats),
+    Account(account::Account),
+    Channel(channel::Channel),
+    Invite(invite::Invite),
+    Key(key::Key),
 }
 
 /// Where a relay keeps everything.
@@ -56,6 +65,10 @@ impl Relay {
             Command::Up(command) => command.run(desk),
             Command::Down(command) => desk.wait(command.run(desk)),
             Command::Stats(command) => desk.wait(command.run(desk)),
+            Command::Account(command) => desk.wait(command.run(desk)),
+            Command::Channel(command) => desk.wait(command.run(desk)),
+            Command::Invite(command) => desk.wait(command.run(desk)),
+            Command::Key(command) => desk.wait(command.run(desk)),
         }
     }
 }

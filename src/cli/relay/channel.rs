@@ -1,0 +1,73 @@
+//! The registry of a relay's channels.
+
+use serde_json::json;
+use toq_api::relay::{Errand, ErrandAnswer};
+
+use super::super::desk::Desk;
+use super::super::failure::Failure;
+use super::super::sanitize;
+use super::Data;
+use super::errand::{strange, table};
+
+/// Registers, lists and forgets channels
+#[derive(Debug, clap::Args)]
+pub struct Channel {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Registers a channel
+    Create {
+        /// org/namespace/service
+        name: String,
+        /// Whose: an account's id or e-mail address [default: the operator's own account]
+        #[arg(long)]
+        account: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Lists the registered channels
+    List {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Takes a channel out of the registry, with its invites; its name is free again, its log stays
+    Forget {
+        /// org/namespace/service
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+impl Channel {
+    pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        match self.action {
+            Action::Create { name, account, data } => {
+                let answer = data.run(desk, Errand::RegisterChannel { name, account }).await?;
+                let ErrandAnswer::Channels(mut channels) = answer else { return Err(strange()) };
+                let channel = channels.pop().ok_or_else(strange)?;
+                desk.output.answer(|| json!(channel), || format!("Registered {}", sanitize::name(&channel.channel.name)))
+            }
+            Action::List { data } => {
+                let ErrandAnswer::Channels(channels) = data.run(desk, Errand::Channels).await? else { return Err(strange()) };
+                let rows = || {
+                    let row = |of: &toq_api::relay::ChannelOf| {
+                        let joins = if of.channel.unbound_joins { "any" } else { "bound" };
+                        vec![of.account.clone(), joins.to_owned(), sanitize::name(&of.channel.name)]
+                    };
+                    table(&["ACCOUNT", "JOINS", "NAME"], channels.iter().map(row).collect())
+                };
+                desk.output
+                    .answer(|| json!({ "channels": channels }), || if channels.is_empty() { "No channels".to_owned() } else { rows() })
+            }
+            Action::Forget { name, data } => {
+                data.run(desk, Errand::ForgetChannel { name: name.clone() }).await?;
+                desk.output.answer(|| json!({ "forgotten": name }), || format!("Forgot {}", sanitize::name(&name)))
+            }
+        }
+    }
+}

@@ -165,6 +165,22 @@ impl Channel {
         Ok(messages.into_iter().next())
     }
 
+    /// Waits until there is a message, which is not taken; `false` where none came in time, or the client was closed.
+    pub async fn arrived(&self, timeout: Duration) -> bool {
+        let found = tokio::time::timeout(timeout, async {
+            loop {
+                let arrived = self.seat.arrived.notified();
+                tokio::pin!(arrived);
+                arrived.as_mut().enable();
+                if self.seat.has_more() || *self.client.0.inner.closing.borrow() {
+                    return self.seat.has_more();
+                }
+                arrived.await;
+            }
+        });
+        found.await.unwrap_or(false)
+    }
+
     /// All messages that are here, at most `most`; waits up to `timeout` for the first. They are done with when the next are asked for.
     ///
     /// # Errors

@@ -125,6 +125,12 @@ impl Seat {
         self.unsent.send_replace(core.unsent());
     }
 
+    /// Whether there is a message that was not handed out.
+    pub(crate) fn has_more(&self) -> bool {
+        let shelf = self.shelf();
+        !shelf.page.is_empty() || shelf.newest > shelf.read_to
+    }
+
     /// The next messages, at most `most`. What was handed out before is done with, unless these are `more` of the same.
     pub(crate) fn take(&self, most: usize, more: bool) -> Taken {
         let mut shelf = self.shelf();

@@ -85,6 +85,16 @@ impl Inbox {
     }
 }
 
+/// Takes all messages after a pause for what is right behind the first one; nothing is taken before.
+async fn gather(inbox: Arc<Inbox>, timeout: Duration, most: usize, pause: Duration) -> Result<Taken, Failure> {
+    if inbox.returned().is_empty() && !pause.is_zero() && inbox.engine.get()?.arrived(timeout).await {
+        tokio::time::sleep(pause).await;
+        return take(inbox, Some(Duration::ZERO), most, Shape::List).await;
+    }
+    let patience = if pause.is_zero() { timeout } else { Duration::ZERO };
+    take(inbox, Some(patience), most, Shape::List).await
+}
+
 /// Waits for the first message only, and takes up to `most`.
 async fn take(inbox: Arc<Inbox>, timeout: Option<Duration>, most: usize, shape: Shape) -> Result<Taken, Failure> {
     loop {
@@ -175,15 +185,17 @@ impl Channel {
         promise(py, take(self.inbox.clone(), timeout, 1, Shape::One))
     }
 
-    /// All messages that wait, up to `most`; waits up to `timeout` seconds for the first one.
-    fn drain(&self, py: Python<'_>, timeout: f64, most: usize) -> PyResult<Py<PyAny>> {
-        let timeout = seconds(timeout)?;
-        wait(py, take(self.inbox.clone(), Some(timeout), most, Shape::List))?.give(py)
+    /// All messages that wait, up to `most`; waits up to `timeout` seconds for the first one, and `pause` for those right behind it.
+    #[pyo3(signature = (timeout, most, pause = 0.0))]
+    fn drain(&self, py: Python<'_>, timeout: f64, most: usize, pause: f64) -> PyResult<Py<PyAny>> {
+        let (timeout, pause) = (seconds(timeout)?, seconds(pause)?);
+        wait(py, gather(self.inbox.clone(), timeout, most, pause))?.give(py)
     }
 
-    fn drain_async<'py>(&self, py: Python<'py>, timeout: f64, most: usize) -> PyResult<Bound<'py, PyAny>> {
-        let timeout = seconds(timeout)?;
-        promise(py, take(self.inbox.clone(), Some(timeout), most, Shape::List))
+    #[pyo3(signature = (timeout, most, pause = 0.0))]
+    fn drain_async<'py>(&self, py: Python<'py>, timeout: f64, most: usize, pause: f64) -> PyResult<Bound<'py, PyAny>> {
+        let (timeout, pause) = (seconds(timeout)?, seconds(pause)?);
+        promise(py, gather(self.inbox.clone(), timeout, most, pause))
     }
 
     /// Who is in the channel.

@@ -16,6 +16,7 @@ from .errors import SkytaleError
 from .message import Event, Member, Message
 
 _MOST_AT_ONCE = 10_000
+_PAUSE = 0.05
 
 
 class Channel:
@@ -222,11 +223,13 @@ class SkytaleChannelManager:
         await self._channels[channel_name].send(message.encode() if isinstance(message, str) else message)
 
     async def receive(self, channel_name: str, timeout: float = 5.0) -> list[str]:
-        return [message.text for message in await self.receive_messages(channel_name, timeout)]
+        pause = _PAUSE if timeout > 0 else 0.0
+        channel = self._channels[channel_name]._native
+        return [message.text for message in await channel.drain_async(max(timeout, 0.0), _MOST_AT_ONCE, pause)]
 
     async def receive_latest(self, channel_name: str, timeout: float = 5.0) -> str | None:
-        taken = await self.receive_messages(channel_name, timeout)
-        return taken[-1].text if taken else None
+        taken = await self.receive(channel_name, timeout)
+        return taken[-1] if taken else None
 
     async def receive_messages(self, channel_name: str, timeout: float = 5.0) -> list[Message]:
         return await self._channels[channel_name]._native.drain_async(max(timeout, 0.0), _MOST_AT_ONCE)

@@ -18,6 +18,8 @@ _log = logging.getLogger("skytale_sdk")
 
 # What one call of receive() returns at most; the rest is for the next one. Bounds memory when thousands wait on disk.
 _MOST_AT_ONCE = 10_000
+# Seconds that receive() waits for messages that are right behind the first one, as those that were sent with it.
+_PAUSE = 0.05
 # Seconds after which a listener looks whether it has been stopped.
 _LISTENER_ROUND = 1.0
 
@@ -139,23 +141,19 @@ class SkytaleChannelManager:
 
     def receive(self, channel_name: str, timeout: float = 5.0) -> list[str]:
         """Takes all messages that wait, as text; waits up to `timeout` seconds for the first one."""
-        return [message.text for message in self.receive_messages(channel_name, timeout)]
+        return [message.text for message in self._take(channel_name, timeout, _PAUSE if timeout > 0 else 0.0)]
 
     def receive_latest(self, channel_name: str, timeout: float = 5.0) -> str | None:
         """Takes all messages that wait and returns the last one; None if there is none within `timeout` seconds."""
-        taken = self.receive_messages(channel_name, timeout)
-        return taken[-1].text if taken else None
+        taken = self.receive(channel_name, timeout)
+        return taken[-1] if taken else None
 
     def receive_messages(self, channel_name: str, timeout: float = 5.0) -> list[Message]:
         """Takes all messages that wait, as bytes that know their sender; waits up to `timeout` seconds for the first.
 
         They count as read when the next ones are asked for, or at `close`; after a crash before that they are there again.
         """
-        channel = self._channel(channel_name)
-        try:
-            return channel.drain(max(timeout, 0.0), _MOST_AT_ONCE)
-        except SkytaleError as error:
-            raise SkytaleError(f"channel listener for '{channel_name}' died: {error}", error.code) from error
+        return self._take(channel_name, timeout, 0.0)
 
     def send_envelope(self, channel_name: str, envelope: Envelope) -> None:
         """Sends an envelope."""
@@ -216,6 +214,13 @@ class SkytaleChannelManager:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _take(self, channel_name: str, timeout: float, pause: float) -> list[Message]:
+        channel = self._channel(channel_name)
+        try:
+            return channel.drain(max(timeout, 0.0), _MOST_AT_ONCE, pause)
+        except SkytaleError as error:
+            raise SkytaleError(f"channel listener for '{channel_name}' died: {error}", error.code) from error
 
     def _activate(self, name: str, channel: _native.Channel) -> None:
         with self._lock:

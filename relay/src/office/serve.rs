@@ -26,6 +26,11 @@ const WORKERS: usize = 2;
 /// How long requests may take to end when the server stops.
 const GRACE: u64 = 5;
 
+/// How often it is looked whether the server's threads have let go, and how many times.
+const LOOK: Duration = Duration::from_millis(5);
+/// See [`LOOK`].
+const LETTING_GO: u32 = 400;
+
 /// How often what has ended is removed.
 const TIDY: Duration = Duration::from_secs(30);
 
@@ -99,5 +104,13 @@ impl Running {
             handle.stop(true).await;
             drop(ending.await);
         }
+        // The threads that served let go a moment after they have said that they ended; until then the database stays open.
+        for _ in 0..LETTING_GO {
+            if Arc::strong_count(&office) == 1 {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        tracing::warn!("the API server has ended and something still uses it");
     }
 }

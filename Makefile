@@ -69,7 +69,7 @@ demo: release $(DEMO)/.ready
 check: $(DENY)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(DENY) check bans licenses sources
+	$(DENY) --workspace check bans licenses sources
 
 ## Tests --------------------------------------------------------------------------------------------------------------
 

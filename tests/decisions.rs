@@ -52,7 +52,10 @@ fn a_no_is_told_and_the_message_goes_on_waiting() {
     let is_no = |event: &Value| event["type"] == "approval.denied";
     let events = alice.reads("/v1/events?since=0", |events| events.iter().any(is_no));
 
-    assert_eq!(events.iter().find(|event| is_no(event)).expect("just seen")["to"], bob.address());
+    // The default port may be written or not.
+    let plain = |address: &str| address.replace(":9009/", "/");
+    let to = events.iter().find(|event| is_no(event)).and_then(|event| event["to"].as_str()).expect("just seen");
+    assert_eq!(plain(to), plain(&bob.address()));
     assert_eq!(state(&alice, &id), "accepted");
     assert_eq!(bob.get("/v1/messages/history").json()["messages"], json!([]));
 }

@@ -52,7 +52,7 @@ impl Default for Limits {
 pub struct Retention {
     /// From when it was published.
     pub age: Duration,
-    /// For one channel, in bytes; the oldest goes first.
+    /// For one channel, in bytes; more is refused until something is old enough to go.
     pub bytes_per_channel: u64,
     /// How far back a joiner without the extension is given commits.
     pub replay: Duration,

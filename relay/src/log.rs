@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use toq_store::StoreError;
-use toq_store::relay::{Append, Appended, Cut, Ends, RelayLog, Row, Stretch, Trimmed};
+use toq_store::relay::{Append, Appended, Cut, Ends, RelayLog, Stretch, Trimmed};
 
 pub use memory::MemoryLog;
 
@@ -32,11 +32,11 @@ pub trait Log: Debug + Send + Sync + 'static {
     /// [`StoreError`] where the log cannot be read.
     async fn read(&self, channel: &str, after: u64, through: u64, most: usize, most_bytes: usize) -> Result<Stretch, StoreError>;
 
-    /// The newest commits of the channel's present group, at most `most` of those since `since` (nanoseconds of Unix time), oldest first.
+    /// The places of the newest commits of a channel, at most `most`, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] where the log cannot be read.
-    async fn commits(&self, channel: &str, since: i64, most: usize) -> Result<Vec<Row>, StoreError>;
+    async fn commits(&self, channel: &str, most: usize) -> Result<Vec<u64>, StoreError>;
 
     /// The ends of a channel's log.
     ///
@@ -44,7 +44,7 @@ pub trait Log: Debug + Send + Sync + 'static {
     /// [`StoreError`] where the log cannot be read.
     async fn ends(&self, channel: &str) -> Result<Ends, StoreError>;
 
-    /// Cuts off what is too old or too much, beginning with the first channel from `from` on.
+    /// Cuts off what is too old, beginning with the first channel from `from` on.
     ///
     /// # Errors
     /// [`StoreError`] where nothing was cut off.
@@ -67,8 +67,8 @@ impl Log for RelayLog {
         read.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))
     }
 
-    async fn commits(&self, channel: &str, since: i64, most: usize) -> Result<Vec<Row>, StoreError> {
-        RelayLog::commits(self, channel, since, most)
+    async fn commits(&self, channel: &str, most: usize) -> Result<Vec<u64>, StoreError> {
+        RelayLog::commits(self, channel, most)
     }
 
     async fn ends(&self, channel: &str) -> Result<Ends, StoreError> {

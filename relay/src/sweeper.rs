@@ -38,7 +38,7 @@ impl Sweeper {
         let home = self.home.clone();
         let age = i64::try_from(home.retention.age.as_nanos()).unwrap_or(i64::MAX);
         let before = home.clock.wall_nanos().saturating_sub(age);
-        let cut = Cut { before, bytes_per_channel: home.retention.bytes_per_channel, rows: STEP };
+        let cut = Cut { before, rows: STEP };
         let trimming = async move { home.log.trim(from, cut).await };
         let trimming = trimming.into_actor(self).map(|trimmed, act: &mut Self, ctx: &mut Context<Self>| match trimmed {
             Ok(trimmed) => {

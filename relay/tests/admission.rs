@@ -9,7 +9,8 @@ use toq_dataplane::{Carriage, Event, LinkError, Refusal};
 use toq_relay::Relay;
 use toq_relay::home::{Limits, Retention};
 use toq_relay::token::{Claims, ISSUER, Mint};
-use world::{Member, general, tag, with_config};
+use toq_store::relay::Cut;
+use world::{Member, general, tag, with_config, with_relay};
 
 const SECRET: &[u8] = b"a secret that two servers share!";
 
@@ -108,26 +109,79 @@ fn an_account_has_so_many_connections_and_channels() {
 
 #[test]
 fn who_was_away_for_longer_than_messages_are_kept_is_told_so() {
+    with_relay(|relay| async move {
+        let mut alice = Member::connect(&relay).await;
+        for number in 1..=20 {
+            alice.send(&general(), number, "old").await;
+            assert_eq!(alice.accepted().await.1, number);
+        }
+        let cut = Cut { before: i64::MAX, rows: 15 };
+        assert_eq!(relay.store().log().trim(None, cut).await.expect("it trims").rows, 15);
+
+        let mut bob = Member::connect(&relay).await;
+        bob.link.subscribe(&general(), Some(3), tag(100)).await.expect("sent");
+        let Event::Refused { why, seq, tag: of, .. } = bob.next().await else { panic!("not refused") };
+        assert_eq!((why, of, seq), (Refusal::Behind, Some(tag(100)), 16));
+        assert_eq!(bob.listen(&general(), Some(seq - 1)).await, 20);
+
+        assert_eq!(bob.delivered().await.0, seq);
+        relay
+    });
+}
+
+#[test]
+fn a_member_that_falls_behind_while_it_is_connected_is_sent_away_to_learn_of_it() {
+    with_relay(|relay| async move {
+        let (mut alice, mut slow) = (Member::connect(&relay).await, Member::connect(&relay).await);
+        assert_eq!(slow.listen(&general(), None).await, 0);
+        let text = "x".repeat(60_000);
+        // More than is on its way to one who does not read.
+        for number in 1..=100 {
+            alice.send(&general(), number, &text).await;
+            assert_eq!(alice.accepted().await.1, number);
+        }
+        relay.store().log().trim(None, Cut { before: i64::MAX, rows: 100 }).await.expect("it trims");
+
+        let (mut last, mut end) = (0, None);
+        while end.is_none() {
+            match slow.next().await {
+                Event::Delivered { seq, .. } => last = seq,
+                Event::Closed(error) => end = Some(error),
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+        assert!(last < 100 && matches!(&end, Some(LinkError::Closed(why)) if why.contains("no longer kept")), "{last} {end:?}");
+        let mut again = Member::connect(&relay).await;
+        again.link.subscribe(&general(), Some(last), tag(7)).await.expect("sent");
+
+        assert!(matches!(again.next().await, Event::Refused { why: Refusal::Behind, tag: Some(of), seq: 101, .. } if of == tag(7)));
+        relay
+    });
+}
+
+#[test]
+fn a_full_channel_refuses_before_it_accepts_and_loses_nothing() {
     with_config(
-        |config| config.retention = Retention { bytes_per_channel: 5_000, every: Duration::from_millis(5), ..Retention::default() },
+        |config| config.retention = Retention { bytes_per_channel: 5_000, ..Retention::default() },
         |relay| async move {
             let mut alice = Member::connect(&relay).await;
-            for number in 1..=20 {
-                let blob = Bytes::from(vec![7; 1000]);
-                alice.send_seen(&general(), Carriage::Message, number, blob, None).await;
-                assert_eq!(alice.accepted().await.1, number);
-            }
-            while relay.store().log().ends(general().as_str()).expect("it reads").bytes > 5_000 {
-                tokio::task::yield_now().await;
-            }
-
+            let mut accepted = 0;
+            let why = loop {
+                alice.send_seen(&general(), Carriage::Message, accepted + 1, Bytes::from(vec![7; 1000]), None).await;
+                match alice.next().await {
+                    Event::Accepted { .. } => accepted += 1,
+                    Event::Refused { why, detail, retry_after, .. } => break (why, detail, retry_after),
+                    other => panic!("unexpected: {other:?}"),
+                }
+            };
             let mut bob = Member::connect(&relay).await;
-            bob.link.subscribe(&general(), Some(3), tag(100)).await.expect("sent");
-            let Event::Refused { why, seq, tag: of, .. } = bob.next().await else { panic!("not refused") };
-            assert_eq!((why, of), (Refusal::Behind, Some(tag(100))));
-            assert_eq!(bob.listen(&general(), Some(seq - 1)).await, 20);
+            bob.listen(&general(), Some(0)).await;
 
-            assert_eq!(bob.delivered().await.0, seq);
+            assert_eq!(accepted, 4, "five with their headers are more than 5,000 bytes");
+            assert!(why.0 == Refusal::OverQuota && why.1.contains("no room") && why.2 > Duration::ZERO, "{why:?}");
+            for place in 1..=4 {
+                assert_eq!(bob.delivered().await.0, place);
+            }
             relay
         },
     );

@@ -39,6 +39,7 @@ fn message(channel: &str, tag: u8) -> Append {
         month: 202_611,
         messages_per_month: u64::MAX,
         channels: u64::MAX,
+        bytes_per_channel: u64::MAX,
         frame: [&[tag], &[0; 8][..]].concat(),
     }
 }
@@ -161,7 +162,7 @@ fn retention_cuts_from_the_front_in_steps_and_places_go_on() {
     every_log(|log| async move {
         append(&log, (1..=4).map(|tag| message("a/b/c", tag)).collect()).await;
         append(&log, vec![Append { at: 3 * HOUR, ..message("a/b/c", 5) }, Append { at: HOUR, ..message("x/y/z", 5) }]).await;
-        let cut = Cut { before: 2 * HOUR, bytes_per_channel: u64::MAX, rows: 3 };
+        let cut = Cut { before: 2 * HOUR, rows: 3 };
 
         let first = log.trim(None, cut).await.expect("it trims");
         let second = log.trim(first.next.clone(), cut).await.expect("it trims");
@@ -176,31 +177,70 @@ fn retention_cuts_from_the_front_in_steps_and_places_go_on() {
 }
 
 #[test]
-fn a_channel_that_keeps_too_much_loses_its_oldest() {
+fn a_full_channel_takes_nothing_more_and_keeps_what_it_took_until_that_is_old() {
     every_log(|log| async move {
-        append(&log, (1..=5).map(|tag| message("a/b/c", tag)).collect()).await;
+        let of_27 = |tag, at| Append { account: "".into(), bytes_per_channel: 27, at, ..message("a/b/c", tag) };
+        let batch = append(&log, (1..=4).map(|tag| of_27(tag, tag.into())).collect()).await;
+        let again = append(&log, vec![of_27(4, 4), of_27(1, 1), Append { channel: "x/y/z".into(), ..of_27(4, 4) }]).await;
 
-        log.trim(None, Cut { before: 0, bytes_per_channel: 27, rows: 100 }).await.expect("it trims");
-
-        assert_eq!(places(&log, "a/b/c", 0).await, [3, 4, 5]);
+        assert_eq!(batch, [Appended::At(1), Appended::At(2), Appended::At(3), Appended::ChannelFull]);
+        assert_eq!(again, [Appended::ChannelFull, Appended::Known(1), Appended::At(1)]);
+        assert_eq!(places(&log, "a/b/c", 0).await, [1, 2, 3], "nobody's flood removes what was accepted");
+        log.trim(None, Cut { before: 2, rows: 100 }).await.expect("it trims");
+        assert_eq!(append(&log, vec![of_27(4, 4), of_27(5, 5)]).await, [Appended::At(4), Appended::ChannelFull]);
     });
 }
 
 #[test]
-fn joiners_get_the_commits_of_the_present_group_in_order() {
+fn an_account_has_no_more_of_a_channel_than_it_leaves_to_others() {
     every_log(|log| async move {
-        let early = Append { at: 0, ..commit("a/b/c", 1, 0, 0) };
-        append(&log, vec![early, commit("a/b/c", 2, 1, 1), message("a/b/c", 3), commit("a/b/c", 4, 2, 3)]).await;
-        let epochs = |since, most| {
+        let of_90 = |account: &str, tag| Append { account: account.into(), bytes_per_channel: 90, ..message("a/b/c", tag) };
+        let mut taken = Vec::new();
+        for (account, tag) in [("eve", 0), ("bob", 100)] {
+            let ends = append(&log, (0..10).map(|n| of_90(account, tag + n)).collect()).await;
+            taken.push(ends.iter().filter(|end| matches!(end, Appended::At(_))).count());
+        }
+
+        assert_eq!(taken, [5, 2], "half of it, and half of what is left");
+        assert_eq!(append(&log, vec![of_90("eve", 50)]).await, [Appended::ChannelFull]);
+        assert_eq!(append(&log, vec![of_90("carol", 200)]).await, [Appended::At(8)]);
+        log.trim(None, Cut { before: i64::MAX, rows: 100 }).await.expect("it trims");
+        assert_eq!(append(&log, vec![of_90("eve", 50)]).await, [Appended::At(9)], "what has gone is nobody's share");
+    });
+}
+
+#[test]
+fn a_trim_looks_at_so_many_channels_at_once_and_goes_on_behind_them() {
+    every_log(|log| async move {
+        append(&log, (0..7).map(|n| Append { at: 3 * HOUR, ..message(&format!("a/b/{n}"), 1) }).collect()).await;
+        append(&log, vec![message("z/z/z", 1)]).await;
+        let (mut from, mut rows, mut steps) = (None, 0, 0);
+        loop {
+            let trimmed = log.trim(from, Cut { before: 2 * HOUR, rows: 3 }).await.expect("it trims");
+            (rows, steps, from) = (rows + trimmed.rows, steps + 1, trimmed.next);
+            if from.is_none() {
+                break;
+            }
+        }
+
+        assert_eq!(rows, 1, "the old one behind seven that stay");
+        assert!(steps > 1, "in one step it would look at all there are");
+    });
+}
+
+#[test]
+fn joiners_get_the_newest_commits_in_order_and_no_forged_one_hides_them() {
+    every_log(|log| async move {
+        append(&log, vec![commit("a/b/c", 1, 0, 0), commit("a/b/c", 2, 1, 1), message("a/b/c", 3), commit("a/b/c", 4, 2, 3)]).await;
+        let commits = |most| {
             let log = log.clone();
-            async move { log.commits("a/b/c", since, most).await.expect("it reads").iter().map(|row| row.epoch).collect::<Vec<_>>() }
+            async move { log.commits("a/b/c", most).await.expect("it reads") }
         };
 
-        assert_eq!(epochs(0, 10).await, [0, 1, 2]);
-        assert_eq!(epochs(1, 10).await, [1, 2]);
-        assert_eq!(epochs(0, 1).await, [2]);
-        append(&log, vec![commit("a/b/c", 5, 0, 4)]).await;
-        assert_eq!(epochs(0, 10).await, [0], "another group of that name");
+        assert_eq!(commits(10).await, [1, 2, 4]);
+        assert_eq!(commits(1).await, [4]);
+        append(&log, vec![commit("a/b/c", 5, 2, u64::MAX), commit("a/b/c", 6, 0, u64::MAX)]).await;
+        assert_eq!(commits(10).await, [1, 2, 4, 5, 6], "of two of an epoch the first one stands first");
     });
 }
 

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
-use toq_channels::ChannelName;
+use toq_channels::{ChannelName, frame};
 use toq_dataplane::wire::data_plane_service_client::DataPlaneServiceClient;
 use toq_dataplane::wire::message::MessageType;
 use toq_dataplane::wire::{CommandPayload, Content, command_payload::CommandPayloadType};
@@ -143,29 +143,112 @@ fn a_joiner_gets_the_commits_that_it_missed_and_then_everything_without_a_gap() 
 }
 
 #[test]
-fn of_two_commits_of_an_epoch_that_did_not_know_each_other_the_second_is_dropped() {
+fn a_joiner_is_given_both_commits_of_an_epoch_and_a_forged_one_hides_none() {
     with_relay(|relay| async move {
-        // Who does not listen has been handed nothing, so what it knows is taken from what it says: nothing is refused.
-        let (mut alice, mut bob) = (Member::connect(&relay).await, Member::connect(&relay).await);
+        let mallory = Member::connect(&relay).await;
+        // Whoever says that it has read everything is believed, and members find out.
+        for (number, epoch, salt) in [(1, 0, 0), (2, 1, 0), (3, 1, 1), (4, 2, 0), (5, 0, 9)] {
+            mallory.send_seen(&general(), Carriage::Commit, number, commit(&general(), epoch, salt), Some(u64::MAX)).await;
+        }
+        witness(&relay, 5).await;
+
+        let mut joiner = Wheel::connect(&relay).await.expect("in");
+        joiner.listen(&general()).await;
+
+        for (place, epoch, salt) in [(1, 0, 0), (2, 1, 0), (3, 1, 1), (4, 2, 0), (5, 0, 9)] {
+            assert_eq!(joiner.heard().await, (commit(&general(), epoch, salt), place), "the first one of an epoch comes first");
+        }
+        relay
+    });
+}
+
+/// A commit of which a few are more than what is on its way to one who does not read.
+fn large_commit(epoch: u64) -> Bytes {
+    Bytes::from([&commit(&general(), epoch, 0)[..], &vec![0; 250_000]].concat())
+}
+
+/// Everything in the log by place: the epoch of a commit.
+async fn epochs(relay: &Relay, last: u64) -> Vec<u64> {
+    let mut witness = Member::connect(relay).await;
+    witness.listen(&general(), Some(0)).await;
+    let mut found = Vec::new();
+    while found.len() < usize::try_from(last).expect("small") {
+        match witness.next().await {
+            Event::Delivered { blob, .. } => found.push(frame::peek(&blob).map_or(u64::MAX, |head| head.epoch)),
+            Event::CaughtUp { .. } => {}
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+    found
+}
+
+#[test]
+fn a_published_members_commit_of_an_epoch_whose_commit_it_was_not_handed_is_dropped() {
+    with_relay(|relay| async move {
+        let mut bob = Member::connect(&relay).await;
+        let mut wheel = Wheel::connect(&relay).await.expect("in");
+        wheel.listen(&general()).await;
+        bob.send(&general(), 1, "first").await;
+        bob.accepted().await;
+        bob.send(&general(), 2, "second").await;
+        bob.accepted().await;
+        assert!(wheel.heard().await.1 <= 2, "it listens");
+        // Far more than is on its way to one who does not read, and then a commit.
+        let text = "x".repeat(60_000);
+        for number in 3..=100 {
+            bob.send(&general(), number, &text).await;
+            bob.accepted().await;
+        }
+        bob.send_seen(&general(), Carriage::Commit, 101, commit(&general(), 4, 1), Some(100)).await;
+        assert_eq!(bob.accepted().await.1, 101);
+
+        wheel.publish(Carriage::Commit, commit(&general(), 4, 2)).await;
+        wheel.publish(Carriage::Commit, commit(&general(), 5, 2)).await;
+
+        assert_eq!(epochs(&relay, 102).await[100..], [4, 5], "the one of an epoch that is not taken stands");
+        relay
+    });
+}
+
+#[test]
+fn a_joiners_commit_does_not_pass_the_commits_that_it_is_being_given() {
+    with_relay(|relay| async move {
+        let mut bob = Member::connect(&relay).await;
+        for epoch in 0..40 {
+            bob.send_seen(&general(), Carriage::Commit, epoch, large_commit(epoch), Some(epoch)).await;
+            assert_eq!(bob.accepted().await.1, epoch + 1);
+        }
+        let mut joiner = Wheel::connect(&relay).await.expect("in");
+        joiner.listen(&general()).await;
+        assert_eq!(joiner.heard().await.1, 1, "the others wait for it to read");
+
+        joiner.publish(Carriage::Commit, commit(&general(), 39, 7)).await;
+        joiner.publish(Carriage::Commit, commit(&general(), 40, 7)).await;
+
+        assert_eq!(epochs(&relay, 41).await[39..], [39, 40], "its commit of a taken epoch is not in the log");
+        for place in 2..=40 {
+            assert_eq!(joiner.heard().await.1, place);
+        }
+        relay
+    });
+}
+
+#[test]
+fn a_new_group_of_the_same_name_begins_at_its_first_epoch_again() {
+    with_relay(|relay| async move {
+        let mut alice = Member::connect(&relay).await;
         alice.send_seen(&general(), Carriage::Commit, 1, commit(&general(), 0, 1), Some(0)).await;
         assert_eq!(alice.accepted().await.1, 1);
-        bob.send_seen(&general(), Carriage::Commit, 2, commit(&general(), 0, 2), Some(0)).await;
-        assert!(matches!(bob.next().await, Event::Refused { .. }));
 
-        // A new group of the same name begins at epoch 0 again, by somebody who was handed the old commits.
-        let again = Wheel::connect(&relay).await.expect("in");
+        let mut again = Wheel::connect(&relay).await.expect("in");
         again.listen(&general()).await;
+        assert_eq!(again.heard().await.1, 1);
+        // What it was handed counts once it listens to what is new.
+        alice.send(&general(), 2, "live").await;
+        assert_eq!(again.heard().await.1, 2);
         again.publish(Carriage::Commit, commit(&general(), 0, 3)).await;
 
-        let mut witness = witness(&relay, 2).await;
-        bob.send(&general(), 3, "the end").await;
-        let next = loop {
-            match witness.next().await {
-                Event::CaughtUp { .. } => {}
-                other => break other,
-            }
-        };
-        assert!(matches!(next, Event::Delivered { seq: 3, .. }), "nothing else was appended");
+        assert_eq!(epochs(&relay, 3).await, [0, u64::MAX, 0]);
         relay
     });
 }

@@ -28,6 +28,8 @@ struct Channel {
     begun_by: String,
     rows: BTreeMap<u64, Row>,
     tags: HashMap<[u8; 16], u64>,
+    /// Who pays for which row.
+    payers: BTreeMap<u64, String>,
     last: u64,
 }
 
@@ -35,6 +37,13 @@ impl Channel {
     fn ends(&self) -> Ends {
         let first = self.rows.first_key_value().map_or(self.last + 1, |(seq, _)| *seq);
         Ends { first, last: self.last, bytes: self.rows.values().map(|row| row.frame.len() as u64).sum() }
+    }
+
+    /// What is kept, in bytes: altogether and of one account.
+    fn kept(&self, account: &str) -> (u64, u64) {
+        let is_own = |seq: &u64| self.payers.get(seq).is_some_and(|payer| payer == account);
+        let own = self.rows.iter().filter(|(seq, _)| is_own(seq)).map(|(_, row)| row.frame.len() as u64).sum();
+        (self.ends().bytes, own)
     }
 }
 
@@ -60,6 +69,12 @@ impl Kept {
         if *published >= append.messages_per_month {
             return Appended::NoMessages;
         }
+        let (kept, own) = self.channels.get(&*append.channel).map_or((0, 0), |channel| channel.kept(&append.account));
+        let size = append.frame.len() as u64;
+        let free = append.bytes_per_channel.saturating_sub(kept).checked_sub(size);
+        if free.is_none_or(|free| !append.account.is_empty() && own + size > free) {
+            return Appended::ChannelFull;
+        }
         if !self.channels.contains_key(&*append.channel) && begun >= append.channels {
             return Appended::NoChannels;
         }
@@ -71,6 +86,7 @@ impl Kept {
         if append.is_tagged {
             channel.tags.insert(append.tag, seq);
         }
+        channel.payers.insert(seq, append.account.to_string());
         let mut frame = append.frame;
         if let Some(place) = frame.last_chunk_mut::<8>() {
             *place = seq.to_be_bytes();
@@ -107,17 +123,10 @@ impl Log for MemoryLog {
         }))
     }
 
-    async fn commits(&self, channel: &str, since: i64, most: usize) -> Result<Vec<Row>, StoreError> {
+    async fn commits(&self, channel: &str, most: usize) -> Result<Vec<u64>, StoreError> {
         Ok(self.with(|kept| {
-            let mut found: Vec<Row> = Vec::new();
             let rows = kept.channels.get(channel).into_iter().flat_map(|channel| channel.rows.values().rev());
-            for row in rows.filter(|row| row.mark == Mark::Commit) {
-                let is_of_another_group = found.last().is_some_and(|later| later.epoch <= row.epoch);
-                if found.len() == most || row.at < since || is_of_another_group {
-                    break;
-                }
-                found.push(row.clone());
-            }
+            let mut found: Vec<u64> = rows.filter(|row| row.mark == Mark::Commit).map(|row| row.seq).take(most).collect();
             found.reverse();
             found
         }))
@@ -130,18 +139,15 @@ impl Log for MemoryLog {
     async fn trim(&self, from: Option<String>, cut: Cut) -> Result<Trimmed, StoreError> {
         Ok(self.with(|kept| {
             let mut trimmed = Trimmed { rows: 0, next: None };
-            for (name, channel) in kept.channels.range_mut(from.unwrap_or_default()..) {
-                while trimmed.rows < cut.rows {
-                    let bytes = channel.ends().bytes;
-                    let Some(row) = channel.rows.first_entry() else { break };
-                    if row.get().at >= cut.before && bytes <= cut.bytes_per_channel {
-                        break;
-                    }
-                    let row = row.remove();
-                    channel.tags.retain(|_, seq| *seq != row.seq);
+            for (looks, (name, channel)) in kept.channels.range_mut(from.unwrap_or_default()..).enumerate() {
+                let is_old = |channel: &Channel| channel.rows.first_key_value().is_some_and(|(_, row)| row.at < cut.before);
+                while trimmed.rows < cut.rows && is_old(channel) {
+                    let Some((seq, _)) = channel.rows.pop_first() else { break };
+                    channel.tags.retain(|_, at| *at != seq);
+                    channel.payers.remove(&seq);
                     trimmed.rows += 1;
                 }
-                if trimmed.rows >= cut.rows {
+                if looks >= cut.rows || (trimmed.rows >= cut.rows && is_old(channel)) {
                     trimmed.next = Some(name.clone());
                     break;
                 }

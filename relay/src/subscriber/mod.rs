@@ -78,6 +78,11 @@ pub struct Arrived {
 #[rtype(result = "()")]
 pub struct Ended;
 
+/// The connection is to be ended with this last word.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct SentAway(pub Status);
+
 /// The connection is to be ended, if it listens to or waits for this channel; whatever it does where there is none.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
@@ -220,6 +225,14 @@ impl Handler<Ended> for Subscriber {
     }
 }
 
+impl Handler<SentAway> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, SentAway(word): SentAway, ctx: &mut Self::Context) {
+        self.end(word, ctx);
+    }
+}
+
 impl Handler<End> for Subscriber {
     type Result = ();
 
@@ -266,6 +279,7 @@ impl Handler<Stored> for Subscriber {
             Ok(Appended::EpochTaken(seq)) => Answer::epoch_taken(seq),
             Ok(Appended::NoMessages) => Answer::no_messages(&self.account, self.home.clock.wall_nanos()),
             Ok(Appended::NoChannels) => Answer::no_channels(&self.account),
+            Ok(Appended::ChannelFull) => Answer::channel_full(self.home.retention.bytes_per_channel),
             Err(error) => Answer::unavailable(&error),
         };
         if matches!(answer, Answer::Refused { .. }) {

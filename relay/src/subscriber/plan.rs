@@ -24,6 +24,9 @@ use super::Dialect;
 use crate::frame::Outbound;
 use crate::home::Account;
 
+/// How long to wait before asking a full channel again, in seconds: room comes as messages grow old, which is not a matter of seconds.
+const FULL_FOR: u32 = 60;
+
 /// What becomes of a wish or a publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -65,6 +68,14 @@ impl Answer {
     pub fn no_channels(account: &Account) -> Self {
         let detail = format!("the account has begun {} channels and may begin no more; use one of them", account.channels);
         Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: u32::MAX }
+    }
+
+    pub fn channel_full(most: u64) -> Self {
+        let detail = format!(
+            "the channel has no room for more until old messages have gone: it keeps at most {most} bytes, and one account no more of \
+             them than are free. Send it again later, send less, or ask the relay's operator for more"
+        );
+        Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: FULL_FOR }
     }
 
     pub fn unavailable(error: &StoreError) -> Self {
@@ -111,6 +122,8 @@ struct Place {
     last: u64,
     /// Where a resumed member is told that it has caught up.
     caught_up_at: Option<u64>,
+    /// While a joiner is given earlier commits: the place before the first of them, which is as far as it can have read.
+    replayed_from: Option<u64>,
     is_greeted: bool,
     is_ready: bool,
 }
@@ -220,7 +233,7 @@ impl Plan {
         let Some((channel, wanted)) = found else { return };
         let cursor = wanted.after.unwrap_or(last);
         let caught_up_at = wanted.after.map(|_| last);
-        wanted.place = Some(Place { cursor, last, caught_up_at, is_greeted: false, is_ready: true });
+        wanted.place = Some(Place { cursor, last, caught_up_at, replayed_from: None, is_greeted: false, is_ready: true });
         let channel = channel.clone();
         self.ready.push_back(channel.clone());
         self.answer_up_to(&channel, cursor);
@@ -267,9 +280,17 @@ impl Plan {
         }
     }
 
-    /// What has been handed on of a channel; `None` where it is not listened to.
+    /// How far the member can have read a channel; `None` where it does not listen to it.
     pub fn cursor(&self, channel: &ChannelName) -> Option<u64> {
-        Some(self.wanted.get(channel)?.place.as_ref()?.cursor)
+        let place = self.wanted.get(channel)?.place.as_ref()?;
+        Some(place.replayed_from.unwrap_or(place.cursor))
+    }
+
+    /// Notes that earlier commits are handed on, beginning behind a place, or that all of them have been.
+    pub fn replays(&mut self, channel: &ChannelName, wish: u64, from: Option<u64>) {
+        if let Some(place) = self.place(channel, wish) {
+            place.replayed_from = from;
+        }
     }
 
     /// How many channels are listened to.

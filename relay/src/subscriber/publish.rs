@@ -155,6 +155,7 @@ impl Subscriber {
             month: self.home.month(),
             messages_per_month: self.account.messages_per_month,
             channels: self.account.channels,
+            bytes_per_channel: self.home.retention.bytes_per_channel,
             frame,
         };
         self.plan.borrow_mut().sent(called, channel.clone(), tag.is_some(), own);

@@ -13,7 +13,7 @@ use toq_store::StoreError;
 use toq_store::relay::{Ends, Row};
 
 use super::plan::{Answer, Met, Plan, Reading, Step};
-use super::{Dialect, End, Ended, Subscriber};
+use super::{Dialect, End, Ended, SentAway, Subscriber};
 use crate::frame::Outbound;
 use crate::home::{Counters, Home};
 
@@ -34,6 +34,8 @@ enum Stop {
     Gone,
     /// The log cannot be read.
     Log(StoreError),
+    /// What comes next for the member is not kept any more.
+    Behind(String),
 }
 
 impl From<StoreError> for Stop {
@@ -65,6 +67,7 @@ pub async fn run(
         match done {
             Ok(()) => {}
             Err(Stop::Gone) => return subscriber.do_send(Ended),
+            Err(Stop::Behind(why)) => return subscriber.do_send(SentAway(Status::aborted(why))),
             Err(Stop::Log(error)) => {
                 tracing::error!(%error, "a log cannot be read; its subscriber is to connect again");
                 return subscriber.do_send(End { of: None });
@@ -101,7 +104,7 @@ impl Pump {
         let stretch = self.home.log.read(channel.as_str(), *after, *through, ROWS, BYTES).await?;
         if let Some(lost) = refusal(*after, stretch.ends, greeting.is_some_and(|greeting| greeting.is_resumed)) {
             match self.dialect {
-                Dialect::Extended => return self.lose(&reading, lost).await,
+                Dialect::Extended => return self.lose(&reading, stretch.ends, lost).await,
                 // It cannot be told and would not know what to do.
                 Dialect::Published => self.plan.borrow_mut().skip(channel, *wish, stretch.ends.first.saturating_sub(1)),
             }
@@ -132,27 +135,41 @@ impl Pump {
     }
 
     /// Gives a joiner that cannot ask for them the commits that were made since it was welcomed, and some that were made before,
-    /// which it passes over.
+    /// which it passes over. Which of them count is not judged here: a forged one must not hide the others.
     async fn replay(&self, reading: &Reading) -> Result<(), Stop> {
+        let Reading { channel, wish, after, .. } = reading;
         let back = i64::try_from(self.home.retention.replay.as_nanos()).unwrap_or(i64::MAX);
         let since = self.home.clock.wall_nanos().saturating_sub(back);
-        let commits = self.home.log.commits(reading.channel.as_str(), since, REPLAYED).await?;
-        for row in commits.into_iter().filter(|row| row.seq <= reading.after) {
-            if !self.plan.borrow().stands(&reading.channel, reading.wish) {
+        let places = self.home.log.commits(channel.as_str(), REPLAYED).await?;
+        let mut places = places.into_iter().filter(|place| place <= after).peekable();
+        let before_first = places.peek().map(|first| first - 1);
+        self.plan.borrow_mut().replays(channel, *wish, before_first);
+        // One at a time: together they may be as large as all that a relay has room for.
+        for place in places {
+            let stretch = self.home.log.read(channel.as_str(), place - 1, *after, 1, BYTES).await?;
+            let Some(row) = stretch.rows.into_iter().next().filter(|row| row.seq == place && row.at >= since) else { continue };
+            if !self.plan.borrow().stands(channel, *wish) {
                 return Ok(());
             }
             self.deliver(row).await?;
         }
+        self.plan.borrow_mut().replays(channel, *wish, None);
         Ok(())
     }
 
     /// Tells a member that it cannot go on from its place.
-    async fn lose(&self, reading: &Reading, why: Answer) -> Result<(), Stop> {
+    async fn lose(&self, reading: &Reading, ends: Ends, why: Answer) -> Result<(), Stop> {
         Counters::count(&self.home.counters.refused);
+        let Some(greeting) = reading.greeting else {
+            // Its wish was answered long ago, and an answer to nothing would not be understood. Who connects again asks, and is told.
+            let (channel, oldest) = (&reading.channel, ends.first);
+            let why = format!("what comes next in {channel} is no longer kept, the oldest is {oldest}; connect again and ask for the channel");
+            return Err(Stop::Behind(why));
+        };
         if self.plan.borrow().stands(&reading.channel, reading.wish) {
             self.plan.borrow_mut().unwant(&reading.channel);
         }
-        self.write(Plan::greeting(reading.greeting.and_then(|greeting| greeting.tag), why)).await
+        self.write(Plan::greeting(greeting.tag, why)).await
     }
 }
 

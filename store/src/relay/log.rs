@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
-use super::rows::{self, Mark, Row};
-use super::tables::{BEGUN, CHANNELS, COMMITS, ChannelRow, META, ROWS, SCHEMA, TAGS, USE};
+use super::rows::{self, Head, Mark, Row};
+use super::tables::{BEGUN, CHANNELS, COMMITS, ChannelRow, META, PAYERS, ROWS, SCHEMA, SHARES, TAGS, USE};
+use super::trim::trim;
 use crate::desk::Desk;
 use crate::error::StoreError;
 use crate::room::Room;
@@ -46,6 +47,8 @@ pub struct Append {
     pub messages_per_month: u64,
     /// How many channels the account may begin.
     pub channels: u64,
+    /// How many bytes the channel may keep; an account may have no more of them than are still free.
+    pub bytes_per_channel: u64,
     /// The frame; its last eight bytes are replaced by its place.
     pub frame: Vec<u8>,
 }
@@ -63,6 +66,8 @@ pub enum Appended {
     NoMessages,
     /// The account has begun as many channels as it may.
     NoChannels,
+    /// The channel keeps as much as it may, altogether or of this account.
+    ChannelFull,
 }
 
 /// The ends of a channel's log.
@@ -90,9 +95,7 @@ pub struct Stretch {
 pub struct Cut {
     /// Rows of before this time, in nanoseconds of Unix time.
     pub before: i64,
-    /// The oldest rows of a channel that keeps more bytes than this.
-    pub bytes_per_channel: u64,
-    /// At most so many rows at once, so that nobody waits long for the writer.
+    /// At most so many rows, and looks at channels, at once, so that nobody waits long for the writer.
     pub rows: usize,
 }
 
@@ -139,8 +142,13 @@ impl RelayLog {
     /// # Errors
     /// [`StoreError`] where the disk is full or failed; nothing was appended then.
     pub async fn append(&self, batch: Vec<Append>, now: Duration) -> Result<Vec<Appended>, StoreError> {
-        self.room.take(batch.iter().map(|append| append.frame.len()).sum(), now)?;
-        self.desk.run(move |transaction| Pen::new(transaction)?.write(&batch)).await
+        let sizes: Vec<usize> = batch.iter().map(|append| append.frame.len()).collect();
+        self.room.take(sizes.iter().sum(), now)?;
+        let answers = self.desk.run(move |transaction| Pen::new(transaction)?.write(&batch)).await;
+        // What was not written has taken no room.
+        let is_written = |at: usize| answers.as_ref().is_ok_and(|answers| matches!(answers.get(at), Some(Appended::At(_))));
+        self.room.give(sizes.iter().enumerate().filter(|(at, _)| !is_written(*at)).map(|(_, size)| size).sum());
+        answers
     }
 
     /// Reads what stands behind `after`, up to `through`, at most so many rows or, beyond the first, bytes.
@@ -179,33 +187,22 @@ impl RelayLog {
         Ok(found.map_or(Ends { first: 1, last: 0, bytes: 0 }, |(_, ends)| ends))
     }
 
-    /// The newest commits of the channel's present group: at most `most` of those since the time `since`, oldest first. A commit of an
-    /// epoch that is not below its successor's belongs to an earlier group of that name, and so does everything before it.
+    /// The places of the newest commits of a channel, at most `most`, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
-    pub fn commits(&self, channel: &str, since: i64, most: usize) -> Result<Vec<Row>, StoreError> {
+    pub fn commits(&self, channel: &str, most: usize) -> Result<Vec<u64>, StoreError> {
         let transaction = self.desk.database()?.begin_read()?;
         let Some((id, _)) = find(&transaction.open_table(CHANNELS)?, channel)? else { return Ok(Vec::new()) };
-        let kept = transaction.open_table(ROWS)?;
-        let mut found: Vec<Row> = Vec::new();
+        let mut found = Vec::new();
         for commit in transaction.open_table(COMMITS)?.range((id, 0)..=(id, u64::MAX))?.rev().take(most) {
-            let (key, epoch) = commit?;
-            if found.last().is_some_and(|later| later.epoch <= epoch.value()) {
-                break;
-            }
-            let Some(record) = kept.get(key.value())? else { break };
-            let row = rows::read(key.value().1, record.value())?;
-            if row.at < since {
-                break;
-            }
-            found.push(row);
+            found.push(commit?.0.value().1);
         }
         found.reverse();
         Ok(found)
     }
 
-    /// Cuts off what is too old or too much, beginning with the first channel from `from` on.
+    /// Cuts off what is too old, beginning with the first channel from `from` on.
     ///
     /// # Errors
     /// [`StoreError`] where the disk failed; nothing was cut off then.
@@ -254,9 +251,10 @@ impl RelayLog {
 fn prepare(transaction: &WriteTransaction) -> Result<u64, StoreError> {
     let mut meta = transaction.open_table(META)?;
     let found = meta.get("schema")?.map(|row| row.value());
-    if let Some(found) = found {
+    if let Some(found) = found.filter(|found| *found >= SCHEMA) {
         return Ok(found);
     }
+    // What an earlier layout lacks begins empty: its rows are nobody's, and go by their age.
     meta.insert("schema", SCHEMA)?;
     transaction.open_table(CHANNELS)?;
     transaction.open_table(BEGUN)?;
@@ -264,6 +262,8 @@ fn prepare(transaction: &WriteTransaction) -> Result<u64, StoreError> {
     transaction.open_table(TAGS)?;
     transaction.open_table(COMMITS)?;
     transaction.open_table(USE)?;
+    transaction.open_table(PAYERS)?;
+    transaction.open_table(SHARES)?;
     Ok(SCHEMA)
 }
 
@@ -280,8 +280,11 @@ struct Pen<'t> {
     tags: Table<'t, (u64, &'static [u8; 16]), u64>,
     commits: Table<'t, (u64, u64), u64>,
     used: Table<'t, (&'static str, u32), (u64, u64)>,
+    shares: Table<'t, (u64, u64), u64>,
     heads: HashMap<Arc<str>, (u64, Ends)>,
     spent: HashMap<(Arc<str>, u32), Use>,
+    payers: HashMap<Arc<str>, u64>,
+    kept: HashMap<(u64, u64), u64>,
 }
 
 impl<'t> Pen<'t> {
@@ -293,8 +296,11 @@ impl<'t> Pen<'t> {
             tags: transaction.open_table(TAGS)?,
             commits: transaction.open_table(COMMITS)?,
             used: transaction.open_table(USE)?,
+            shares: transaction.open_table(SHARES)?,
             heads: HashMap::new(),
             spent: HashMap::new(),
+            payers: HashMap::new(),
+            kept: HashMap::new(),
         })
     }
 
@@ -305,6 +311,9 @@ impl<'t> Pen<'t> {
         }
         for ((account, month), used) in &self.spent {
             self.used.insert((&**account, *month), (used.messages, used.bytes))?;
+        }
+        for (whose, bytes) in &self.kept {
+            self.shares.insert(whose, bytes)?;
         }
         Ok(answers)
     }
@@ -327,6 +336,18 @@ impl<'t> Pen<'t> {
         if spent.messages >= append.messages_per_month {
             return Ok(Appended::NoMessages);
         }
+        let size = append.frame.len() as u64;
+        let payer = self.payer(&append.account)?;
+        let kept = head.map_or(0, |(_, ends)| ends.bytes);
+        let own = match head {
+            Some((id, _)) if payer > 0 => self.own(id, payer)?,
+            _ => 0,
+        };
+        // An account has no more of a channel than is left of it, so whoever comes next finds room, however many came before.
+        let free = append.bytes_per_channel.saturating_sub(kept).checked_sub(size);
+        if free.is_none_or(|free| payer > 0 && own + size > free) {
+            return Ok(Appended::ChannelFull);
+        }
         let (id, mut ends) = match head {
             Some(head) => head,
             None => match self.begin(append)? {
@@ -334,9 +355,12 @@ impl<'t> Pen<'t> {
                 None => return Ok(Appended::NoChannels),
             },
         };
-        let (seq, size) = (ends.last + 1, append.frame.len() as u64);
-        let record = rows::write(seq, append.at, append.mark, append.epoch, &append.tag, &append.frame);
-        self.rows.insert((id, seq), record.as_slice())?;
+        let seq = ends.last + 1;
+        let head = Head { at: append.at, mark: append.mark, epoch: append.epoch, tag: append.tag, payer };
+        self.rows.insert((id, seq), rows::write(seq, &head, &append.frame).as_slice())?;
+        if payer > 0 {
+            self.kept.insert((id, payer), own + size);
+        }
         if append.is_tagged {
             self.tags.insert((id, &append.tag), seq)?;
         }
@@ -384,6 +408,38 @@ impl<'t> Pen<'t> {
         }
     }
 
+    /// The number of an account; 0 for nobody. Given even where what is appended is refused: that is once for each account.
+    fn payer(&mut self, account: &Arc<str>) -> Result<u64, StoreError> {
+        if account.is_empty() {
+            return Ok(0);
+        }
+        if let Some(number) = self.payers.get(account) {
+            return Ok(*number);
+        }
+        let mut payers = self.transaction.open_table(PAYERS)?;
+        let known = payers.get(&**account)?.map(|row| row.value());
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let mut meta = self.transaction.open_table(META)?;
+                let number = meta.get("payers")?.map_or(0, |row| row.value()) + 1;
+                meta.insert("payers", number)?;
+                payers.insert(&**account, number)?;
+                number
+            }
+        };
+        self.payers.insert(account.clone(), number);
+        Ok(number)
+    }
+
+    /// What a channel keeps of an account, in bytes.
+    fn own(&self, id: u64, payer: u64) -> Result<u64, StoreError> {
+        match self.kept.get(&(id, payer)) {
+            Some(bytes) => Ok(*bytes),
+            None => Ok(self.shares.get((id, payer))?.map_or(0, |row| row.value())),
+        }
+    }
+
     /// Gives a channel a number; `None` where its account may begin no more.
     fn begin(&mut self, append: &Append) -> Result<Option<u64>, StoreError> {
         let mut begun = self.transaction.open_table(BEGUN)?;
@@ -396,67 +452,5 @@ impl<'t> Pen<'t> {
         meta.insert("channels", id)?;
         begun.insert((&*append.account, id), ())?;
         Ok(Some(id))
-    }
-}
-
-fn trim(transaction: &WriteTransaction, from: Option<&str>, cut: Cut) -> Result<(Trimmed, usize), StoreError> {
-    let mut channels = transaction.open_table(CHANNELS)?;
-    let mut changed: Vec<(String, ChannelRow)> = Vec::new();
-    let mut trimmed = Trimmed { rows: 0, next: None };
-    let mut given = 0;
-    {
-        let mut shears =
-            Shears { rows: transaction.open_table(ROWS)?, tags: transaction.open_table(TAGS)?, commits: transaction.open_table(COMMITS)? };
-        for channel in channels.range(from.unwrap_or("")..)? {
-            let (name, row) = channel?;
-            let (id, mut first, last, mut bytes) = row.value();
-            let before = (first, bytes);
-            while first <= last && trimmed.rows < cut.rows {
-                let Some(size) = shears.cut(id, first, bytes > cut.bytes_per_channel, cut.before)? else { break };
-                first += 1;
-                bytes = bytes.saturating_sub(size);
-                trimmed.rows += 1;
-            }
-            given += usize::try_from(before.1 - bytes).unwrap_or(usize::MAX);
-            if first != before.0 {
-                changed.push((name.value().to_owned(), (id, first, last, bytes)));
-            }
-            if trimmed.rows >= cut.rows {
-                trimmed.next = Some(name.value().to_owned());
-                break;
-            }
-        }
-    }
-    for (name, row) in changed {
-        channels.insert(name.as_str(), row)?;
-    }
-    Ok((trimmed, given))
-}
-
-struct Shears<'t> {
-    rows: Table<'t, (u64, u64), &'static [u8]>,
-    tags: Table<'t, (u64, &'static [u8; 16]), u64>,
-    commits: Table<'t, (u64, u64), u64>,
-}
-
-impl Shears<'_> {
-    /// Removes a row if it must go; returns the size of its frame.
-    fn cut(&mut self, id: u64, seq: u64, is_too_much: bool, before: i64) -> Result<Option<u64>, StoreError> {
-        let row = match self.rows.get((id, seq))? {
-            Some(record) => rows::read(seq, record.value())?,
-            None => return Ok(Some(0)),
-        };
-        if !is_too_much && row.at >= before {
-            return Ok(None);
-        }
-        self.rows.remove((id, seq))?;
-        // The relay's own names of untagged rows were never in this table, except by a chance of one in 2^128.
-        if self.tags.get((id, &row.tag))?.is_some_and(|place| place.value() == seq) {
-            self.tags.remove((id, &row.tag))?;
-        }
-        if row.mark == Mark::Commit {
-            self.commits.remove((id, seq))?;
-        }
-        Ok(Some(row.frame.len() as u64))
     }
 }

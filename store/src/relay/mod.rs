@@ -7,6 +7,7 @@ pub mod accounts;
 mod log;
 mod rows;
 pub mod tables;
+mod trim;
 
 use std::fs::{OpenOptions, Permissions};
 use std::io;

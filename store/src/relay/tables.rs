@@ -27,8 +27,14 @@ pub const COMMITS: TableDefinition<(u64, u64), u64> = TableDefinition::new("rela
 /// (account, year × 100 + month) → (messages, bytes) that it published then.
 pub const USE: TableDefinition<(&str, u32), (u64, u64)> = TableDefinition::new("relay_use");
 
-/// name → number: `schema`, the version of this layout; `channels`, how many numbers of channels were given.
+/// account → its number, from 1. Given when it publishes for the first time; rows say it.
+pub const PAYERS: TableDefinition<&str, u64> = TableDefinition::new("relay_payers");
+
+/// (number of a channel, number of an account) → bytes of frames of that account that the channel keeps.
+pub const SHARES: TableDefinition<(u64, u64), u64> = TableDefinition::new("relay_shares");
+
+/// name → number: `schema`, the version of this layout; `channels`, how many numbers of channels were given; `payers`, how many of accounts.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("relay_meta");
 
 /// The version of this layout. A file with a larger one is refused, not guessed at.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: u64 = 2;

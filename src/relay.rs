@@ -121,6 +121,7 @@ fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
             connections: limits.connections,
             connections_per_account: limits.connections_per_account,
             subscriptions: limits.subscriptions,
+            channels_in_use: Limits::default().channels_in_use,
             channels_per_account: limits.channels_per_account,
             messages_per_month: limits.messages_per_month.clone().into_iter().collect(),
         },

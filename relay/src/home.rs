@@ -28,6 +28,8 @@ pub struct Limits {
     pub connections_per_account: usize,
     /// Channels that one connection listens to.
     pub subscriptions: usize,
+    /// Channels that are in use at once; an account has no more of them than are free.
+    pub channels_in_use: usize,
     /// Channels that one account begins; without accounts there is no such limit.
     pub channels_per_account: u64,
     /// Messages in a month for each plan; those of a plan that is not here have no limit.
@@ -41,6 +43,7 @@ impl Default for Limits {
             connections: 10_000,
             connections_per_account: 256,
             subscriptions: 1024,
+            channels_in_use: 65_536,
             channels_per_account: 1024,
             messages_per_month: vec![("free".to_owned(), 100_000), ("pro".to_owned(), 1_000_000)],
         }

@@ -10,6 +10,7 @@
 //!   take part in a channel, and whose key was [`revoked`].
 //! - [`token`] is what an account shows, [`home`] what everybody in the relay knows.
 
+mod awake;
 pub mod bus;
 mod frame;
 pub mod guests;

@@ -13,9 +13,10 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, ResponseF
 use toq_channels::ChannelName;
 use toq_kit::{Drain, Exited, Fate, How, Lifeline, Roster, Seat, drain};
 
+use crate::awake::Awake;
 use crate::home::{Counters, Home};
 use crate::scribe::{Scribe, ScribeKey};
-use crate::subscriber::{End, Newcomer, Recheck, Subscriber, SubscriberKey};
+use crate::subscriber::{Crowded, End, Newcomer, Recheck, Subscriber, SubscriberKey};
 use crate::sweeper::{Sweeper, SweeperKey};
 use crate::topic::{Order, Retire, Topic};
 
@@ -25,6 +26,7 @@ pub struct Registry {
     home: Arc<Home>,
     seat: Seat,
     topics: Roster<ChannelName, Topic>,
+    awake: Awake,
     subscribers: Roster<SubscriberKey, Subscriber>,
     scribes: Roster<ScribeKey, Scribe>,
     sweepers: Roster<SweeperKey, Sweeper>,
@@ -43,6 +45,8 @@ pub struct Connect(pub Box<Newcomer>);
 pub struct Route {
     /// Which channel.
     pub channel: ChannelName,
+    /// Who pays for waking it.
+    pub account: Arc<str>,
     /// What.
     pub order: Order,
 }
@@ -60,6 +64,8 @@ pub struct Idle {
     pub channel: ChannelName,
     /// Which life of its topic.
     pub generation: u64,
+    /// How much was asked of it in that life.
+    pub orders: u64,
 }
 
 impl Registry {
@@ -67,6 +73,7 @@ impl Registry {
     #[must_use]
     pub fn new(home: Arc<Home>, seat: Seat) -> Self {
         Self {
+            awake: Awake::new(home.limits.channels_in_use),
             home,
             seat,
             topics: Roster::new(),
@@ -84,10 +91,13 @@ impl Registry {
         self.scribes.find_or_start(&ScribeKey, start).clone()
     }
 
-    fn topic(&mut self, channel: &ChannelName, parent: Addr<Self>) -> Addr<Topic> {
+    /// The topic of a channel, woken where it sleeps.
+    fn topic(&mut self, channel: &ChannelName, account: Arc<str>, parent: Addr<Self>) -> Result<Addr<Topic>, String> {
         if let Some(topic) = self.topics.find(channel) {
-            return topic.clone();
+            return Ok(topic.clone());
         }
+        self.awake.may(&account)?;
+        self.awake.woke(channel, account);
         let scribe = self.scribe(parent.clone());
         let (home, seat, name) = (self.home.clone(), self.seat.clone(), channel.clone());
         let start = |generation| {
@@ -96,7 +106,14 @@ impl Registry {
         };
         let topic = self.topics.find_or_start(channel, start).clone();
         self.home.counters.topics.store(self.topics.len() as u64, Ordering::Relaxed);
-        topic
+        Ok(topic)
+    }
+
+    /// Notes that a topic may be gone.
+    fn slept(&mut self, channel: &ChannelName) {
+        if self.topics.find(channel).is_none() {
+            self.awake.slept(channel);
+        }
     }
 
     /// Ends connections that may wait for an answer that does not come.
@@ -151,7 +168,28 @@ impl Handler<Route> for Registry {
     type Result = ();
 
     fn handle(&mut self, route: Route, ctx: &mut Self::Context) {
-        self.topic(&route.channel, ctx.address()).do_send(route.order);
+        let Route { channel, account, order } = route;
+        if let Order::Leave(_) = order {
+            // Who sleeps knows of nobody.
+            if let Some(topic) = self.topics.find(&channel) {
+                self.awake.asked(&channel);
+                topic.do_send(order);
+            }
+            return;
+        }
+        match self.topic(&channel, account, ctx.address()) {
+            Ok(topic) => {
+                self.awake.asked(&channel);
+                topic.do_send(order);
+            }
+            Err(why) => match order {
+                Order::Join { subscriber, wish, .. } => subscriber.do_send(Crowded { channel, wish: Some(wish), tag: None, why }),
+                Order::Publish { author, .. } => {
+                    author.subscriber.do_send(Crowded { channel, wish: None, tag: Some(author.tag), why });
+                }
+                Order::Leave(_) => {}
+            },
+        }
     }
 }
 
@@ -169,8 +207,12 @@ impl Handler<Idle> for Registry {
     type Result = ();
 
     fn handle(&mut self, idle: Idle, _: &mut Self::Context) {
-        // What was routed to it before this is handled before it retires; what comes later starts another one.
+        // Something may have been routed to it since it looked: then it is not idle, and looks again later.
+        if !self.awake.is_quiet(&idle.channel, idle.orders) {
+            return;
+        }
         if let Some(topic) = self.topics.remove_generation(&idle.channel, idle.generation) {
+            self.slept(&idle.channel);
             topic.do_send(Retire::WhenDone);
         }
     }
@@ -181,6 +223,7 @@ impl Handler<Exited<ChannelName>> for Registry {
 
     fn handle(&mut self, exited: Exited<ChannelName>, _: &mut Self::Context) {
         let fate = self.topics.exited(&exited, self.home.clock.monotonic());
+        self.slept(&exited.key);
         self.note(exited.how);
         if exited.how == How::Finished || self.is_draining {
             return;
@@ -211,8 +254,11 @@ impl Handler<Exited<ScribeKey>> for Registry {
         tracing::error!(how = ?exited.how, "the scribe ended; everybody is to connect again");
         // Topics hold its address.
         let names: Vec<_> = self.topics.iter().map(|(name, _)| name.clone()).collect();
-        for topic in names.iter().filter_map(|name| self.topics.remove(name)).collect::<Vec<_>>() {
-            topic.do_send(Retire::Now);
+        for name in names {
+            if let Some(topic) = self.topics.remove(&name) {
+                topic.do_send(Retire::Now);
+            }
+            self.slept(&name);
         }
         self.end(None);
     }
@@ -240,3 +286,6 @@ impl Handler<Drain> for Registry {
         Box::pin(drain(subscribers, order.grace))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,8 +22,8 @@ use crate::registry::{Idle, Registry};
 use crate::scribe::{Scribe, Write, Written};
 use crate::subscriber::{Joined, Nudge, Stored, Subscriber, SubscriberKey};
 
-/// How long a topic that nobody listens to stays awake: members that reconnect come back sooner.
-const SLEEPY: Duration = Duration::from_secs(60);
+/// How often a topic that nobody listens to offers to end. Waking it costs one look at its log.
+const SLEEPY: Duration = Duration::from_secs(5);
 
 /// What is asked of a topic.
 #[derive(Debug, Message)]
@@ -82,6 +82,8 @@ pub struct Topic {
     /// How far the log goes.
     last: u64,
     writing: usize,
+    /// How much was asked of it so far.
+    orders: u64,
     is_retiring: bool,
     lifeline: Lifeline<ChannelName>,
 }
@@ -97,13 +99,26 @@ impl Topic {
         lifeline: Lifeline<ChannelName>,
     ) -> Self {
         let wire_name = name.as_str().into();
-        Self { name, wire_name, home, scribe, registry, listeners: HashMap::new(), last: 0, writing: 0, is_retiring: false, lifeline }
+        Self {
+            name,
+            wire_name,
+            home,
+            scribe,
+            registry,
+            listeners: HashMap::new(),
+            last: 0,
+            writing: 0,
+            orders: 0,
+            is_retiring: false,
+            lifeline,
+        }
     }
 
     fn doze(&self, ctx: &mut Context<Self>) {
         ctx.run_interval(SLEEPY, |act, _| {
             if act.listeners.is_empty() && act.writing == 0 {
-                act.registry.do_send(Idle { channel: act.name.clone(), generation: act.lifeline.generation() });
+                let (channel, generation) = (act.name.clone(), act.lifeline.generation());
+                act.registry.do_send(Idle { channel, generation, orders: act.orders });
             }
         });
     }
@@ -139,6 +154,7 @@ impl Handler<Order> for Topic {
     type Result = ();
 
     fn handle(&mut self, order: Order, ctx: &mut Self::Context) {
+        self.orders += 1;
         match order {
             Order::Join { key, subscriber, wish } => {
                 subscriber.do_send(Joined { wish, last: self.last });

@@ -179,3 +179,47 @@ fn who_does_not_read_costs_others_nothing_and_misses_nothing() {
         relay
     });
 }
+
+fn numbered(n: usize) -> ChannelName {
+    ChannelName::parse(&format!("acme/team/{n}")).expect("a name")
+}
+
+#[test]
+fn naming_channels_wakes_none_of_them() {
+    with_relay(|relay| async move {
+        let mut mallory = Member::connect(&relay).await;
+        for n in 0..500 {
+            mallory.link.unsubscribe(&numbered(n)).await.expect("sent");
+        }
+        mallory.listen(&general(), None).await;
+
+        let topics = relay.home().counters.topics.load(std::sync::atomic::Ordering::Relaxed);
+
+        assert_eq!(topics, 1, "the one that is listened to");
+        relay
+    });
+}
+
+#[test]
+fn more_channels_than_may_be_in_use_are_refused_and_those_in_use_go_on() {
+    with_config(
+        |config| config.limits = Limits { channels_in_use: 2, ..Limits::default() },
+        |relay| async move {
+            let (mut alice, mut bob) = (Member::connect(&relay).await, Member::connect(&relay).await);
+            bob.listen(&numbered(1), None).await;
+            bob.listen(&numbered(2), None).await;
+
+            alice.link.subscribe(&numbered(3), None, tag(1)).await.expect("sent");
+            let refused = alice.next().await;
+            assert!(matches!(&refused, Event::Refused { why: Refusal::OverQuota, tag: Some(of), .. } if *of == tag(1)), "{refused:?}");
+            alice.send(&numbered(4), 2, "nobody's").await;
+            let refused = alice.next().await;
+            assert!(matches!(&refused, Event::Refused { why: Refusal::OverQuota, tag: Some(of), .. } if *of == tag(2)), "{refused:?}");
+
+            alice.send(&numbered(2), 3, "heard").await;
+            assert_eq!(alice.accepted().await, (tag(3), 1));
+            assert_eq!(bob.delivered().await, (1, "heard".to_owned()));
+            relay
+        },
+    );
+}

@@ -27,7 +27,7 @@ use toq_store::StoreError;
 use toq_store::relay::Appended;
 
 use crate::frame::{Inbound, Outbound};
-use crate::home::{Account, Home};
+use crate::home::{Account, Counters, Home};
 use crate::registry::{Registry, Route};
 use crate::seats::Taken;
 use crate::topic::Order;
@@ -77,6 +77,20 @@ pub struct Arrived {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Ended;
+
+/// There are too many channels in use to do this now.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Crowded {
+    /// Which channel.
+    pub channel: ChannelName,
+    /// Which of our wishes, where it was one.
+    pub wish: Option<u64>,
+    /// Which of our publications, where it was one.
+    pub tag: Option<Tag>,
+    /// For a person.
+    pub why: String,
+}
 
 /// The connection is to be ended with this last word.
 #[derive(Clone, Debug, Message)]
@@ -176,7 +190,7 @@ impl Subscriber {
     }
 
     fn tell(&self, channel: ChannelName, order: Order) {
-        self.registry.do_send(Route { channel, order });
+        self.registry.do_send(Route { channel, account: self.account.id.clone(), order });
     }
 
     /// Ends the stream with a last word, if there is room for it.
@@ -222,6 +236,22 @@ impl Handler<Ended> for Subscriber {
     fn handle(&mut self, _: Ended, ctx: &mut Self::Context) {
         self.lifeline.finish();
         ctx.stop();
+    }
+}
+
+impl Handler<Crowded> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, crowded: Crowded, _: &mut Self::Context) {
+        Counters::count(&self.home.counters.refused);
+        let Crowded { channel, wish, tag, why } = crowded;
+        let mut plan = self.plan.borrow_mut();
+        if let Some(wish) = wish {
+            plan.refused(&channel, wish, Answer::crowded(why.clone()));
+        }
+        if let Some(tag) = tag {
+            plan.stored(&channel, tag, Answer::crowded(why));
+        }
     }
 }
 
@@ -283,7 +313,7 @@ impl Handler<Stored> for Subscriber {
             Err(error) => Answer::unavailable(&error),
         };
         if matches!(answer, Answer::Refused { .. }) {
-            crate::home::Counters::count(&self.home.counters.refused);
+            Counters::count(&self.home.counters.refused);
             tracing::debug!(channel = %stored.channel, ?answer, "a publication was refused");
         }
         self.plan.borrow_mut().stored(&stored.channel, stored.tag, answer);

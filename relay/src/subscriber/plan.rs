@@ -27,6 +27,9 @@ use crate::home::Account;
 /// How long to wait before asking a full channel again, in seconds: room comes as messages grow old, which is not a matter of seconds.
 const FULL_FOR: u32 = 60;
 
+/// How long to wait where too many channels are in use, in seconds: those that nobody uses end within that time.
+const CROWDED_FOR: u32 = 5;
+
 /// What becomes of a wish or a publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -68,6 +71,10 @@ impl Answer {
     pub fn no_channels(account: &Account) -> Self {
         let detail = format!("the account has begun {} channels and may begin no more; use one of them", account.channels);
         Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: u32::MAX }
+    }
+
+    pub fn crowded(detail: String) -> Self {
+        Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: CROWDED_FOR }
     }
 
     pub fn channel_full(most: u64) -> Self {
@@ -220,10 +227,21 @@ impl Plan {
         self.wishes
     }
 
-    /// Notes that it does not. What it waits for there is answered now.
-    pub fn unwant(&mut self, channel: &ChannelName) {
-        if self.wanted.remove(channel).is_some() {
+    /// Notes that it does not; `false` where it did not before. What it waits for there is answered now.
+    pub fn unwant(&mut self, channel: &ChannelName) -> bool {
+        let was_wanted = self.wanted.remove(channel).is_some();
+        if was_wanted {
             self.answer_up_to(channel, u64::MAX);
+        }
+        was_wanted
+    }
+
+    /// Notes that a wish is not done, and says so.
+    pub fn refused(&mut self, channel: &ChannelName, wish: u64, answer: Answer) {
+        if self.stands(channel, wish) {
+            let tag = self.wanted.get(channel).and_then(|wanted| wanted.tag);
+            self.unwant(channel);
+            self.answer(tag, answer, None);
         }
     }
 

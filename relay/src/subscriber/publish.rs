@@ -40,8 +40,10 @@ impl Handler<Arrived> for Subscriber {
             },
             Some(MessageType::Unsubscribe(unsubscribe)) => {
                 if let Ok(channel) = named(unsubscribe.header.as_ref()) {
-                    self.plan.borrow_mut().unwant(&channel);
-                    self.tell(channel, Order::Leave(*self.lifeline.key()));
+                    let was_wanted = self.plan.borrow_mut().unwant(&channel);
+                    if was_wanted {
+                        self.tell(channel, Order::Leave(*self.lifeline.key()));
+                    }
                 }
             }
             Some(MessageType::Publish(publish)) => match named(publish.header.as_ref()) {

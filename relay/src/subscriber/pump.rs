@@ -163,7 +163,8 @@ impl Pump {
         let Some(greeting) = reading.greeting else {
             // Its wish was answered long ago, and an answer to nothing would not be understood. Who connects again asks, and is told.
             let (channel, oldest) = (&reading.channel, ends.first);
-            let why = format!("what comes next in {channel} is no longer kept, the oldest is {oldest}; connect again and ask for the channel");
+            let why =
+                format!("what comes next in {channel} is no longer kept, the oldest is {oldest}; connect again and ask for the channel");
             return Err(Stop::Behind(why));
         };
         if self.plan.borrow().stands(&reading.channel, reading.wish) {

@@ -14,10 +14,14 @@ use crate::client::Client;
 use crate::core::{Core, Step, Wish};
 use crate::error::{Error, Kind};
 use crate::inner::{Inner, State};
-use crate::seat::{Seat, Taken};
+use crate::seat::Seat;
+use crate::shelf::{Stretch, Taken};
 
 /// How many messages are read from the disk at once.
 const PAGE: usize = 128;
+
+/// How many bytes a caller is given at once; one message may be longer.
+const DRAINED: usize = 16 << 20;
 
 /// The label of the audit key.
 const AUDIT: &str = "skytale audit key";
@@ -181,7 +185,7 @@ impl Channel {
         found.await.unwrap_or(false)
     }
 
-    /// All messages that are here, at most `most`; waits up to `timeout` for the first. They are done with when the next are asked for.
+    /// All messages that are here, at most `most` and about 16 MiB; waits up to `timeout` for the first. They are done with when the next are asked for.
     ///
     /// # Errors
     /// As [`Channel::next`].
@@ -189,9 +193,10 @@ impl Channel {
         let first = tokio::time::timeout(timeout, self.wait_for_next(most)).await;
         let mut messages = first.unwrap_or_else(|_| Ok(Vec::new()))?;
         while !messages.is_empty() && messages.len() < most {
-            match self.seat.take(most - messages.len(), true) {
+            let bytes: usize = messages.iter().map(|message| message.payload.len()).sum();
+            match self.seat.take(most - messages.len(), DRAINED.saturating_sub(bytes), true) {
                 Taken::Messages(rows, _) => messages.extend(rows.into_iter().map(message)),
-                Taken::ReadAfter(after) => self.read_after(after)?,
+                Taken::Read(stretch) => self.read(stretch)?,
                 Taken::Nothing(_) => break,
             }
         }
@@ -345,14 +350,14 @@ impl Channel {
             tokio::pin!(arrived);
             arrived.as_mut().enable();
             let slot = self.client.0.inner.store()?.slot().await?;
-            match self.seat.take(most, false) {
+            match self.seat.take(most, DRAINED, false) {
                 Taken::Messages(rows, done) => {
                     self.consume(slot, done);
                     return Ok(rows.into_iter().map(message).collect());
                 }
-                Taken::ReadAfter(after) => {
+                Taken::Read(stretch) => {
                     drop(slot);
-                    self.read_after(after)?;
+                    self.read(stretch)?;
                     continue;
                 }
                 Taken::Nothing(done) => self.consume(slot, done),
@@ -361,9 +366,9 @@ impl Channel {
         }
     }
 
-    fn read_after(&self, after: u64) -> Result<(), Error> {
-        let rows = self.client.0.inner.store()?.inbox(&self.seat.id, after, PAGE)?;
-        self.seat.fill(after, rows);
+    fn read(&self, stretch: Stretch) -> Result<(), Error> {
+        let rows = self.client.0.inner.store()?.inbox(&self.seat.id, stretch.after, PAGE)?;
+        self.seat.fill(stretch, rows);
         Ok(())
     }
 
@@ -399,16 +404,19 @@ pub(crate) async fn note(inner: &Arc<Inner>, seat: &Arc<Seat>, row: HappeningRow
 }
 
 /// Decides something under the lock of the core, and sees to it that it is kept.
-async fn with_core(inner: &Arc<Inner>, seat: &Arc<Seat>, decide: impl FnOnce(&mut Core, Now) -> Result<Step, Error>) -> Result<(), Error> {
+pub(crate) async fn with_core(
+    inner: &Arc<Inner>,
+    seat: &Arc<Seat>,
+    decide: impl FnOnce(&mut Core, Now) -> Result<Step, Error>,
+) -> Result<(), Error> {
     let slot = inner.store()?.slot().await?;
-    let (step, committed) = {
+    let kept = {
         let mut core = seat.sound_core()?;
-        let mut step = decide(&mut core, Now::look())?;
+        let step = decide(&mut core, Now::look())?;
         crate::fault::point("decided");
-        let committed = slot.commit(step.take_changes(), core.fuse.clone());
-        (step, committed)
+        inner.keep(seat, slot, core, step)
     };
-    inner.see_through(seat, step, committed).await
+    kept.await
 }
 
 async fn wish(inner: &Arc<Inner>, seat: &Arc<Seat>, wish: Wish) -> Result<Option<Vec<u8>>, Error> {

@@ -13,6 +13,7 @@ use toq_store::member::{Change, ChannelRow, MemberStore, Standing};
 
 use crate::chance::Now;
 use crate::channel::Channel;
+use crate::core::LAST_PLACE;
 use crate::error::{Error, Kind};
 use crate::home::{self, Kept, changes};
 use crate::inner::{Inner, Seats, State};
@@ -81,7 +82,11 @@ impl Client {
             seats.insert(id, Arc::new(Seat::load(&settings, &agent, &store, row)?));
         }
         let inner = Arc::new(Inner::new(settings, api, agent, store, seats));
-        let tasks = vec![spawn(driver::connect(inner.clone())), spawn(driver::run(inner.clone())), spawn(invites::answer(inner.clone()))];
+        let tasks = vec![
+            spawn(driver::supervise(inner.clone(), driver::connect(inner.clone()))),
+            spawn(driver::supervise(inner.clone(), driver::run(inner.clone()))),
+            spawn(driver::supervise(inner.clone(), invites::answer(inner.clone()))),
+        ];
         let client = Self(Arc::new(Handle { inner, tasks: Mutex::new(tasks) }));
         let mut state = client.0.inner.state.subscribe();
         let first = tokio::time::timeout(FIRST_ANSWER, state.wait_for(|state| !matches!(state, State::Starting))).await;
@@ -121,8 +126,9 @@ impl Client {
         let (group, rows) = Group::join(&self.0.inner.agent(), &name, welcome, &Kept(&store))?;
         let mut row = ChannelRow { proven: group.admission() == Admission::Proven, ..blank(&name, Now::look()) };
         // Without a place everything is read that the relay has; what was said before does not open.
-        row.chain = group.joined_at().map(|head| head.hash);
-        row.cursor = group.joined_at().map_or(0, |head| head.seq);
+        let place = group.joined_at().filter(|head| head.seq <= LAST_PLACE);
+        row.chain = place.map(|head| head.hash);
+        row.cursor = place.map_or(0, |head| head.seq);
         self.enter(name, row, rows).await
     }
 
@@ -226,36 +232,40 @@ impl Client {
         }
     }
 
-    /// Writes a channel that begins here, and subscribes to it.
+    /// Writes a channel that begins here, and subscribes to it; to its end, also where the caller stops waiting. A channel that is on
+    /// the disk and not here, or the other way round, would be of neither group.
+    #[allow(clippy::disallowed_methods, reason = "the handle is waited for; this room has no actors")]
     async fn enter(&self, name: ChannelName, row: ChannelRow, rows: Rows) -> Result<Channel, Error> {
+        let client = self.clone();
+        tokio::spawn(async move { client.begin_channel(name, row, rows).await }).await.map_err(|_| Error::closed())?
+    }
+
+    async fn begin_channel(self, name: ChannelName, row: ChannelRow, rows: Rows) -> Result<Channel, Error> {
         let inner = &self.0.inner;
-        let store = inner.store()?;
-        let id = name.id();
-        let earlier = inner.seats().get(&id).cloned();
-        let mut row = row;
+        let _turn = inner.beginning.lock().await;
+        let (store, agent, id) = (inner.store()?, inner.agent(), name.id());
         let mut all: Vec<Change> = changes(rows).collect();
-        if let Some(earlier) = &earlier {
-            // Messages that were not read and drafts that were not sent outlive the group that they were of; frames do not.
-            let core = earlier.core();
-            row.next_in = core.row.next_in;
-            row.next_happening = core.row.next_happening;
-            if row.created && row.cursor == 0 {
-                // What is in the log so far was said in the group before this one.
-                row.cursor = core.row.cursor;
-                row.chain = core.row.chain;
-            }
-            row.created |= core.row.created;
-            core.abandon(&mut all);
-        }
-        all.push(Change::Channel(id, row.clone()));
-        store.commit(all).await?;
+        let earlier = inner.seats().get(&id).cloned();
         let seat = match earlier {
             Some(seat) => {
-                seat.reload(&inner.settings, &inner.agent(), &store, None)?;
+                // What could not be written of the group before is not carried on.
+                seat.mend(&inner.settings, &agent, &store, None)?;
+                let slot = store.slot().await?;
+                let committed = {
+                    let mut core = seat.core();
+                    core.give_way(row, &mut all);
+                    slot.commit(all, core.fuse.clone())
+                };
+                let committed = committed.await;
+                crate::fault::point("replaced");
+                seat.succeed(&inner.settings, &agent, &store)?;
+                committed?;
                 seat
             }
             None => {
-                let seat = Arc::new(Seat::load(&inner.settings, &inner.agent(), &store, row)?);
+                all.push(Change::Channel(id, row.clone()));
+                store.commit(all).await?;
+                let seat = Arc::new(Seat::load(&inner.settings, &agent, &store, row)?);
                 inner.seats_mut().insert(id, seat.clone());
                 seat
             }
@@ -287,7 +297,7 @@ async fn agent(settings: &Settings, store: &MemberStore) -> Result<Agent, Error>
     Ok(agent)
 }
 
-fn blank(name: &ChannelName, now: Now) -> ChannelRow {
+pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {
     ChannelRow {
         name: name.as_str().to_owned(),
         proven: false,

@@ -17,10 +17,12 @@ mod commit;
 mod deliver;
 mod heard;
 mod say;
+#[cfg(test)]
+mod trials;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -47,6 +49,10 @@ const FRESH: u64 = 2;
 
 /// How many entries may wait for one that is missing before them.
 const MAX_AHEAD: usize = 4096;
+
+/// No log has more places: a relay that gives one out in each nanosecond gets there in nine years. Larger numbers are somebody's
+/// invention, and smaller ones can be counted on from without a look at the end of `u64`.
+pub(crate) const LAST_PLACE: u64 = 1 << 58;
 
 /// How many happenings of a channel are kept.
 pub(crate) const HAPPENINGS: u64 = 1000;
@@ -128,11 +134,15 @@ pub(crate) struct Core {
     waiters: HashMap<u64, Waiter>,
     leaving: Option<(u64, commit::Reply)>,
     has_diverged: bool,
+    /// The relay named a place that no log has, and that was told.
+    has_been_lied_to: bool,
     settle_at: Option<Instant>,
     /// The channel has to be asked for again, from the cursor.
     pub resubscribe: bool,
     /// Blown where a change could not be written: what is here is then ahead of the disk, and nothing more is written of it.
     pub fuse: Arc<AtomicBool>,
+    /// Another group is being written in place of this one; nothing more is decided here.
+    pub gives_way: bool,
     pub padding: bool,
     pub rotate_after: Duration,
 }
@@ -166,9 +176,11 @@ impl Core {
             waiters: HashMap::new(),
             leaving: None,
             has_diverged: false,
+            has_been_lied_to: false,
             settle_at: None,
             resubscribe: false,
             fuse: Arc::new(AtomicBool::new(false)),
+            gives_way: false,
             padding: false,
             rotate_after: Duration::MAX,
         };
@@ -264,9 +276,9 @@ impl Core {
         ready
     }
 
-    /// The changes of a step are on disk.
-    pub(crate) fn settle(&mut self, step: &mut Step) {
-        for n in step.sealed.drain(..) {
+    /// The changes of a step are on disk. `of` is the fuse of the core that made it: another one has other frames of these numbers.
+    pub(crate) fn settle(&mut self, step: &mut Step, of: &Arc<AtomicBool>) {
+        for n in step.sealed.drain(..).filter(|_| Arc::ptr_eq(of, &self.fuse)) {
             if let Some(outgoing) = self.outgoing.get_mut(&n) {
                 outgoing.is_committed = true;
             }
@@ -303,8 +315,18 @@ impl Core {
         step
     }
 
-    /// The group ends here and another one takes its place: frames are of no more use, what they said is kept as drafts.
-    pub(crate) fn abandon(&self, changes: &mut Vec<Change>) {
+    /// The group ends here and the one of `row` takes its place. Messages that were not read and what was not sent outlive it; frames
+    /// do not, what they said is kept as drafts. Whoever calls this writes the changes after everything that was decided before, and
+    /// puts the next core here, whether that succeeds or not.
+    pub(crate) fn give_way(&mut self, mut row: ChannelRow, changes: &mut Vec<Change>) {
+        row.next_in = self.row.next_in;
+        row.next_happening = self.row.next_happening;
+        if row.created && row.cursor == 0 {
+            // What is in the log so far was said in the group before this one.
+            row.cursor = self.row.cursor;
+            row.chain = self.row.chain;
+        }
+        row.created |= self.row.created;
         for (n, outgoing) in &self.outgoing {
             changes.push(if outgoing.row.kind == OutKind::Message {
                 Change::Queue(self.id, *n, OutRow { kind: OutKind::Draft, frame: Vec::new(), ..outgoing.row.clone() })
@@ -312,8 +334,18 @@ impl Core {
                 Change::Unqueue(self.id, *n)
             });
         }
-        // Nothing more is written of the old group.
-        self.fuse.store(true, Ordering::SeqCst);
+        changes.push(Change::Channel(self.id, row));
+        self.gives_way = true;
+    }
+
+    /// Takes over those who wait, from the core that was here before: for places of messages that are still to be sent and, in the
+    /// same group, for changes that were not staged yet.
+    pub(crate) fn inherit(&mut self, before: &mut Self, is_same_group: bool) {
+        let is_here = |n: &u64| self.drafts.contains(n) || self.outgoing.contains_key(n);
+        self.waiters = std::mem::take(&mut before.waiters).into_iter().filter(|(n, _)| is_here(n)).collect();
+        if is_same_group {
+            self.wishes = std::mem::take(&mut before.wishes);
+        }
     }
 
     fn happen(&mut self, step: &mut Step, now: Now, kind: &str, detail: String) {

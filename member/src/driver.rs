@@ -4,7 +4,11 @@
 //! mover makes wishes and drafts into frames, and publishes what is committed. Both look at a channel's core for one decision at a
 //! time and fix the order of their changes under its lock; see [`crate::core`] for what the order promises.
 
+#[cfg(test)]
+mod trials;
+
 use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +20,7 @@ use toq_dataplane::link::{Event, LinkError, Refusal};
 
 use crate::chance::{Now, Pauses, random};
 use crate::core::{Core, Item, Step};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::inner::{Inner, Route, State};
 use crate::line::{self, Arrivals, Line};
 use crate::seat::Seat;
@@ -26,6 +30,15 @@ const BATCH: usize = 256;
 
 /// How often channels are looked after when nothing happens.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Watches over a task of a client: where it panics, the client ends with an error, and does not only stand still.
+pub(crate) async fn supervise(inner: Arc<Inner>, task: impl Future<Output = ()>) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        let text =
+            "a part of this client broke, which is an error in the program; close it and open it again, nothing that was kept is lost";
+        inner.fail(Error::new(Kind::Runtime, text));
+    }
+}
 
 /// Keeps a connection for as long as the client is open.
 pub(crate) async fn connect(inner: Arc<Inner>) {
@@ -152,27 +165,23 @@ async fn handle(inner: &Arc<Inner>, parts: BTreeMap<[u8; 32], Vec<Part>>) -> Res
     for (id, parts) in parts {
         let Some(seat) = inner.seats().get(&id).cloned() else { continue };
         let slot = store.slot().await?;
-        let mut core = seat.sound_core()?;
+        // A channel that has to be read again from the disk asks for all this again; the others go on.
+        let Ok(mut core) = seat.sound_core() else {
+            inner.nudge(id);
+            continue;
+        };
         let now = Now::look();
         let mut step = Step::default();
         for part in parts {
             take(&mut core, part, &mut step, now);
         }
-        core.look_for_the_end(&mut step, now)?;
+        core.look_for_the_end(&mut step, now);
         if step.is_empty() {
             drop(core);
             inner.nudge(id);
             continue;
         }
-        let committed = slot.commit(step.take_changes(), core.fuse.clone());
-        drop(core);
-        let inner = inner.clone();
-        ends.push(async move {
-            committed.await?;
-            seat.settle(step);
-            inner.nudge(id);
-            Ok::<(), Error>(())
-        });
+        ends.push(inner.keep(&seat, slot, core, step));
     }
     join_all(ends).await.into_iter().collect()
 }
@@ -185,7 +194,7 @@ fn take(core: &mut Core, part: Part, step: &mut Step, now: Now) {
             core.accepted(tag, seq, step, now);
         }
         Part::Refused { tag, why, detail, wait } => core.refused(tag, why, &detail, wait, step, now),
-        Part::CaughtUp { seq } => core.caught_up(seq, now),
+        Part::CaughtUp { seq } => core.caught_up(seq, step, now),
         Part::NotSubscribed { why: Refusal::Behind, oldest, .. } => core.behind(oldest, step, now),
         Part::NotSubscribed { why, detail, .. } => core.not_subscribed(why, &detail, step, now),
     }
@@ -220,10 +229,8 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 async fn advance(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
     let store = inner.store()?;
-    if seat.sound_core().is_err() {
-        let is_extended = inner.line().as_ref().map(Line::is_extended);
-        seat.reload(&inner.settings, &inner.agent(), &store, is_extended)?;
-    }
+    let is_extended = inner.line().as_ref().map(Line::is_extended);
+    seat.mend(&inner.settings, &inner.agent(), &store, is_extended)?;
     loop {
         let drafts = seat.core().next_drafts();
         let drafts = match drafts {
@@ -231,20 +238,20 @@ async fn advance(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
             None => Vec::new(),
         };
         let slot = store.slot().await?;
-        let (committed, step) = {
-            let mut core = seat.sound_core()?;
+        let kept = {
+            // Where it gives way to another group there is nothing to move here.
+            let Ok(mut core) = seat.sound_core() else { return Ok(()) };
             let now = Now::look();
             let mut step = core.advance(now);
             core.look_for_gaps(&mut step, now);
-            core.look_for_the_end(&mut step, now)?;
-            core.encrypt_drafts(drafts, &mut step, now)?;
+            core.look_for_the_end(&mut step, now);
+            core.encrypt_drafts(drafts, &mut step, now);
             if step.is_empty() {
                 break;
             }
-            (slot.commit(step.take_changes(), core.fuse.clone()), step)
+            inner.keep(seat, slot, core, step)
         };
-        committed.await?;
-        seat.settle(step);
+        kept.await?;
         publish(inner, seat).await?;
     }
     let line = inner.line().clone();
@@ -281,15 +288,13 @@ async fn publish(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
 /// A relay without the extension says nothing more about it.
 async fn handed_over(inner: &Arc<Inner>, seat: &Arc<Seat>, n: u64) -> Result<(), Error> {
     let slot = inner.store()?.slot().await?;
-    let (committed, step) = {
+    let kept = {
         let mut core = seat.sound_core()?;
         let mut step = Step::default();
         core.handed_over(n, &mut step, Now::look());
-        (slot.commit(step.take_changes(), core.fuse.clone()), step)
+        inner.keep(seat, slot, core, step)
     };
-    committed.await?;
-    seat.settle(step);
-    Ok(())
+    kept.await
 }
 
 /// Which channel an answer is for.

@@ -1,14 +1,15 @@
 //! What all parts of a client share.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use toq_api::relay::RelayApi;
 use toq_channels::group::Agent;
-use toq_store::member::MemberStore;
+use toq_store::member::{MemberStore, WriteSlot};
 
-use crate::core::Step;
+use crate::core::{Core, Step};
 use crate::driver::Routes;
 use crate::error::Error;
 use crate::line::Line;
@@ -47,6 +48,10 @@ pub(crate) struct Inner {
     pub moved: Notify,
     /// Channels were created here, or other ones than before.
     pub created: Notify,
+    /// Whose turn it is to begin a channel here.
+    pub beginning: tokio::sync::Mutex<()>,
+    /// Why the client came to an end by itself, if it did.
+    failure: OnceLock<Error>,
     agent: RwLock<Agent>,
     store: Mutex<Option<MemberStore>>,
     seats: RwLock<Seats>,
@@ -64,6 +69,8 @@ impl Inner {
             closing: watch::Sender::new(false),
             moved: Notify::new(),
             created: Notify::new(),
+            beginning: tokio::sync::Mutex::default(),
+            failure: OnceLock::new(),
             agent: RwLock::new(agent),
             store: Mutex::new(Some(store)),
             seats: RwLock::new(seats),
@@ -74,7 +81,21 @@ impl Inner {
     }
 
     pub(crate) fn store(&self) -> Result<MemberStore, Error> {
-        locked(&self.store).clone().ok_or_else(Error::closed)
+        locked(&self.store).clone().ok_or_else(|| self.failure.get().cloned().unwrap_or_else(Error::closed))
+    }
+
+    /// Ends the client: a part of it is broken, and without it nothing would move any more though everything looked well.
+    pub(crate) fn fail(&self, error: Error) {
+        tracing::error!(%error, "a member ends");
+        self.state.send_replace(State::Away(error.clone()));
+        drop(self.failure.set(error));
+        let store = self.take_store();
+        self.closing.send_replace(true);
+        for seat in self.seats().values() {
+            seat.arrived.notify_waiters();
+            seat.happened.notify_waiters();
+        }
+        drop(store);
     }
 
     /// Takes the store away from everybody.
@@ -122,23 +143,28 @@ impl Inner {
         locked(&self.dirty).drain().collect()
     }
 
-    /// Sees a step through to its end, even if whoever asked for it goes away meanwhile.
+    /// Queues what was decided under the lock of the core, and sees it through to its end, even if whoever asked for it goes away
+    /// meanwhile: a step whose changes are on disk and whose promises are not kept would leave the channel between two states.
     #[allow(clippy::disallowed_methods, reason = "the caller holds the handle; this room has no actors")]
-    pub(crate) async fn see_through(
+    pub(crate) fn keep(
         self: &Arc<Self>,
         seat: &Arc<Seat>,
-        step: Step,
-        committed: impl Future<Output = Result<(), toq_store::StoreError>> + Send + 'static,
-    ) -> Result<(), Error> {
+        slot: WriteSlot,
+        core: MutexGuard<'_, Core>,
+        mut step: Step,
+    ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+        let fuse = core.fuse.clone();
+        let committed = slot.commit(step.take_changes(), fuse.clone());
+        drop(core);
         let (inner, seat) = (self.clone(), seat.clone());
-        let end = tokio::spawn(async move {
+        let end: JoinHandle<Result<(), Error>> = tokio::spawn(async move {
             committed.await?;
             crate::fault::point("committed");
-            seat.settle(step);
+            seat.settle(step, &fuse);
             inner.nudge(seat.id);
-            Ok::<(), Error>(())
+            Ok(())
         });
-        end.await.map_err(|_| Error::closed())?
+        async move { end.await.map_err(|_| Error::closed())? }
     }
 }
 

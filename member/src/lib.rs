@@ -25,6 +25,7 @@ mod line;
 pub mod mock;
 mod seat;
 mod settings;
+mod shelf;
 
 pub use channel::{Channel, Happening, Message, Who};
 pub use client::Client;

@@ -5,6 +5,7 @@ mod world;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use toq_member::mock::Relay;
 use toq_member::{Admission, KeyPackageKind, Kind, Standing};
 use world::{LONG, NAME, event, invite, member, next, pair, refused, settings, spawn, texts, until};
@@ -175,7 +176,8 @@ async fn what_the_relay_no_longer_keeps_is_named_and_the_way_back_is_a_new_invit
     let channel = bob.channel(NAME).expect("kept");
     let told = event(&channel, "behind").await;
     assert!(told.detail.contains("place 5") && channel.standing() == Standing::Behind);
-    assert!(refused(channel.send(b"?").await).1.contains("asked to be added") || channel.standing() == Standing::Behind);
+    let (kind, text) = refused(channel.send(b"?").await);
+    assert!(kind == Kind::Refused && text.contains("ask to be added again"), "{text}");
 
     let back = invite(&alice, &bob).await;
     alice.send(b"welcome back").await.expect("sent");
@@ -217,6 +219,28 @@ async fn keys_that_grow_old_are_renewed_without_being_asked() {
     let told = event(&bob, "key_rotated").await;
 
     assert_eq!(told.by, b"alice");
+}
+
+#[tokio::test]
+async fn making_a_channel_goes_to_its_end_though_nobody_waits_for_it() {
+    let (relay, dir) = (Relay::new(), tempfile::tempdir().expect("a directory"));
+    let alice = member(&relay, "alice", Some(dir.path())).await;
+    for round in 0..8 {
+        let name = format!("acme/team/{}", round / 2);
+        assert!(alice.create_channel(&name, Admission::Any).now_or_never().is_none());
+    }
+
+    until("all are here", || alice.channels().len() == 4).await;
+    let channel = alice.create_channel("acme/team/3", Admission::Any).await.expect("made, after those before it");
+    let bob = member(&relay, "bob", Some(dir.path())).await;
+    let joined = invite(&channel, &bob).await;
+    channel.send(b"to both").await.expect("sent");
+    assert_eq!(texts(&joined, 1).await, ["to both"]);
+    alice.close().await;
+    drop((channel, alice));
+
+    let alice = member(&relay, "alice", Some(dir.path())).await;
+    assert_eq!(alice.channels().len(), 4);
 }
 
 fn name() -> toq_channels::ChannelName {

@@ -6,7 +6,7 @@ use toq_dataplane::extension::Tag;
 use toq_dataplane::link::Refusal;
 use toq_store::member::{OutKind, Standing};
 
-use super::{Core, MAX_AHEAD, READABLE, Step, Tie};
+use super::{Core, LAST_PLACE, MAX_AHEAD, READABLE, Step, Tie};
 use crate::chance::{Now, jitter};
 use crate::error::{Error, Kind};
 
@@ -36,6 +36,9 @@ impl Core {
         }
         if seq <= self.row.cursor {
             return;
+        }
+        if seq > LAST_PLACE {
+            return self.disbelieve(seq, step, now);
         }
         if seq > self.row.cursor + 1 {
             self.gap_since.get_or_insert(now.instant);
@@ -69,6 +72,9 @@ impl Core {
                 self.done(n, seq, step);
             }
             return;
+        }
+        if seq > LAST_PLACE {
+            return self.disbelieve(seq, step, now);
         }
         if seq > self.row.cursor {
             return self.delivered(seq, Item::Ours(n), step, now);
@@ -120,7 +126,10 @@ impl Core {
     }
 
     /// What was in the log when it was asked for has been delivered.
-    pub(crate) fn caught_up(&mut self, seq: u64, now: Now) {
+    pub(crate) fn caught_up(&mut self, seq: u64, step: &mut Step, now: Now) {
+        if seq > LAST_PLACE {
+            return self.disbelieve(seq, step, now);
+        }
         self.end = Some(seq);
         if self.row.cursor < seq {
             // Something is missing before its end.
@@ -129,17 +138,28 @@ impl Core {
     }
 
     /// Goes live where everything was read that was in the log when it was asked for.
-    pub(crate) fn look_for_the_end(&mut self, step: &mut Step, now: Now) -> Result<(), Error> {
+    pub(crate) fn look_for_the_end(&mut self, step: &mut Step, now: Now) {
         if self.tie == Tie::Reading && self.end.is_some_and(|end| end <= self.row.cursor) {
             self.tie = Tie::Live;
             self.gaps = 0;
-            self.refresh(step, now)?;
+            self.refresh(step, now);
         }
-        Ok(())
+    }
+
+    /// The relay names a place that no log has. Nothing is done with it: a cursor that went there would never come back.
+    fn disbelieve(&mut self, seq: u64, step: &mut Step, now: Now) {
+        if !self.has_been_lied_to {
+            self.has_been_lied_to = true;
+            self.happen(step, now, "relay_misbehaving", format!("the relay names place {seq} of the log, which no log has"));
+            self.stand(step);
+        }
     }
 
     /// The relay no longer keeps what we have not read; `oldest` is the first place that it has.
     pub(crate) fn behind(&mut self, oldest: u64, step: &mut Step, now: Now) {
+        if oldest > LAST_PLACE {
+            return self.disbelieve(oldest, step, now);
+        }
         if self.row.cursor == 0 && self.chain.is_none() {
             // Nothing was read yet, and the adder did not say where to begin: at what the relay has.
             self.row.cursor = oldest.saturating_sub(1);
@@ -177,15 +197,22 @@ impl Core {
             return;
         }
         // The relay was asked often enough. What is missing is named, and the rest is read.
-        let Some(to) = self.ahead.first_key_value().map(|(next, _)| next - 1).or(self.end) else { return };
+        let next = self.ahead.first_key_value().map(|(next, _)| next.saturating_sub(1));
+        let Some(to) = next.or(self.end) else { return };
         let from = self.row.cursor + 1;
         if to < from {
             return;
         }
         self.happen(step, now, "relay_misbehaving", format!("the relay withholds places {from} to {to} of the log"));
+        self.gaps = 0;
+        if next.is_none() {
+            // There is only the relay's word that the log goes on. Places are passed over for an entry that is here, and not for a
+            // number: if these come after all, they are read.
+            self.end = Some(self.row.cursor);
+            return self.stand(step);
+        }
         self.row.cursor = to;
         self.chain = None;
-        self.gaps = 0;
         while let Some(item) = self.ahead.remove(&(self.row.cursor + 1)) {
             self.enter(self.row.cursor + 1, item, step, now);
         }

@@ -140,7 +140,7 @@ impl Core {
         let Some(head) = head.filter(|_| self.is_extended) else { return };
         let Some(chain) = &self.chain else {
             // Whoever came late, or has lost a stretch, takes the first head that fits for its beginning.
-            if head.seq + 1 == seq {
+            if head.seq.checked_add(1) == Some(seq) {
                 self.chain = Some(Chain::begin_at(head));
             }
             return;

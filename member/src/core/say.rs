@@ -54,7 +54,7 @@ impl Core {
     }
 
     /// Encrypts drafts, in their order. `rows` are the rows of the outbox from the first draft on.
-    pub(crate) fn encrypt_drafts(&mut self, rows: Vec<(u64, OutRow)>, step: &mut Step, now: Now) -> Result<(), Error> {
+    pub(crate) fn encrypt_drafts(&mut self, rows: Vec<(u64, OutRow)>, step: &mut Step, now: Now) {
         for (n, row) in rows {
             if self.drafts.front() != Some(&n) {
                 continue;
@@ -62,18 +62,27 @@ impl Core {
             if !self.is_ready() {
                 break;
             }
-            let row = self.encrypt(row, step, now)?;
-            if row.kind == OutKind::Draft {
-                break;
-            }
+            let row = match self.encrypt(row, step, now) {
+                Ok(row) if row.kind == OutKind::Draft => break,
+                Ok(row) => row,
+                Err(error) => {
+                    // It would not be encrypted next time either, and what was said after it waits behind it.
+                    self.drafts.pop_front();
+                    step.changes.push(Change::Unqueue(self.id, n));
+                    let waiter = self.waiters.remove(&n);
+                    self.happen(step, now, "message_refused", error.to_string());
+                    self.stand(step);
+                    step.answer(waiter, Err(error));
+                    continue;
+                }
+            };
             self.drafts.pop_front();
             self.put(n, row, step);
         }
-        Ok(())
     }
 
     /// Frames that the relay does not have are made again where too few could still read them.
-    pub(super) fn refresh(&mut self, step: &mut Step, now: Now) -> Result<(), Error> {
+    pub(super) fn refresh(&mut self, step: &mut Step, now: Now) {
         let epoch = self.epoch();
         let old: Vec<u64> = self
             .outgoing
@@ -87,13 +96,13 @@ impl Core {
             // The tag stays, so that the relay takes only one of them, whichever it got.
             row.earlier.extend_from_slice(&sha256(&row.frame));
             row.kind = OutKind::Draft;
-            let row = self.encrypt(row, step, now)?;
-            if row.kind == OutKind::Draft {
-                break;
+            match self.encrypt(row, step, now) {
+                Ok(row) if row.kind == OutKind::Draft => break,
+                Ok(row) => self.put(n, row, step),
+                // The frame that there is goes out, and whether it was in time shows when it is read back.
+                Err(error) => tracing::warn!(channel = %self.name, %error, "a message cannot be made again"),
             }
-            self.put(n, row, step);
         }
-        Ok(())
     }
 
     /// Whether groups can be worked with: the log is read.

@@ -1,0 +1,204 @@
+//! The messages of a channel that are at hand, and what is known of those on the disk.
+//!
+//! Messages have numbers that rise. Some tasks put them on the disk and then here, others read them, and a reader's look at the disk may
+//! be older than what was put here meanwhile: so whoever looks first takes down how far the disk went then.
+
+use std::collections::VecDeque;
+
+use toq_store::member::{HappeningRow, InRow};
+
+use crate::core::HAPPENINGS;
+
+/// How many messages are kept at hand; the others are read from the disk when their turn comes.
+const PAGE: usize = 512;
+
+/// The messages at hand.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    page: VecDeque<(u64, InRow)>,
+    /// The last number that was put into the page.
+    read_to: u64,
+    /// The last number that is on the disk.
+    newest: u64,
+    /// What was handed out last, and is done with when the next is asked for.
+    at: Option<u64>,
+    happenings: VecDeque<(u64, HappeningRow)>,
+}
+
+/// A stretch of numbers that is on the disk and not at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    /// The number before the first of them.
+    pub after: u64,
+    /// The last that was on the disk when this was found out.
+    pub newest: u64,
+}
+
+/// What a reader gets.
+pub(crate) enum Taken {
+    /// Messages, and the number up to which earlier ones are done with.
+    Messages(Vec<(u64, InRow)>, Option<u64>),
+    /// The page is empty; there is more on the disk.
+    Read(Stretch),
+    /// There is nothing; the number is as above.
+    Nothing(Option<u64>),
+}
+
+impl Shelf {
+    /// With a disk that goes up to `newest`, and these happenings.
+    pub(crate) fn new(newest: u64, happenings: impl IntoIterator<Item = (u64, HappeningRow)>) -> Self {
+        Self { newest, happenings: happenings.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Messages are on the disk.
+    pub(crate) fn arrived(&mut self, rows: impl IntoIterator<Item = (u64, InRow)>) {
+        for (n, row) in rows {
+            // Two tasks write, and the one that was first may be told last.
+            self.newest = self.newest.max(n);
+            if self.read_to + 1 == n && self.page.len() < PAGE {
+                self.read_to = n;
+                self.page.push_back((n, row));
+            }
+        }
+    }
+
+    /// Happenings are on the disk.
+    pub(crate) fn happened(&mut self, rows: impl IntoIterator<Item = (u64, HappeningRow)>) {
+        for (n, row) in rows {
+            let at = self.happenings.partition_point(|(earlier, _)| *earlier < n);
+            self.happenings.insert(at, (n, row));
+            if self.happenings.len() > usize::try_from(HAPPENINGS).unwrap_or(1000) {
+                self.happenings.pop_front();
+            }
+        }
+    }
+
+    /// Whether there is a message that was not handed out.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.page.is_empty() || self.newest > self.read_to
+    }
+
+    /// The next messages, at most `most` and so many bytes, but one whatever its size. What was handed out before is done with,
+    /// unless these are `more` of the same.
+    pub(crate) fn take(&mut self, most: usize, bytes: usize, more: bool) -> Taken {
+        if self.page.is_empty() && self.newest > self.read_to {
+            return Taken::Read(Stretch { after: self.read_to, newest: self.newest });
+        }
+        let done = if more { None } else { self.at.take() };
+        let mut left = bytes;
+        let fits = |(_, row): &&(u64, InRow)| {
+            let has_room = row.payload.len() <= left;
+            left = left.saturating_sub(row.payload.len());
+            has_room
+        };
+        let fitting = self.page.iter().take(most).take_while(fits).count();
+        let count = if more { fitting } else { fitting.max(1).min(most).min(self.page.len()) };
+        let rows: Vec<_> = self.page.drain(..count).collect();
+        match rows.last() {
+            Some((n, _)) => {
+                self.at = Some(*n);
+                Taken::Messages(rows, done)
+            }
+            None => Taken::Nothing(done),
+        }
+    }
+
+    /// Puts messages from the disk into the page: the first of `stretch`, as it was found after the stretch was.
+    pub(crate) fn fill(&mut self, stretch: Stretch, rows: Vec<(u64, InRow)>) {
+        if self.read_to != stretch.after || !self.page.is_empty() {
+            return;
+        }
+        // Rows of the stretch that are not there any more were read before the last restart. Of later ones this says nothing.
+        self.read_to = rows.last().map_or(stretch.newest, |(n, _)| *n);
+        self.page.extend(rows);
+    }
+
+    /// Nothing more will be done with what was handed out up to this number.
+    pub(crate) fn is_done(&mut self, n: u64) {
+        if self.at == Some(n) {
+            self.at = None;
+        }
+    }
+
+    /// Happenings after a number.
+    pub(crate) fn happenings(&self, after: u64) -> Vec<(u64, HappeningRow)> {
+        self.happenings.iter().filter(|(n, _)| *n > after).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(n: u64) -> (u64, InRow) {
+        sized(n, 1)
+    }
+
+    fn sized(n: u64, bytes: usize) -> (u64, InRow) {
+        (n, InRow { seq: n, epoch: 1, sender: Vec::new(), proven: None, leaf: 0, payload: vec![0; bytes] })
+    }
+
+    fn numbers(taken: Taken) -> Vec<u64> {
+        match taken {
+            Taken::Messages(rows, _) => rows.into_iter().map(|(n, _)| n).collect(),
+            Taken::Read(stretch) => panic!("there is something at hand, not on the disk: {stretch:?}"),
+            Taken::Nothing(_) => Vec::new(),
+        }
+    }
+
+    fn stretch(taken: Taken) -> Stretch {
+        let Taken::Read(stretch) = taken else { panic!("nothing is at hand") };
+        stretch
+    }
+
+    #[test]
+    fn what_comes_between_an_empty_look_at_the_disk_and_its_end_is_not_skipped() {
+        // After an orderly close everything up to 5 was read and is gone.
+        let mut shelf = Shelf::new(5, []);
+        let looked = stretch(shelf.take(1, usize::MAX, false));
+
+        shelf.arrived([row(6), row(7)]);
+        shelf.fill(looked, Vec::new());
+
+        let again = stretch(shelf.take(1, usize::MAX, false));
+        assert_eq!(again, Stretch { after: 5, newest: 7 });
+        shelf.fill(again, vec![row(6), row(7)]);
+        assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [6, 7]);
+    }
+
+    #[test]
+    fn two_tasks_that_tell_in_the_wrong_order_hide_nothing() {
+        let mut shelf = Shelf::new(4, []);
+        shelf.fill(Stretch { after: 0, newest: 4 }, Vec::new());
+
+        shelf.arrived([row(6)]);
+        shelf.arrived([row(5)]);
+
+        assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [5]);
+        let on_disk = stretch(shelf.take(9, usize::MAX, true));
+        assert_eq!(on_disk, Stretch { after: 5, newest: 6 });
+    }
+
+    #[test]
+    fn what_two_tasks_saw_is_told_in_the_order_of_its_numbers() {
+        let happening =
+            |n: u64| (n, HappeningRow { kind: n.to_string(), subject: vec![], by: vec![], epoch: 0, detail: String::new(), at: 0 });
+        let mut shelf = Shelf::new(0, [happening(1)]);
+
+        shelf.happened([happening(3)]);
+        shelf.happened([happening(2)]);
+
+        assert_eq!(shelf.happenings(0).into_iter().map(|(n, _)| n).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_reader_is_given_no_more_bytes_than_it_wants_but_always_one_message() {
+        let mut shelf = Shelf::new(0, []);
+        shelf.arrived([sized(1, 100), sized(2, 40), sized(3, 40), sized(4, 40)]);
+
+        assert_eq!(numbers(shelf.take(9, 80, false)), [1]);
+        assert_eq!(numbers(shelf.take(9, 80, false)), [2, 3]);
+        assert_eq!(numbers(shelf.take(9, 10, true)), [0; 0]);
+        assert_eq!(numbers(shelf.take(9, 10, false)), [4]);
+    }
+}

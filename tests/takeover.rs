@@ -68,6 +68,33 @@ fn a_message_sent_before_the_first_start_does_not_cost_the_rules_and_the_history
 }
 
 #[test]
+fn what_came_of_it_is_still_told_later() {
+    let world = World::new();
+    let place = published(&world, "alice", 2);
+    let history = place.join(".toq/messages.jsonl");
+    fs::write(&history, fs::read_to_string(&history).unwrap() + "{broken\n").unwrap();
+
+    assert!(world.up(&place).status.success());
+
+    let alice = world.running("alice", &place);
+    let told = alice.reads("/v1/events?since=0", |events| events.len() >= 2);
+    assert_eq!(told[0]["type"], "workspace.left_out");
+    assert!(told[0]["id"].as_str().unwrap().contains("messages.jsonl:3: not a message"), "{told:?}");
+    let counts = "rules: 2, pending approvals: 0, peers: 1, messages: 2";
+    assert_eq!(
+        (told[1]["type"].as_str(), told[1]["reason"].as_str()),
+        (Some("workspace.taken_over"), Some(format!("{counts}, left out: 1").as_str()))
+    );
+    for _ in 0..2 {
+        let doctor = String::from_utf8(alice.toq(&["doctor"]).stdout).unwrap();
+        assert!(doctor.contains(&format!("[--] takeover: from the published daemon: {counts}; left out:")), "{doctor}");
+        assert!(doctor.contains("messages.jsonl:3"), "{doctor}");
+        alice.toq(&["down"]);
+    }
+    assert_eq!(fs::metadata(place.join(".toq/takeover.json")).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn files_that_appear_in_a_workspace_that_has_been_used_are_not_taken_over() {
     let world = World::new();
     let alice = world.agent("alice", &[]);
@@ -101,7 +128,9 @@ fn killed_at_any_point_a_takeover_goes_on_where_it_was() {
     let world = World::new();
     // Three stretches of a mebibyte and a rest.
     let messages = 350;
-    for point in ["takeover-before-begin", "takeover-begun", "takeover-stretch:1", "takeover-stretch:3", "takeover-stretch:4"] {
+    for point in
+        ["takeover-before-begin", "takeover-begun", "takeover-stretch:1", "takeover-stretch:3", "takeover-stretch:4", "takeover-before-end"]
+    {
         let name = point.replace(':', "-");
         let place = published(&world, &name, messages);
         let mut up = std::process::Command::new(world::TOQ);
@@ -112,6 +141,8 @@ fn killed_at_any_point_a_takeover_goes_on_where_it_was() {
         assert!(String::from_utf8_lossy(&killed.stderr).contains("crash point hit"), "{point}: {killed:?}");
         let up = world.up(&place);
         assert!(up.status.success(), "{point}: {up:?}");
+        let told = String::from_utf8_lossy(&up.stderr).into_owned();
+        assert!(told.contains(&format!("rules: 2, pending approvals: 0, peers: 1, messages: {messages}")), "{point}: {told}");
         assert_whole(&world.running(&name, &place), messages);
     }
 }

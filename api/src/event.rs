@@ -118,6 +118,12 @@ pub enum EventKind {
     /// Handlers leave a conversation alone, for the reason given.
     #[serde(rename = "thread.paused")]
     ThreadPaused,
+    /// Something of a published workspace could not be read and was left out: `id` says what and why.
+    #[serde(rename = "workspace.left_out")]
+    WorkspaceLeftOut,
+    /// A published workspace was taken over; `reason` says how much.
+    #[serde(rename = "workspace.taken_over")]
+    WorkspaceTakenOver,
 }
 
 impl EventKind {
@@ -142,6 +148,8 @@ impl EventKind {
             Self::PolicyChanged => "policy.changed",
             Self::StreamAborted => "stream.aborted",
             Self::ThreadPaused => "thread.paused",
+            Self::WorkspaceLeftOut => "workspace.left_out",
+            Self::WorkspaceTakenOver => "workspace.taken_over",
         }
     }
 }

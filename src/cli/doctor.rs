@@ -116,8 +116,20 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
             checks.extend(port(desk));
         }
     }
+    checks.extend(takeover(&dir));
     checks.push(disk(&dir));
     Ok(checks)
+}
+
+/// What came of a takeover from the published daemon. What was left out is the owner's to look at, and no fault.
+fn takeover(dir: &Path) -> Option<Check> {
+    let report = crate::takeover::kept(dir)?;
+    if report.left_out.is_empty() {
+        return Some(good("takeover", format!("from the published daemon: {}", report.counts())));
+    }
+    let more = if report.more_left_out > 0 { format!("; and {} more", report.more_left_out) } else { String::new() };
+    let left_out = sanitize::text(&report.left_out.join("; "));
+    Some(open("takeover", format!("from the published daemon: {}; left out: {left_out}{more}", report.counts())))
 }
 
 /// What was mended before anything is looked at.

@@ -13,11 +13,8 @@ use crate::takeover::{Report, TakeoverFailure, pending};
 pub fn run(desk: &Desk, loaded: &Loaded) -> Result<(), Failure> {
     let now = Timestamp::from_nanos(Clock::system().wall_nanos());
     let Some(report) = pending(loaded, now).map_err(failed)? else { return Ok(()) };
-    let Report { rules, requests, peers, messages, left_out, more_left_out } = report;
-    desk.output.note(&format!(
-        "Taken over from the published daemon, whose files stay as they are\n  rules: {rules}, pending approvals: {requests}, \
-         peers: {peers}, messages: {messages}"
-    ));
+    desk.output.note(&format!("Taken over from the published daemon, whose files stay as they are\n  {}", report.counts()));
+    let Report { left_out, more_left_out, .. } = report;
     for complaint in left_out {
         desk.output.note(&format!("  left out: {}", sanitize::text(&complaint)));
     }

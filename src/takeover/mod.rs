@@ -11,11 +11,14 @@
 //! Rules, requests and peers are one batch, and each stretch of the history is one; every batch also notes how far it
 //! comes. A crash therefore repeats nothing and leaves nothing out.
 
+mod account;
 mod history;
 mod peers;
 
 use std::path::{Path, PathBuf};
 
+use account::Account;
+use serde::{Deserialize, Serialize};
 use toq_config::permissions::{self, Permissions};
 use toq_config::{ConfigError, Loaded};
 use toq_kit::fault;
@@ -67,7 +70,7 @@ impl TakeoverFailure {
 }
 
 /// What was taken over.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Rules.
     pub rules: usize,
@@ -88,6 +91,8 @@ impl Report {
         if self.left_out.len() < COMPLAINTS { self.left_out.push(complaint) } else { self.more_left_out += 1 }
     }
 }
+
+pub use account::kept;
 
 /// Takes over what waits to be taken over in a workspace; `None` where nothing does, or where a daemon runs.
 ///
@@ -115,34 +120,40 @@ pub fn pending(loaded: &Loaded, now: Timestamp) -> Result<Option<Report>, Takeov
 }
 
 fn take_over(store: &Store, loaded: &Loaded, permissions: Permissions, now: Timestamp) -> Result<Option<Report>, TakeoverFailure> {
-    let mut report = Report::default();
+    let mut account = Account::new(now);
     let mut place = match store.reader().taken_over()? {
         Some(DONE) => return Ok(None),
-        Some(place) => place,
+        Some(place) => {
+            account.resume(store.reader())?;
+            place
+        }
         None if is_used(store)? => {
             commit(store, vec![Change::TakenOver(DONE)])?;
             return Ok(None);
         }
         None => {
-            begin(store, loaded, permissions, &mut report, now)?;
+            begin(store, loaded, permissions, &mut account, now)?;
             BEGUN
         }
     };
     fault::crash_point("takeover-begun");
     if let Some(mut history) = history::History::open(loaded, place - BEGUN)? {
         loop {
-            let stretch = history.next(&mut report)?;
-            if stretch.is_empty() {
+            let stretch = history.next(&mut account.report)?;
+            let is_last = stretch.is_empty();
+            place = BEGUN + history.place();
+            let changes = stretch.into_iter().chain(account.complaints()).chain([Change::TakenOver(place)]).collect();
+            account.report.messages += commit(store, changes)?;
+            if is_last {
                 break;
             }
-            place = BEGUN + history.place();
-            let changes = stretch.into_iter().chain([Change::TakenOver(place)]).collect();
-            report.messages += commit(store, changes)?;
             fault::crash_point("takeover-stretch");
         }
     }
-    commit(store, vec![Change::TakenOver(DONE)])?;
-    Ok(Some(report))
+    account.keep(&loaded.dir)?;
+    fault::crash_point("takeover-before-end");
+    commit(store, vec![account.event(), Change::TakenOver(DONE)])?;
+    Ok(Some(account.report))
 }
 
 /// Whether this log has been somebody's before: it is then not the first start.
@@ -152,7 +163,8 @@ fn is_used(store: &Store) -> Result<bool, StoreError> {
     Ok(!is_empty)
 }
 
-fn begin(store: &Store, loaded: &Loaded, permissions: Permissions, report: &mut Report, now: Timestamp) -> Result<(), TakeoverFailure> {
+fn begin(store: &Store, loaded: &Loaded, permissions: Permissions, account: &mut Account, now: Timestamp) -> Result<(), TakeoverFailure> {
+    let report = &mut account.report;
     let Permissions { rules, mut pending, left_out } = permissions;
     left_out.iter().for_each(|fault| report.leave_out(fault.to_string()));
     // Those who asked last are the likeliest to be still there.
@@ -177,9 +189,11 @@ fn begin(store: &Store, loaded: &Loaded, permissions: Permissions, report: &mut 
     });
     let peers = peers.into_iter().map(|(key, row)| Change::Peer(key, row));
     fault::crash_point("takeover-before-begin");
+    let told = account.complaints();
+    let report = &account.report;
     let audit =
         AuditRow::new(now, "takeover", "rules.taken_over", &report.rules).detailed(format!("and {} open questions", report.requests));
-    commit(store, rules.chain(requests).chain(peers).chain([Change::Audit(audit), Change::TakenOver(BEGUN)]).collect())?;
+    commit(store, rules.chain(requests).chain(peers).chain(told).chain([Change::Audit(audit), Change::TakenOver(BEGUN)]).collect())?;
     Ok(())
 }
 

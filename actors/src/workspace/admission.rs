@@ -80,7 +80,7 @@ impl Workspace {
 
     /// The key that belongs to an address. A key that `key` followed counts as `key`, also where the pin has not moved
     /// yet.
-    fn pinned(&self, key: &PeerKey, address: &Address) -> Result<Option<PeerKey>, StoreError> {
+    pub(super) fn pinned(&self, key: &PeerKey, address: &Address) -> Result<Option<PeerKey>, StoreError> {
         let pinned = self.home.store.reader().pin(address)?.map(|pin| pin.peer());
         Ok(pinned.map(|pinned| if self.successions.leads(&pinned, key) { *key } else { pinned }))
     }
@@ -120,6 +120,7 @@ impl Workspace {
                 }
                 if self.waiting.contains_key(&key) {
                     changes.push(Change::RemoveApproval(key));
+                    changes.push(self.event("approval.resolved", &key, None, Some("approved")));
                 }
             }
             Judgement::Ask(proof, previous) => {
@@ -233,7 +234,7 @@ fn as_question(key: PeerKey, row: &ApprovalRow) -> Question {
 }
 
 /// Finds out whether an address that a peer claims is its own. DNS and the address itself are asked at once.
-async fn prove(home: std::sync::Arc<Home>, address: Address, key: PeerKey, must_be_dns: bool) -> Proof {
+pub(super) async fn prove(home: std::sync::Arc<Home>, address: Address, key: PeerKey, must_be_dns: bool) -> Proof {
     let by_dns = async {
         let Some(name) = toq_protocol::dns::name(address.host()) else { return false };
         home.resolver.prove(&name, address.agent(), &key).await.is_verified()

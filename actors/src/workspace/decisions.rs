@@ -19,8 +19,8 @@ use super::Workspace;
 use crate::connection::tell;
 use crate::outbox::{Hasten, Lane};
 
-/// How many are told at a time; the others wait.
-const AT_ONCE: usize = 16;
+/// How many are told, or dialled back, at a time; the others wait.
+pub(super) const AT_ONCE: usize = 16;
 
 /// The least time between two words of the same kind from one peer that have an effect.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -21,6 +21,7 @@ mod respond;
 mod retention;
 mod rotation;
 mod send;
+mod settle;
 mod streams;
 mod tolls;
 
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Context, Recipient};
-use toq_kit::{Drain, Lifeline, Roster, Seat};
+use toq_kit::{Credit, Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::waiting::Question;
 use toq_protocol::policy::{Policy, Proof};
@@ -100,6 +101,8 @@ pub struct Workspace {
     answering: HashMap<Lane, usize>,
     tolls: Tolls,
     decisions: decisions::Decisions,
+    /// How many addresses are proven at a time because a rule covers them.
+    proving: Credit,
     intake: files::Intake,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
@@ -138,6 +141,7 @@ impl Workspace {
             answering: HashMap::new(),
             tolls,
             decisions: decisions::Decisions::new(),
+            proving: Credit::new(decisions::AT_ONCE),
             intake: files::Intake::new(),
             is_draining: false,
             _lifeline: lifeline,

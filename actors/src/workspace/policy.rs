@@ -12,6 +12,7 @@ use toq_store::batch::Change;
 use toq_store::record::EventRow;
 use toq_store::{Batch, StoreError};
 
+use super::settle::{approved_pattern, word};
 use super::{CurrentMode, Expire, Rule, SetMode, Workspace, WorkspaceError};
 use crate::approval::Resolved;
 use crate::connection::{Goodbye, View};
@@ -73,9 +74,10 @@ impl Workspace {
         match rule {
             Rule::Add(subject, Ruling::Approve) => {
                 changes.push(Change::AddRule(subject.clone(), Ruling::Approve, now));
-                if let Subject::Key(key) = subject {
-                    changes.extend(self.acceptance(key)?);
-                }
+                changes.extend(match subject {
+                    Subject::Key(key) => self.acceptance(key)?,
+                    Subject::Address(pattern) => self.acceptances(pattern)?,
+                });
                 changes.push(self.event("policy.changed", subject, None, Some("approved")));
             }
             Rule::Add(subject, Ruling::Block) => {
@@ -171,14 +173,10 @@ impl Handler<Rule> for Workspace {
 
     fn handle(&mut self, rule: Rule, _: &mut Ctx) -> Self::Result {
         let journal = self.home.store.journal().clone();
-        // Messages may wait for exactly this decision, here and at whoever asked.
-        let decided = match &rule {
-            Rule::Add(Subject::Key(key), Ruling::Approve) => Some((*key, Decision::Granted)),
-            Rule::Deny(key) => Some((*key, Decision::Denied)),
-            _ => None,
-        };
-        let asked = decided.and_then(|(key, decision)| Some((key, decision, self.home.store.reader().approval(&key).ok().flatten()?)));
         let changes = self.decision(&rule);
+        // Messages may wait for exactly this decision, here and at whoever asked.
+        let word = word(&rule);
+        let answered = changes.as_ref().map(|changes| self.answered(changes)).unwrap_or_default();
         let committing = async move {
             let changes = changes?;
             journal.commit(Batch::new(changes.clone())).await?;
@@ -186,11 +184,15 @@ impl Handler<Rule> for Workspace {
         };
         Box::pin(committing.into_actor(self).map(move |result: Result<_, StoreError>, act, ctx| {
             act.enact(&result?, ctx);
-            if let Some((key, decision, row)) = asked {
-                act.tell(key, &row, decision, ctx);
-                if decision == Decision::Granted {
+            for (key, row) in answered {
+                let Some(word) = word else { break };
+                act.tell(key, &row, word, ctx);
+                if word == Decision::Granted {
                     act.retry(&row.address);
                 }
+            }
+            if let Some(pattern) = approved_pattern(&rule) {
+                act.settle(&pattern, ctx);
             }
             Ok(())
         }))

@@ -1,0 +1,117 @@
+//! What a rule about addresses means for the questions that are open: whom it covers need not be decided about any more.
+//!
+//! A block covers whoever claims such an address. An approval covers an address that is proven: one that is only claimed is proven
+//! now, as it would be when the stranger came again, and where that fails its question stays. A changed key is covered by no
+//! pattern; its owner is asked about that one key.
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
+use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
+use toq_protocol::policy::{Mode, Pattern, Proof, Ruling, Subject, Verdict};
+use toq_protocol::session::Decision;
+use toq_store::batch::Change;
+use toq_store::record::ApprovalRow;
+use toq_store::{Batch, StoreError};
+
+use super::admission::prove;
+use super::{Rule, Workspace};
+
+type Ctx = Context<Workspace>;
+
+/// An open question that a pattern covers.
+struct Covered {
+    key: PeerKey,
+    address: Address,
+    row: ApprovalRow,
+    /// Whether the address is known to be this key's.
+    is_pinned: bool,
+}
+
+/// What whoever asks is told of a rule that answers its question.
+pub(super) const fn word(rule: &Rule) -> Option<Decision> {
+    match rule {
+        Rule::Add(_, Ruling::Approve) => Some(Decision::Granted),
+        Rule::Add(_, Ruling::Block) | Rule::Deny(_) => Some(Decision::Denied),
+        Rule::Remove(..) | Rule::Lapse(_) => None,
+    }
+}
+
+impl Workspace {
+    /// The questions that these changes answer, as they stand.
+    pub(super) fn answered(&self, changes: &[Change]) -> Vec<(PeerKey, ApprovalRow)> {
+        let removed = changes.iter().filter_map(|change| if let Change::RemoveApproval(key) = change { Some(*key) } else { None });
+        removed.filter_map(|key| Some((key, self.home.store.reader().approval(&key).ok().flatten()?))).collect()
+    }
+
+    /// What an approval of a pattern writes about those whose address is known to be theirs.
+    pub(super) fn acceptances(&self, pattern: &Pattern) -> Result<Vec<Change>, StoreError> {
+        let covered = self.covered(pattern)?.into_iter().filter(|covered| covered.is_pinned);
+        Ok(covered.flat_map(|covered| self.accepted(&covered.key)).collect())
+    }
+
+    fn accepted(&self, key: &PeerKey) -> [Change; 2] {
+        [Change::RemoveApproval(*key), self.event("approval.resolved", key, None, Some("approved"))]
+    }
+
+    fn covered(&self, pattern: &Pattern) -> Result<Vec<Covered>, StoreError> {
+        let mut covered = Vec::new();
+        for (key, row) in self.home.store.reader().approvals()? {
+            let Ok(address) = Address::parse(&row.address) else { continue };
+            let pinned = self.pinned(&key, &address)?;
+            let is_others = row.previous().is_some() || pinned.is_some_and(|pinned| pinned != key);
+            if pattern.matches(&address) && !is_others && !self.policy.blocks(&key, &address) {
+                covered.push(Covered { key, address, row, is_pinned: pinned.is_some() });
+            }
+        }
+        Ok(covered)
+    }
+
+    /// Finds out, for whoever asks and is covered by a pattern that was approved, whether its address is its own.
+    pub(super) fn settle(&self, pattern: &Pattern, ctx: &mut Ctx) {
+        let covered = match self.covered(pattern) {
+            Ok(covered) => covered,
+            Err(error) => return tracing::error!(%error, "the open questions cannot be read; whoever asks is let in when it comes again"),
+        };
+        let must_be_dns = self.policy.mode() == Mode::DnsVerified;
+        for Covered { key, address, row, .. } in covered {
+            let (home, credit) = (self.home.clone(), self.proving.clone());
+            let claimed = address.clone();
+            let proving = async move {
+                let _one_of_few = credit.take().await;
+                prove(home, claimed, key, must_be_dns).await
+            };
+            ctx.spawn(proving.into_actor(self).map(move |proof, act, ctx| act.let_in(key, &address, row, proof, ctx)));
+        }
+    }
+
+    /// Answers a question with yes, where the rules in force admit who asks.
+    fn let_in(&self, key: PeerKey, address: &Address, row: ApprovalRow, proof: Proof, ctx: &mut Ctx) {
+        // Proving takes seconds, in which the owner may have decided otherwise and the address may have become another's.
+        let is_others = || self.pinned(&key, address).map_or(true, |pinned| pinned.is_some_and(|pinned| pinned != key));
+        if !self.waiting.contains_key(&key) || self.policy.verdict(&key, address, proof) != Verdict::Accept || is_others() {
+            return;
+        }
+        let changes = [self.pin(address, key, proof)].into_iter().chain(self.accepted(&key)).collect::<Vec<_>>();
+        let journal = self.home.store.journal().clone();
+        let committing = async move {
+            journal.commit(Batch::new(changes.clone())).await?;
+            Ok(changes)
+        };
+        ctx.spawn(committing.into_actor(self).map(move |result: Result<_, StoreError>, act, ctx| match result {
+            Ok(changes) => {
+                act.watch_question(&changes, ctx);
+                act.tell(key, &row, Decision::Granted, ctx);
+                act.retry(&row.address);
+            }
+            Err(error) => tracing::error!(%error, "a question that a rule answers could not be closed"),
+        }));
+    }
+}
+
+/// The pattern that a rule approves.
+pub(super) fn approved_pattern(rule: &Rule) -> Option<Pattern> {
+    match rule {
+        Rule::Add(Subject::Address(pattern), Ruling::Approve) => Some(pattern.clone()),
+        _ => None,
+    }
+}

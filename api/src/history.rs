@@ -34,6 +34,9 @@ pub struct HistoryResponse {
     /// Asks for the page before this one, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+    /// Places in this part of the log that cannot be read; the disk or the file is damaged there. Absent where all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<u64>,
 }
 
 /// The answer of `GET /v1/threads/{thread_id}`.
@@ -43,6 +46,9 @@ pub struct ThreadResponse {
     pub thread_id: String,
     /// Its messages, both directions, oldest first.
     pub messages: Vec<MessageEvent>,
+    /// Places in this conversation that cannot be read; the disk or the file is damaged there. Absent where all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<u64>,
 }
 
 /// The answer of `GET /v1/threads`.

@@ -6,7 +6,7 @@ use toq_protocol::conversation;
 use toq_protocol::policy::Pattern;
 use toq_protocol::time::Timestamp;
 use toq_store::record::{Direction, MessageRow};
-use toq_store::{Reader, StoreError};
+use toq_store::{Reader, Seq, StoreError};
 
 use crate::error::ApiError;
 use crate::facade::Facade;
@@ -52,7 +52,7 @@ pub(crate) async fn history(facade: web::Data<Facade>, query: Query<HistoryQuery
         let page = reader.history(&toq_store::HistoryQuery { limit, before, accepts: &accepts })?;
         let messages = page.entries.iter().map(view::entry).collect::<Result<Vec<_>, _>>()?;
         let next_cursor = page.older.filter(|_| limit > 0).map(|seq| seq.to_string());
-        Ok(HistoryResponse { messages, next_cursor })
+        Ok(HistoryResponse { messages, next_cursor, unreadable: places(&page.unreadable) })
     });
     Ok(HttpResponse::Ok().json(response.await?))
 }
@@ -62,9 +62,9 @@ pub(crate) async fn history(facade: web::Data<Facade>, query: Query<HistoryQuery
 pub(crate) async fn thread(facade: web::Data<Facade>, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let thread_id = id.into_inner();
     let response = aside(facade.reader().clone(), move |reader| {
-        let entries = reader.thread(&thread_id, MAX_THREAD)?;
-        let messages = entries.iter().map(view::entry).collect::<Result<Vec<_>, _>>()?;
-        Ok(ThreadResponse { thread_id, messages })
+        let page = reader.thread(&thread_id, MAX_THREAD)?;
+        let messages = page.entries.iter().map(view::entry).collect::<Result<Vec<_>, _>>()?;
+        Ok(ThreadResponse { thread_id, messages, unreadable: places(&page.unreadable) })
     });
     Ok(HttpResponse::Ok().json(response.await?))
 }
@@ -84,6 +84,14 @@ pub(crate) async fn threads(facade: web::Data<Facade>) -> Result<HttpResponse, A
     };
     let threads = aside(facade.reader().clone(), |reader| reader.threads(MAX_THREAD)).await?.into_iter().map(summary).collect();
     Ok(HttpResponse::Ok().json(ThreadsResponse { threads }))
+}
+
+/// Names rows that cannot be read; what else was asked for is answered all the same.
+fn places(unreadable: &[Seq]) -> Vec<u64> {
+    if !unreadable.is_empty() {
+        tracing::error!(rows = unreadable.len(), first = unreadable[0].0, "rows of the log cannot be read; history is shown without them");
+    }
+    unreadable.iter().map(|seq| seq.0).collect()
 }
 
 /// Reads many rows on a thread for such work: the one that serves requests also carries messages.

@@ -32,6 +32,14 @@ impl Messages {
             query.push(("outgoing", "true"));
         }
         let history: HistoryResponse = desk.client()?.get(&["v1", "messages", "history"], &query).await?;
+        if !history.unreadable.is_empty() {
+            let places = history.unreadable.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+            desk.output.note(&format!(
+                "{} message(s) cannot be read and are not shown (in the log at {places}): the file or its disk is damaged. Keep a copy of \
+                 .toq/state.redb, and look at the disk",
+                history.unreadable.len()
+            ));
+        }
         desk.output.answer(
             || json!(history),
             || match history.messages.as_slice() {

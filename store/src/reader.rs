@@ -66,6 +66,8 @@ pub struct HistoryPage {
     pub entries: Vec<Entry>,
     /// Where the next older page ends, if there may be one.
     pub older: Option<Seq>,
+    /// Places in this stretch of the log whose rows cannot be read; what they said is not known.
+    pub unreadable: Vec<Seq>,
 }
 
 /// A thread as it is listed.
@@ -138,17 +140,19 @@ impl Reader {
         Ok(seqs.first().copied())
     }
 
-    /// How many incoming messages a consumer has not confirmed, counting no further than [`MAX_SCAN`] rows.
+    /// How many incoming messages a consumer has not confirmed, counting no further than [`MAX_SCAN`] rows. What cannot be read is
+    /// offered to nobody and not counted.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn unconfirmed(&self, consumer: &ConsumerRow) -> Result<u64, StoreError> {
         let snapshot = self.snapshot()?;
         let messages = snapshot.open(tables::MESSAGES)?;
         let mut count = consumer.retried().iter().filter(|seq| **seq <= consumer.low_water).count() as u64;
         for entry in messages.range(consumer.low_water.saturating_add(1)..)?.take(MAX_SCAN) {
             let (seq, bytes) = entry?;
-            if consumer.is_open(seq.value()) && MessageRow::from_bytes(bytes.value())?.direction() == Direction::In {
+            let is_in = || MessageRow::from_bytes(bytes.value()).is_ok_and(|row| row.direction() == Direction::In);
+            if consumer.is_open(seq.value()) && is_in() {
                 count += 1;
             }
         }
@@ -175,21 +179,25 @@ impl Reader {
         readable(events.range(after.0.saturating_add(1)..)?, limit)
     }
 
-    /// The place just before the first message at or after `since`, found by bisection over the log.
+    /// The place just before the first message at or after `since`, found by bisection over the log. What cannot be read is taken
+    /// for as old as what follows it.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn place_before(&self, since: Timestamp) -> Result<Seq, StoreError> {
         let snapshot = self.snapshot()?;
         let messages = snapshot.open(tables::MESSAGES)?;
         let (mut low, mut high) = (0, self.last().0);
         while low < high {
             let middle = low + (high - low).div_ceil(2);
-            let entry = messages.range(middle..=high)?.next().transpose()?;
-            let is_earlier = match entry {
-                Some((_, bytes)) => MessageRow::from_bytes(bytes.value())?.message()?.timestamp < since,
-                None => false,
-            };
+            let mut is_earlier = false;
+            for entry in messages.range(middle..=high)? {
+                let row = MessageRow::from_bytes(entry?.1.value());
+                if let Ok(message) = row.and_then(|row| row.message()) {
+                    is_earlier = message.timestamp < since;
+                    break;
+                }
+            }
             if is_earlier {
                 low = middle;
             } else {
@@ -199,15 +207,15 @@ impl Reader {
         Ok(Seq(low))
     }
 
-    /// A page of history, the newest matching entries before a place.
+    /// A page of history, the newest matching entries before a place. Rows that cannot be read are named and passed over.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn history(&self, query: &HistoryQuery<'_>) -> Result<HistoryPage, StoreError> {
         let snapshot = self.snapshot()?;
         let messages = snapshot.open(tables::MESSAGES)?;
         let before = query.before.map_or(u64::MAX, |seq| seq.0);
-        let mut entries = Vec::new();
+        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
         let mut older = None;
         for (scanned, entry) in messages.range(..before)?.rev().enumerate() {
             let (seq, bytes) = entry?;
@@ -215,38 +223,43 @@ impl Reader {
                 older = Some(Seq(seq.value() + 1));
                 break;
             }
-            let row = MessageRow::from_bytes(bytes.value())?;
-            if (query.accepts)(&row) {
-                let seq = Seq(seq.value());
-                entries.push(Entry { seq, state: snapshot.state(seq, &row)?, row });
+            let seq = Seq(seq.value());
+            match snapshot.whole(seq, bytes.value())? {
+                Some(entry) if (query.accepts)(&entry.row) => entries.push(entry),
+                Some(_) => {}
+                None => unreadable.push(seq),
             }
         }
         entries.reverse();
-        Ok(HistoryPage { entries, older })
+        unreadable.reverse();
+        Ok(HistoryPage { entries, older, unreadable })
     }
 
-    /// The messages of a thread, both directions, oldest first.
+    /// The messages of a thread from its beginning, both directions, oldest first. Rows that cannot be read are named and
+    /// passed over.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
-    pub fn thread(&self, id: &str, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    /// [`StoreError`] where the disk is damaged.
+    pub fn thread(&self, id: &str, limit: usize) -> Result<HistoryPage, StoreError> {
         let snapshot = self.snapshot()?;
         let log = snapshot.open(tables::THREAD_LOG)?;
         let messages = snapshot.open(tables::MESSAGES)?;
-        let mut entries = Vec::new();
+        let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
         for key in log.range((id, 0)..=(id, u64::MAX))?.take(limit) {
             let seq = Seq(key?.0.value().1);
             let Some(bytes) = messages.get(seq.0)? else { continue };
-            let row = MessageRow::from_bytes(bytes.value())?;
-            entries.push(Entry { seq, state: snapshot.state(seq, &row)?, row });
+            match snapshot.whole(seq, bytes.value())? {
+                Some(entry) => entries.push(entry),
+                None => unreadable.push(seq),
+            }
         }
-        Ok(entries)
+        Ok(HistoryPage { entries, older: None, unreadable })
     }
 
-    /// The first message that came in after a place in a thread from an agent of this name: an answer.
+    /// The first message that came in after a place in a thread from an agent of this name: an answer. What cannot be read is none.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn answer(&self, thread: &str, after: Seq, agent: &AgentName) -> Result<Option<Seq>, StoreError> {
         let snapshot = self.snapshot()?;
         let log = snapshot.open(tables::THREAD_LOG)?;
@@ -254,8 +267,8 @@ impl Reader {
         for key in log.range((thread, after.0 + 1)..=(thread, u64::MAX))? {
             let seq = key?.0.value().1;
             let Some(bytes) = messages.get(seq)? else { continue };
-            let row = MessageRow::from_bytes(bytes.value())?;
-            if row.direction() == Direction::In && row.message()?.from.agent() == agent {
+            let Ok(row) = MessageRow::from_bytes(bytes.value()) else { continue };
+            if row.direction() == Direction::In && row.message().is_ok_and(|message| message.from.agent() == agent) {
                 return Ok(Some(Seq(seq)));
             }
         }
@@ -263,10 +276,10 @@ impl Reader {
     }
 
     /// Threads in the order of their ids. Jumps from thread to thread; of each it counts the keys and reads
-    /// the last row.
+    /// the last row that can be read. A thread of which none can is passed over.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn threads(&self, limit: usize) -> Result<Vec<ThreadSummary>, StoreError> {
         let snapshot = self.snapshot()?;
         let log = snapshot.open(tables::THREAD_LOG)?;
@@ -275,13 +288,19 @@ impl Reader {
         let mut next = log.iter()?.next().transpose()?.map(|entry| entry.0.value().0.to_owned());
         while let Some(id) = next.filter(|_| threads.len() < limit) {
             let keys = log.range((id.as_str(), 0)..=(id.as_str(), u64::MAX))?.collect::<Result<Vec<_>, _>>()?;
-            let last = keys.last().map_or(0, |(key, _)| key.value().1);
-            if let Some(bytes) = messages.get(last)? {
-                let row = MessageRow::from_bytes(bytes.value())?;
-                let message = row.message()?;
+            let mut last = None;
+            for (key, _) in keys.iter().rev() {
+                let Some(bytes) = messages.get(key.value().1)? else { continue };
+                let row = MessageRow::from_bytes(bytes.value());
+                last = row.and_then(|row| Ok((row.direction(), row.message()?))).ok();
+                if last.is_some() {
+                    break;
+                }
+            }
+            if let Some((direction, message)) = last {
                 let mut conversation = Conversation::resume(Head { messages: keys.len() as u64 - 1, ..Head::default() });
                 conversation.step(message.kind, message.timestamp);
-                let other = if row.direction() == Direction::In { message.from } else { message.to };
+                let other = if direction == Direction::In { message.from } else { message.to };
                 threads.push(ThreadSummary { id: id.clone(), address: other.wire(), head: conversation.head() });
             }
             next = log.range((id.as_str(), u64::MAX)..)?.next().transpose()?.map(|entry| entry.0.value().0.to_owned());
@@ -397,10 +416,10 @@ impl Reader {
         Ok(offers.get((consumer, seq.0))?.map_or(0, |count| count.value()))
     }
 
-    /// What was set aside for a consumer, oldest first.
+    /// What was set aside for a consumer and can be read, oldest first.
     ///
     /// # Errors
-    /// [`StoreError`] where the disk or a row is damaged.
+    /// [`StoreError`] where the disk is damaged.
     pub fn set_aside(&self, consumer: &str, limit: usize) -> Result<Vec<(Entry, SetAsideRow)>, StoreError> {
         let snapshot = self.snapshot()?;
         let rows = snapshot.open(tables::SET_ASIDE)?;
@@ -410,8 +429,9 @@ impl Reader {
             let (key, bytes) = entry?;
             let seq = Seq(key.value().1);
             let Some(message) = messages.get(seq.0)? else { continue };
-            let row = MessageRow::from_bytes(message.value())?;
-            found.push((Entry { seq, state: snapshot.state(seq, &row)?, row }, SetAsideRow::from_bytes(bytes.value())?));
+            if let (Some(entry), Ok(row)) = (snapshot.whole(seq, message.value())?, SetAsideRow::from_bytes(bytes.value())) {
+                found.push((entry, row));
+            }
         }
         Ok(found)
     }
@@ -454,6 +474,19 @@ impl Snapshot {
         table: TableDefinition<K, V>,
     ) -> Result<redb::ReadOnlyTable<K, V>, StoreError> {
         Ok(self.transaction.open_table(table)?)
+    }
+
+    /// A message and its state, where all of it can be read.
+    fn whole(&self, seq: Seq, bytes: &[u8]) -> Result<Option<Entry>, StoreError> {
+        let entry = MessageRow::from_bytes(bytes).and_then(|row| {
+            row.message()?;
+            Ok(Entry { seq, state: self.state(seq, &row)?, row })
+        });
+        match entry {
+            Ok(entry) => Ok(Some(entry)),
+            Err(StoreError::Record { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn state(&self, seq: Seq, row: &MessageRow) -> Result<StateRow, StoreError> {

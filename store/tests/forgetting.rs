@@ -1,11 +1,11 @@
-//! Forgetting goes on around what cannot be read, and leaves nothing behind.
+//! Reading and forgetting go on around what cannot be read, and forgetting leaves nothing behind.
 
 use std::path::Path;
 use std::time::Duration;
 
 use redb::{ReadableDatabase as _, ReadableTable as _};
 use tempfile::TempDir;
-use toq_protocol::address::Address;
+use toq_protocol::address::{Address, AgentName};
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::key::PeerKey;
@@ -14,7 +14,7 @@ use toq_protocol::policy::Proof;
 use toq_protocol::time::Timestamp;
 use toq_store::batch::Change;
 use toq_store::record::EventRow;
-use toq_store::{Batch, Options, Seq, Store, tables};
+use toq_store::{Batch, HistoryQuery, Options, Seq, Store, tables};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_nanos(seconds * 1_000_000_000)
@@ -82,6 +82,40 @@ async fn a_row_that_cannot_be_read_stays_is_told_of_once_and_holds_nothing_up() 
     assert_eq!(left(&store), 2, "the one that cannot be read, and the newest");
     let told = store.reader().events_after(Seq(0), 100).expect("reads");
     assert_eq!(told.iter().map(|(_, row)| (row.kind.as_str(), row.subject.as_str())).collect::<Vec<_>>(), [("log.unreadable", "3")]);
+}
+
+#[tokio::test]
+async fn history_and_threads_name_what_cannot_be_read_and_show_the_rest() {
+    let dir = TempDir::new().expect("a directory");
+    let path = dir.path().join("state.redb");
+    let store = Store::open(&path, Options::default()).expect("opens");
+    commit(&store, (1..=9).map(receive).collect()).await;
+    commit(&store, vec![Change::AddConsumer("handler:h".to_owned(), Seq(0))]).await;
+    let aside = |message| Change::SetAside { consumer: "handler:h".to_owned(), message: Seq(message), reason: "no".to_owned(), at: at(9) };
+    commit(&store, vec![aside(5), aside(6)]).await;
+    store.close();
+    for place in [1, 5, 9] {
+        damage(&path, tables::MESSAGES, place);
+    }
+    let store = Store::open(&path, Options::default()).expect("opens");
+    let reader = store.reader();
+    let places = |entries: &[toq_store::Entry]| entries.iter().map(|entry| entry.seq.0).collect::<Vec<_>>();
+
+    let page = |before, limit| reader.history(&HistoryQuery { limit, before, accepts: &|_| true }).expect("goes on");
+    let newest = page(None, 4);
+    let older = page(newest.older, 100);
+    let thread = reader.thread("t", 100).expect("goes on");
+
+    assert_eq!((places(&newest.entries), newest.unreadable), (vec![4, 6, 7, 8], vec![Seq(5), Seq(9)]));
+    assert_eq!((places(&older.entries), older.unreadable), (vec![2, 3], vec![Seq(1)]));
+    assert_eq!((places(&thread.entries), thread.unreadable), (vec![2, 3, 4, 6, 7, 8], vec![Seq(1), Seq(5), Seq(9)]));
+    let threads = reader.threads(10).expect("goes on");
+    assert_eq!((threads.len(), threads[0].head.messages, threads[0].head.last), (1, 9, at(8)), "the last that can be read");
+    assert_eq!(reader.place_before(at(5)).expect("goes on"), Seq(5), "the next that can be read is from later");
+    assert_eq!(places(&reader.set_aside("handler:h", 10).expect("goes on").into_iter().map(|(entry, _)| entry).collect::<Vec<_>>()), [6]);
+    let consumer = reader.consumer("handler:h").expect("reads").expect("there");
+    assert_eq!(reader.unconfirmed(&consumer).expect("goes on"), 5, "six can be read, and one of those is set aside");
+    assert!(reader.answer("t", Seq(0), &AgentName::parse("alice").expect("valid")).expect("goes on").is_some_and(|seq| seq == Seq(2)));
 }
 
 #[tokio::test]

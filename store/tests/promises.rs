@@ -323,7 +323,7 @@ fn forgetting_leaves_what_waits_what_is_unconfirmed_and_the_newest_row() {
 
         let left: Vec<Seq> = store.reader().messages_after(Seq(0), 10).expect("reads").into_iter().map(|(seq, _)| seq).collect();
         assert_eq!(left, [unread, waiting, newest]);
-        assert_eq!(store.reader().thread("t1", 10).expect("reads").len(), 3);
+        assert_eq!(store.reader().thread("t1", 10).expect("reads").entries.len(), 3);
         assert_eq!(store.reader().lane(LANE, Seq(0), 10).expect("reads").len(), 1);
         assert!(store.reader().find(&message(1).id).expect("reads").is_none());
         assert!(store.reader().find(&message(4).id).expect("reads").is_none());

@@ -7,6 +7,7 @@ differ only in how they run them, so behaviour cannot drift apart between sync a
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from os import PathLike
 from os.path import abspath
@@ -44,6 +45,13 @@ class Call(Generic[T]):
     """Whether sending it twice does the same as once; such a call survives one broken connection."""
 
 
+def _warn_of_unreadable(answer: Json) -> None:
+    places = answer.get("unreadable")
+    if places:
+        text = f"{len(places)} message(s) of the daemon's log cannot be read and are missing here (at {places})"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
 @dataclass(frozen=True)
 class Page:
     """A piece of the history, and where the next older one starts."""
@@ -53,7 +61,9 @@ class Page:
 
     @staticmethod
     def parse(response: httpx.Response) -> Page:
-        return Page(listed("messages")(response), whole(response).get("next_cursor"))
+        answer = whole(response)
+        _warn_of_unreadable(answer)
+        return Page(listed("messages")(response), answer.get("next_cursor"))
 
 
 def send(
@@ -120,7 +130,12 @@ def threads() -> Call[list[Json]]:
 
 
 def get_thread(thread_id: str) -> Call[Json]:
-    return get(f"/v1/threads/{segment(thread_id)}", whole)
+    def parse(response: httpx.Response) -> Json:
+        answer = whole(response)
+        _warn_of_unreadable(answer)
+        return answer
+
+    return get(f"/v1/threads/{segment(thread_id)}", parse)
 
 
 def stream_start(to: str, thread_id: str | None) -> Call[Json]:

@@ -1,0 +1,64 @@
+//! One row of the log is damaged on the disk: what else was said is still read, and the damage is told.
+
+mod world;
+
+use serde_json::{Value, json};
+use world::{Agent, World};
+
+/// Makes the stored message with this text unreadable, in every copy that the file has of it. The daemon must not run.
+fn damage(place: &std::path::Path, text: &str) {
+    let path = place.join(".toq/state.redb");
+    let mut bytes = std::fs::read(&path).expect("the log");
+    let kind = b"message.send";
+    let ends: Vec<usize> = find(&bytes, text.as_bytes());
+    assert!(!ends.is_empty(), "the log holds the message");
+    for end in ends {
+        // A row says the kind of its message some way before the body.
+        if let Some(start) = find(&bytes[..end], kind).pop().filter(|start| end - start < 1024) {
+            bytes[start..start + kind.len()].copy_from_slice(b"garbage.gone");
+        }
+    }
+    std::fs::write(path, bytes).expect("written back");
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Vec<usize> {
+    bytes.windows(what.len()).enumerate().filter(|(_, window)| *window == what).map(|(place, _)| place).collect()
+}
+
+fn texts(answer: &Value) -> Vec<String> {
+    answer["messages"].as_array().expect("a list").iter().filter_map(|message| message["body"]["text"].as_str().map(str::to_owned)).collect()
+}
+
+fn send(from: &Agent, to: &Agent, text: &str) {
+    let body = json!({"to": to.address(), "thread_id": "talk", "body": {"text": text}});
+    assert_eq!(from.post("/v1/messages?wait=true", &body.to_string()).json()["status"], "delivered");
+}
+
+#[test]
+fn history_threads_and_commands_go_around_it_and_say_so() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", &[]), world.agent("bob", &[("connection_mode", "open")]));
+    for text in ["the first", "the damaged one", "the last"] {
+        send(&alice, &bob, text);
+    }
+    assert!(bob.toq(&["down"]).status.success());
+    damage(&bob.place, "the damaged one");
+    assert!(world.up(&bob.place).status.success());
+
+    let (history, thread) = (bob.get("/v1/messages/history").json(), bob.get("/v1/threads/talk").json());
+    let command = bob.toq(&["messages"]);
+
+    for answer in [&history, &thread] {
+        assert_eq!(texts(answer), ["the first", "the last"]);
+        assert_eq!(answer["unreadable"].as_array().map(Vec::len), Some(1), "{answer}");
+    }
+    assert_eq!(bob.get("/v1/threads").json()["threads"][0]["thread_id"], "talk");
+    assert!(command.status.success());
+    let (shown, noted) = (String::from_utf8_lossy(&command.stdout), String::from_utf8_lossy(&command.stderr));
+    assert!(shown.contains("the first") && shown.contains("the last"), "{shown}");
+    assert!(noted.contains("1 message(s) cannot be read"), "{noted}");
+
+    send(&alice, &bob, "another");
+    assert_eq!(texts(&bob.get("/v1/messages/history").json()), ["the first", "the last", "another"]);
+    assert_eq!(alice.get("/v1/messages/history?outgoing=true").json().get("unreadable"), None, "where all is well nothing is said");
+}

@@ -501,10 +501,11 @@ fn what_a_handler_is_given_is_shown_by_name_and_no_secret_is() {
     let world = World::new();
     let place = world.workspace("bob", OPEN);
     let bob = world.start_with("bob", &place, &[("SECRET", "canary-env"), ("MODEL_KEY", "canary-key")]);
-    add(&bob, &json!({"name": "sh", "command": "cat", "env": ["SECRET"], "cwd": "work", "max_auto_replies": 7}));
+    add(&bob, &json!({"name": "sh", "command": "cat", "env": ["SECRET"], "cwd": "work", "max_auto_replies": 7,
+        "max_repeats": 2}));
     let url = "https://user:canary-password@models.example/v1?token=canary-token";
     let llm = json!({"name": "llm", "provider": "openai", "model": "m", "base_url": url, "api_key": "env:MODEL_KEY", "max_turns": 3,
-        "stream": false, "runs_per_day": 5, "peer_tokens_per_day": 6});
+        "stream": false, "runs_per_day": 5, "peer_tokens_per_day": 6, "peer_runs_per_hour": 9});
     add(&bob, &llm);
     let list = || String::from_utf8(bob.toq(&["handler", "list", "--json"]).stdout).expect("text");
     let sheet = |name: &str| String::from_utf8(bob.toq(&["handler", "show", name]).stdout).expect("text");
@@ -519,9 +520,17 @@ fn what_a_handler_is_given_is_shown_by_name_and_no_secret_is() {
         ("stream", json!(false)),
         ("runs_per_day", json!(5)),
         ("peer_tokens_per_day", json!(6)),
+        ("peer_runs_per_hour", json!(9)),
+        // What is not set is shown as it takes effect.
+        ("tokens_per_day", json!(5_000_000)),
+        ("peer_runs_per_day", json!(500)),
+        ("max_repeats", json!(5)),
+        ("timeout_s", json!(300)),
     ] {
         assert_eq!(model[key], value, "{key}");
     }
+    assert_eq!((&shell["max_repeats"], &shell["peer_runs_per_hour"]), (&json!(2), &json!(1_000)));
+    assert!(shell.get("runs_per_day").is_none() && shell.get("max_turns").is_none(), "a command has no such limit: {shell}");
     assert_eq!(bob.get("/v1/handlers/llm").json(), model);
     assert_eq!(bob.get("/v1/handlers/nobody").status, 404);
     assert_eq!(serde_json::from_str::<Value>(&list()).expect("JSON")["handlers"], json!([shell, model]));

@@ -173,3 +173,29 @@ fn the_old_key_is_kept_aside_for_its_owner_alone() {
     assert_eq!(fs::read(keys.join("identity.key.previous")).unwrap(), before);
     assert_ne!(fs::read(keys.join("identity.key")).unwrap(), before);
 }
+
+#[test]
+fn a_handler_that_names_a_key_follows_its_agent_and_shows_the_key_that_it_has_now() {
+    let world = World::new();
+    let (alice, bob) = acquainted(&world);
+    let first = key(&alice);
+    let definition = json!({"name": "alices", "command": "echo \"heard $TOQ_TEXT\"", "reply": "stdout", "filter_key": [first]});
+    assert_eq!(bob.post("/v1/handlers", &definition.to_string()).status, 200);
+    assert!(bob.get("/v1/handlers/alices").json().get("replaced_keys").is_none());
+
+    let second = rotate(&alice)["new_public_key"].clone();
+    assert!(is_delivered(&alice, &bob, "once"));
+    let third = rotate(&alice)["new_public_key"].clone();
+    assert!(is_delivered(&alice, &bob, "twice"));
+
+    let heard = alice.has_received(2);
+    assert_eq!(heard.iter().map(|message| message["body"]["text"].as_str().unwrap()).collect::<Vec<_>>(), ["heard once", "heard twice"]);
+    let shown = bob.get("/v1/handlers/alices").json();
+    assert_ne!(second, third);
+    assert_eq!((&shown["filter_key"], &shown["replaced_keys"]), (&json!([first]), &json!([{"key": first, "current": third}])));
+    let list = String::from_utf8(bob.toq(&["handler", "list"]).stdout).unwrap();
+    assert!(list.contains(&format!("{} (now {})", first.as_str().unwrap(), third.as_str().unwrap())), "{list}");
+    // It is still so when the daemon has started again.
+    assert!(bob.toq(&["down"]).status.success() && world.up(&bob.place).status.success());
+    assert_eq!(bob.get("/v1/handlers/alices").json()["replaced_keys"][0]["current"], third);
+}

@@ -33,6 +33,9 @@ pub struct HandlerView {
     pub filter_from: Vec<String>,
     /// Keys, one of which must be the sender's; none is any.
     pub filter_key: Vec<String>,
+    /// Which of those keys their agents have replaced since, and by which. The handler follows: each still means its agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced_keys: Vec<ReplacedKey>,
     /// Types, one of which must be the message's; none is messages and streams.
     pub filter_type: Vec<String>,
     /// The program and its arguments, where it runs without a shell.
@@ -44,7 +47,7 @@ pub struct HandlerView {
     /// A file with the system prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_file: Option<String>,
-    /// How many messages of a conversation are answered.
+    /// How many messages of a conversation a model answers; no limit if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
     /// Whether the model may end a conversation.
@@ -59,7 +62,7 @@ pub struct HandlerView {
     /// Whether a model's long answers are sent as they are written.
     #[serde(default)]
     pub stream: bool,
-    /// The most runs of a day (UTC).
+    /// The most runs of a day (UTC); this and the other limits are as they take effect, and absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runs_per_day: Option<u64>,
     /// The most tokens of a day, in and out.
@@ -71,6 +74,12 @@ pub struct HandlerView {
     /// The most tokens of a day for one peer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_tokens_per_day: Option<u64>,
+    /// The most runs of an hour for one peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_runs_per_hour: Option<u64>,
+    /// How often a peer may say the same on one thread within ten minutes and be answered.
+    #[serde(default)]
+    pub max_repeats: u32,
     /// How many automatic answers in a row may have led to a message that it still answers.
     #[serde(default)]
     pub max_auto_replies: u32,
@@ -107,6 +116,15 @@ pub struct HandlerView {
     /// How many messages were set aside.
     #[serde(default)]
     pub set_aside: u64,
+}
+
+/// A key that an agent had, and the one that it has now.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct ReplacedKey {
+    /// The key in the filter.
+    pub key: String,
+    /// The key that the agent has now, proven by both.
+    pub current: String,
 }
 
 /// The answer to a change of the handlers.

@@ -8,11 +8,13 @@ use serde_json::{Map, Value};
 use toq_actors::handler::{Condition, HandlerName, Stop, View};
 use toq_actors::workspace::{Reload, ShowHandlers, Tell, Told, TryAgain};
 use toq_api::{
-    ErrorBody, ErrorCode, HandlerChanged, HandlerView, HandlersResponse, RetryRequest, RetryResponse, SetAside, SetAsideResponse,
+    ErrorBody, ErrorCode, HandlerChanged, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside, SetAsideResponse,
     StopHandlerRequest, StopHandlerResponse,
 };
 use toq_config::HandlerConfig;
 use toq_config::handlers::{self, HandlersError, Reply};
+use toq_protocol::dialogue::Turns;
+use toq_protocol::key::PeerKey;
 use toq_protocol::time::Timestamp;
 use toq_store::record::SetAsideRow;
 use toq_store::{Entry, Seq};
@@ -47,9 +49,12 @@ fn changed(name: Option<String>, status: &str) -> HttpResponse {
     HttpResponse::Ok().json(HandlerChanged { name, status: status.to_owned() })
 }
 
-/// A handler of which only the definition is known. What a secret could be in is not in it.
+/// A handler of which only the definition is known: its settings as they take effect. What a secret could be in is not in it.
 #[must_use]
 pub fn defined(definition: HandlerConfig) -> HandlerView {
+    let budget = definition.budget();
+    let max_turns = if definition.is_llm() { limited(definition.turns()) } else { None };
+    let limit = |most: u64| (most != u64::MAX).then_some(most);
     HandlerView {
         timeout_s: definition.timeout().as_secs(),
         max_auto_replies: definition.max_hops(),
@@ -65,14 +70,16 @@ pub fn defined(definition: HandlerConfig) -> HandlerView {
         argv: definition.argv,
         prompt: definition.prompt,
         prompt_file: definition.prompt_file,
-        max_turns: definition.max_turns,
+        max_turns,
         auto_close: definition.auto_close,
         api_key: definition.api_key,
         stream: definition.stream,
-        runs_per_day: definition.runs_per_day,
-        tokens_per_day: definition.tokens_per_day,
-        peer_runs_per_day: definition.peer_runs_per_day,
-        peer_tokens_per_day: definition.peer_tokens_per_day,
+        runs_per_day: limit(budget.handler.runs),
+        tokens_per_day: limit(budget.handler.tokens),
+        peer_runs_per_day: limit(budget.peer.runs),
+        peer_tokens_per_day: limit(budget.peer.tokens),
+        peer_runs_per_hour: limit(budget.peer_hour),
+        max_repeats: definition.max_repeats,
         env: definition.env,
         cwd: definition.cwd.map(|path| path.to_string_lossy().into_owned()),
         reply: match definition.reply {
@@ -82,6 +89,13 @@ pub fn defined(definition: HandlerConfig) -> HandlerView {
         concurrency: definition.concurrency as u64,
         max_attempts: definition.max_attempts,
         ..HandlerView::default()
+    }
+}
+
+const fn limited(turns: Turns) -> Option<u32> {
+    match turns {
+        Turns::Limited(most) => Some(most),
+        Turns::Unlimited => None,
     }
 }
 
@@ -111,8 +125,20 @@ fn shown(facade: &Facade, view: &View) -> Result<HandlerView, ApiError> {
             _ => None,
         },
         pids: view.processes.clone(),
+        replaced_keys: replaced_keys(facade, &view.definition.filter_key),
         ..defined(definition)
     })
+}
+
+/// The keys of a filter that are not their agents' any more. The file keeps what its owner wrote.
+fn replaced_keys(facade: &Facade, filter: &[String]) -> Vec<ReplacedKey> {
+    let successions = facade.home().successions.borrow();
+    let current = |text: &String| {
+        let key = PeerKey::parse(text).ok()?;
+        let current = successions.latest(&key);
+        (current != key).then(|| ReplacedKey { key: text.clone(), current: current.to_string() })
+    };
+    filter.iter().filter_map(current).collect()
 }
 
 /// Lists the handlers and how they are.

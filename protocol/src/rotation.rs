@@ -262,6 +262,13 @@ impl Successions {
         std::iter::successors(Some(key), |key| self.by_new.get(*key)).take(MAX_STEPS + 1)
     }
 
+    /// The key that an agent has now which once had this one: the last that followed it, or itself.
+    #[must_use]
+    pub fn latest(&self, key: &PeerKey) -> PeerKey {
+        let next = |key: &PeerKey| self.by_old.get(key).map(|succession| succession.new);
+        std::iter::successors(Some(*key), next).take(MAX_STEPS + 1).last().unwrap_or(*key)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

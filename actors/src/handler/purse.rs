@@ -1,6 +1,6 @@
 //! What a handler may spend, and how often a peer may make it run.
 
-use toq_protocol::budget::{Budget, Exhausted, Spent, day, hour};
+use toq_protocol::budget::{Exhausted, Spent, day, hour};
 use toq_store::Batch;
 use toq_store::batch::Change;
 use toq_store::record::EventRow;
@@ -22,7 +22,7 @@ impl Purse {
         let unread = |error| RunError::Failed(format!("the budget cannot be read: {error}"));
         let (handler, peer) = reader.spent(&order.definition.name, order.peer.as_ref(), day).map_err(unread)?;
         let (_, now) = reader.spent(&hourly(order), order.peer.as_ref(), hour).map_err(unread)?;
-        Ok(Self { day, hour, refusal: budget(order).admit(handler, peer, now.runs).err() })
+        Ok(Self { day, hour, refusal: order.definition.budget().admit(handler, peer, now.runs).err() })
     }
 
     /// Counts a run on disk before it begins, or pauses the conversation where that is seen.
@@ -57,19 +57,4 @@ impl Purse {
 /// Under which name the runs of an hour are counted. No handler can have it.
 fn hourly(order: &Order) -> String {
     format!("hour:{}", order.definition.name)
-}
-
-fn budget(order: &Order) -> Budget {
-    let definition = &order.definition;
-    let mut budget = if definition.is_llm() { Budget::default() } else { Budget::of_a_command() };
-    for (set, limit) in [
-        (definition.runs_per_day, &mut budget.handler.runs),
-        (definition.tokens_per_day, &mut budget.handler.tokens),
-        (definition.peer_runs_per_day, &mut budget.peer.runs),
-        (definition.peer_runs_per_hour, &mut budget.peer_hour),
-        (definition.peer_tokens_per_day, &mut budget.peer.tokens),
-    ] {
-        *limit = set.unwrap_or(*limit);
-    }
-    budget
 }

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use toq_protocol::budget::Budget;
+use toq_protocol::dialogue::Turns;
 use toq_protocol::filter::Filter;
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::Pattern;
@@ -167,6 +169,28 @@ impl HandlerConfig {
     pub fn timeout(&self) -> Duration {
         let usual = if self.is_llm() { 300 } else { 60 };
         Duration::from_secs(self.timeout_s.unwrap_or(usual))
+    }
+
+    /// Returns what it may spend: what is set, else what is usual for its kind. [`u64::MAX`] is no limit.
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        let mut budget = if self.is_llm() { Budget::default() } else { Budget::of_a_command() };
+        for (set, limit) in [
+            (self.runs_per_day, &mut budget.handler.runs),
+            (self.tokens_per_day, &mut budget.handler.tokens),
+            (self.peer_runs_per_day, &mut budget.peer.runs),
+            (self.peer_tokens_per_day, &mut budget.peer.tokens),
+            (self.peer_runs_per_hour, &mut budget.peer_hour),
+        ] {
+            *limit = set.unwrap_or(*limit);
+        }
+        budget
+    }
+
+    /// Returns how many turns of a conversation a model answers.
+    #[must_use]
+    pub const fn turns(&self) -> Turns {
+        Turns::choose(self.max_turns, self.auto_close)
     }
 
     /// Returns how many automatic answers in a row may have led to a message that it still answers. Whoever names a

@@ -50,7 +50,12 @@ fn sheet(handler: &Value) -> String {
         Value::String(text) => Some(text.clone()),
         Value::Array(list) if list.is_empty() => None,
         Value::Array(list) => {
-            Some(list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", "))
+            let word = |item: &Value| match item {
+                Value::String(text) => text.clone(),
+                Value::Object(fields) => fields.values().filter_map(Value::as_str).collect::<Vec<_>>().join(" is now "),
+                other => other.to_string(),
+            };
+            Some(list.iter().map(word).collect::<Vec<_>>().join(", "))
         }
         other => Some(other.to_string()),
     };
@@ -93,7 +98,12 @@ fn table(handlers: &[HandlerView]) -> String {
 }
 
 fn filter(handler: &HandlerView) -> String {
-    let kinds = [("from", &handler.filter_from), ("key", &handler.filter_key), ("type", &handler.filter_type)];
+    let now = |key: &String| {
+        let replaced = handler.replaced_keys.iter().find(|replaced| replaced.key == *key);
+        replaced.map_or_else(|| key.clone(), |replaced| format!("{key} (now {})", replaced.current))
+    };
+    let keys = handler.filter_key.iter().map(now).collect();
+    let kinds = [("from", &handler.filter_from), ("key", &keys), ("type", &handler.filter_type)];
     let words = kinds.iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name}: {}", list.join(", ")));
     let words: Vec<_> = words.collect();
     if words.is_empty() { "(all)".to_owned() } else { words.join("; ") }
@@ -101,11 +111,19 @@ fn filter(handler: &HandlerView) -> String {
 
 #[cfg(test)]
 mod tests {
+    use toq_api::ReplacedKey;
+
     use super::*;
 
     #[test]
     fn the_table_is_as_published_and_says_what_is_wrong() {
         let plain = HandlerView { name: "echo".into(), enabled: true, state: "working".into(), ..HandlerView::default() };
+        let friends = HandlerView {
+            name: "friends".into(),
+            filter_key: vec!["ed25519:A".into(), "ed25519:B".into()],
+            replaced_keys: vec![ReplacedKey { key: "ed25519:A".into(), current: "ed25519:C".into() }],
+            ..HandlerView::default()
+        };
         let broken = HandlerView {
             name: "bot".into(),
             provider: "ollama".into(),
@@ -118,7 +136,7 @@ mod tests {
             ..HandlerView::default()
         };
 
-        let text = table(&[plain, broken]);
+        let text = table(&[plain, broken, friends.clone()]);
 
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "NAME                 ENABLED  ACTIVE   TYPE             FILTER");
@@ -127,5 +145,7 @@ mod tests {
             lines[2],
             "bot                  false    0        ollama/m1        from: toq://a/*, toq://b/*; type: message.send [broken: no key] [2 set aside]"
         );
+        assert!(lines[3].ends_with("key: ed25519:A (now ed25519:C), ed25519:B"), "{}", lines[3]);
+        assert!(sheet(&json!(friends)).contains("replaced_keys:     ed25519:A is now ed25519:C"));
     }
 }

@@ -106,7 +106,7 @@ impl Asking {
         let past = Past::read(order)?;
         check_lane(order)?;
         let operator = self.prompt(definition)?;
-        let turns = Turns::choose(definition.max_turns, definition.auto_close);
+        let turns = definition.turns();
         if !past.is_whole && turns != Turns::Unlimited {
             return Err(RunError::Hopeless("the thread is too long for its turns to be counted".to_owned()));
         }

@@ -26,7 +26,12 @@ fn find(bytes: &[u8], what: &[u8]) -> Vec<usize> {
 }
 
 fn texts(answer: &Value) -> Vec<String> {
-    answer["messages"].as_array().expect("a list").iter().filter_map(|message| message["body"]["text"].as_str().map(str::to_owned)).collect()
+    answer["messages"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|message| message["body"]["text"].as_str().map(str::to_owned))
+        .collect()
 }
 
 fn send(from: &Agent, to: &Agent, text: &str) {

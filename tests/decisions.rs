@@ -51,7 +51,8 @@ fn knock_from_nowhere(bob: &Agent) -> String {
 fn resolved(agent: &Agent, count: usize) -> Vec<(String, String)> {
     let is_one = |event: &&Value| event["type"] == "approval.resolved";
     let events = agent.reads("/v1/events?since=0", |events| events.iter().filter(is_one).count() >= count);
-    let words = |event: &Value| (event["id"].as_str().unwrap_or_default().to_owned(), event["reason"].as_str().unwrap_or_default().to_owned());
+    let words =
+        |event: &Value| (event["id"].as_str().unwrap_or_default().to_owned(), event["reason"].as_str().unwrap_or_default().to_owned());
     events.iter().filter(is_one).map(words).collect()
 }
 

@@ -501,8 +501,11 @@ fn what_a_handler_is_given_is_shown_by_name_and_no_secret_is() {
     let world = World::new();
     let place = world.workspace("bob", OPEN);
     let bob = world.start_with("bob", &place, &[("SECRET", "canary-env"), ("MODEL_KEY", "canary-key")]);
-    add(&bob, &json!({"name": "sh", "command": "cat", "env": ["SECRET"], "cwd": "work", "max_auto_replies": 7,
-        "max_repeats": 2}));
+    add(
+        &bob,
+        &json!({"name": "sh", "command": "cat", "env": ["SECRET"], "cwd": "work", "max_auto_replies": 7,
+        "max_repeats": 2}),
+    );
     let url = "https://user:canary-password@models.example/v1?token=canary-token";
     let llm = json!({"name": "llm", "provider": "openai", "model": "m", "base_url": url, "api_key": "env:MODEL_KEY", "max_turns": 3,
         "stream": false, "runs_per_day": 5, "peer_tokens_per_day": 6, "peer_runs_per_hour": 9});

@@ -48,8 +48,8 @@ pub use daemon::{
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
 pub use file::{FileRemoved, FileView, FilesResponse, SendFileRequest};
 pub use handler::{
-    HandlerChanged, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside, SetAsideResponse, StopHandlerRequest,
-    StopHandlerResponse,
+    HandlerChanged, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside, SetAsideResponse,
+    StopHandlerRequest, StopHandlerResponse,
 };
 pub use history::{HistoryQuery, HistoryResponse, ThreadResponse, ThreadState, ThreadSummary, ThreadsResponse};
 pub use log::{LogEntry, LogsQuery, LogsResponse};

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use toq_actors::handler::{Condition, HandlerName, Stop, View};
 use toq_actors::workspace::{Reload, ShowHandlers, Tell, Told, TryAgain};
 use toq_api::{
-    ErrorBody, ErrorCode, HandlerChanged, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside, SetAsideResponse,
-    StopHandlerRequest, StopHandlerResponse,
+    ErrorBody, ErrorCode, HandlerChanged, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside,
+    SetAsideResponse, StopHandlerRequest, StopHandlerResponse,
 };
 use toq_config::HandlerConfig;
 use toq_config::handlers::{self, HandlersError, Reply};

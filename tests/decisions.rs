@@ -120,7 +120,7 @@ fn a_block_answers_everybody_whom_it_covers_and_they_are_told_no() {
 
     assert!(bob.toq(&["block", "--from", "toq://*/alice"]).status.success());
     alice.reads("/v1/events?since=0", |events| events.iter().any(|event| event["type"] == "approval.denied"));
-    assert_eq!(waiting(&bob), [carols.clone()]);
+    assert_eq!(waiting(&bob), std::slice::from_ref(&carols));
 
     assert!(bob.toq(&["block", "--key", &carols]).status.success());
     carol.reads("/v1/events?since=0", |events| events.iter().any(|event| event["type"] == "approval.denied"));

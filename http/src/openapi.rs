@@ -26,6 +26,7 @@ use crate::{
         consumers::forget,
         consumers::confirm,
         peers::peers,
+        peers::forget_conversations,
         peers::connections,
         peers::ping,
         rules::block,

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use actix_web::{HttpResponse, web};
-use toq_actors::workspace::{Connections, Ping};
+use toq_actors::workspace::{Connections, ForgetConversations, Ping};
 use toq_api::{Connection, ConnectionsResponse, ErrorBody, ErrorCode, Peer, PeerStatus, PeersResponse, PingRequest, PingResponse};
 use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
 use toq_protocol::time::Timestamp;
 use toq_store::record::Proof;
 
@@ -31,6 +32,19 @@ pub(crate) async fn peers(facade: web::Data<Facade>) -> Result<HttpResponse, Api
     };
     let peers = facade.reader().peers()?.into_iter().map(peer).collect();
     Ok(HttpResponse::Ok().json(PeersResponse { peers }))
+}
+
+/// Has handlers forget what they know of a peer: they are shown nothing that was said with it before. History keeps the messages,
+/// and what the peer may spend stays spent.
+#[utoipa::path(delete, path = "/v1/peers/{key}/conversations", params(("key" = String, Path, description = "The peer's public key")),
+    responses((status = 200), (status = "default", body = ErrorBody)))]
+pub(crate) async fn forget_conversations(facade: web::Data<Facade>, key: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    let key = PeerKey::parse(&key).map_err(|error| {
+        ApiError::new(ErrorCode::InvalidRequest, format!("Invalid public key: {error}")).hint("GET /v1/peers lists the keys of peers")
+    })?;
+    facade.ask(ForgetConversations(key)).await??;
+    tracing::info!(peer = %key.short(), "handlers were told to forget a peer");
+    Ok(HttpResponse::Ok().finish())
 }
 
 /// Lists the live connections that peers opened.

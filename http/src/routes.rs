@@ -26,6 +26,7 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/consumers/{name}").route(get().to(consumers::show)).route(web::delete().to(consumers::forget)))
         .service(path("/v1/consumers/{name}/confirm").route(web::post().to(consumers::confirm)))
         .service(path("/v1/peers").route(get().to(peers::peers)))
+        .service(path("/v1/peers/{key}/conversations").route(web::delete().to(peers::forget_conversations)))
         .service(path("/v1/peers/{key}/block").route(web::post().to(rules::block_peer)).route(web::delete().to(rules::unblock_peer)))
         .service(path("/v1/connections").route(get().to(peers::connections)))
         .service(path("/v1/ping").route(web::post().to(peers::ping)))

@@ -183,6 +183,8 @@ pub enum Change {
     AuditState(&'static str, [u8; 32], AuditRow),
     /// Deletes all but so many of the newest recorded decisions, and records that.
     TrimAudit(u64, Timestamp),
+    /// Notes that handlers are shown nothing of a peer from up to this place; see [`crate::tables::META`].
+    Unremember(PeerKey, Seq),
     /// Notes how far the takeover of another log has come; see [`crate::tables::META`].
     TakenOver(u64),
 }

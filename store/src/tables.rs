@@ -91,7 +91,8 @@ pub const AUDIT_NOTES: TableDefinition<&str, &[u8]> = TableDefinition::new("audi
 
 /// name → number: `schema` (the version of this layout), `taken_over` (how far the takeover of a published
 /// workspace's files has come, in a measure of whoever carries it out; absent where none was begun; written by
-/// `TakenOver`). The next place in the log is not here: it is one
+/// `TakenOver`), and `unremembered:` and a peer's key (the place up to which handlers are shown nothing of that peer; written by
+/// `Unremember`). The next place in the log is not here: it is one
 /// more than the last key of `messages` and `events`.
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 

@@ -153,6 +153,7 @@ impl Tables<'_> {
             Change::Audit(row) => self.audit(row)?,
             Change::AuditState(name, state, row) => self.audit_state(name, state, row)?,
             Change::TrimAudit(keep, at) => self.trim_audit(*keep, at.as_nanos())?,
+            Change::Unremember(peer, place) => drop(self.meta.open()?.insert(unremembered(peer).as_str(), place.0)?),
             Change::TakenOver(place) => drop(self.meta.open()?.insert("taken_over", place)?),
             Change::Restore { message, state } => appended.extend(self.restore(message, state)?),
             Change::Remember { key, fingerprint, at } => {
@@ -424,6 +425,11 @@ impl Tables<'_> {
         self.next_seq += 1;
         seq
     }
+}
+
+/// The name in [`tables::META`] of the place up to which handlers are shown nothing of a peer.
+pub(crate) fn unremembered(peer: &PeerKey) -> String {
+    format!("unremembered:{peer}")
 }
 
 pub(crate) fn seen_key(sender: &PeerKey, id: &MessageId) -> [u8; 48] {

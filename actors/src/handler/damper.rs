@@ -16,7 +16,7 @@ pub(super) fn repeats(home: &Home, message: &Message, peer: Option<&PeerKey>, se
     let Some(thread) = &message.thread_id else { return Ok(false) };
     // What we say ourselves lies between.
     let messages = (most as usize).saturating_add(1).saturating_mul(2);
-    let (rows, _) = home.store.reader().conversation(thread, seq, Stretch { messages, bytes: MAX_BYTES })?;
+    let (rows, _) = home.store.reader().conversation(thread, Seq(0), seq, Stretch { messages, bytes: MAX_BYTES })?;
     let (since, said) = (message.timestamp.minus(REPEAT_WINDOW), gist(message.body.as_ref()));
     let is_same = |row: &&MessageRow| {
         let is_peers = row.direction() == Direction::In && row.peer().as_ref() == peer;

@@ -153,6 +153,7 @@ impl Run {
         let order = Order {
             definition: self.definition.clone(),
             message: message.clone(),
+            seq: self.seq,
             peer,
             attempt,
             hops,

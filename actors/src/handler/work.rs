@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use toq_config::HandlerConfig;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
+use toq_store::Seq;
 
 use crate::home::Home;
 use crate::workspace::Workspace;
@@ -21,6 +22,8 @@ pub struct Order {
     pub definition: Arc<HandlerConfig>,
     /// The message.
     pub message: Message,
+    /// Its place in the log.
+    pub seq: Seq,
     /// The key that sent it.
     pub peer: Option<PeerKey>,
     /// Which attempt this is, from one.

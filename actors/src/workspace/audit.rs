@@ -18,7 +18,7 @@ use toq_store::batch::Change;
 use super::{Rule, Workspace, WorkspaceError};
 
 /// Who decides through the API and the commands.
-const OWNER: &str = "owner";
+pub(super) const OWNER: &str = "owner";
 
 /// Who finds at a start how things are.
 const DAEMON: &str = "daemon";

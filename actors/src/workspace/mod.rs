@@ -11,6 +11,7 @@ mod children;
 mod consume;
 mod decisions;
 mod files;
+mod forget;
 mod handlers;
 mod messages;
 mod notice;
@@ -40,6 +41,7 @@ use toq_store::Seq;
 
 pub use audit::Record;
 pub use decisions::{Decided, Held};
+pub use forget::ForgetConversations;
 pub use handlers::{Reload, ShowHandlers, Tell, Told, TryAgain};
 pub use messages::{
     Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,

@@ -8,7 +8,7 @@ mod list;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use toq_api::{HandlerChanged, RetryRequest, RetryResponse, StopHandlerRequest, StopHandlerResponse};
+use toq_api::{HandlerChanged, PeersResponse, RetryRequest, RetryResponse, StopHandlerRequest, StopHandlerResponse};
 use toq_config::handlers::{self, HandlersError, is_name};
 
 use super::desk::Desk;
@@ -47,6 +47,11 @@ enum Action {
     Logs(Named),
     /// Lists the messages that a handler failed on too often
     SetAside(Named),
+    /// Has handlers forget what was said with an agent so far; history keeps the messages
+    Forget {
+        /// The agent: its key, or the address of a known peer
+        peer: String,
+    },
     /// Has a handler try messages again that it failed on too often
     Retry {
         /// Which handler
@@ -83,6 +88,7 @@ impl Handler {
             Action::Stop { name, pid } => stop(desk, name, pid).await,
             Action::Logs(Named { name }) => logs(desk, &name),
             Action::Retry { name, ids, all } => retry(desk, &name, (!all).then_some(ids)).await,
+            Action::Forget { peer } => forget(desk, peer).await,
             Action::SetAside(Named { name }) => list::set_aside(desk, &name).await,
         }
     }
@@ -107,6 +113,25 @@ async fn retry(desk: &Desk, name: &str, ids: Option<Vec<String>>) -> Result<(), 
     let answer: RetryResponse = desk.client()?.post(&["v1", "handlers", name, "retry"], &[], &RetryRequest { ids }).await?;
     let words = || format!("Handler '{}' tries {} message(s) again", sanitize::name(&answer.name), answer.retried);
     desk.output.answer(|| json!(answer), words)
+}
+
+async fn forget(desk: &Desk, peer: String) -> Result<(), Failure> {
+    let client = desk.client()?;
+    let keys = if peer.starts_with("ed25519:") {
+        vec![peer]
+    } else {
+        let known: PeersResponse = client.get(&["v1", "peers"], &[]).await?;
+        known.peers.into_iter().filter(|known| known.address == peer).map(|known| known.public_key).collect()
+    };
+    let [key] = keys.as_slice() else {
+        let told = if keys.is_empty() { "no peer is known" } else { "several peers are known" };
+        return Err(Failure::error(format!("{told} by this address")).hint("`toq peers` shows them; name the one by its key"));
+    };
+    client
+        .delete::<(), ()>(&["v1", "peers", key, "conversations"], None)
+        .await
+        .map_err(|error| Failure::from(error).after("Nothing was forgotten"))?;
+    desk.output.answer(|| json!({ "forgotten": key }), || format!("Handlers know nothing of {} any more", sanitize::name(key)))
 }
 
 fn logs(desk: &Desk, name: &str) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use toq_protocol::dialogue::{Dialogue, Row, Speaker};
 use toq_protocol::envelope::Kind;
 use toq_store::record::{Direction, MessageRow};
-use toq_store::{StoreError, Stretch};
+use toq_store::{Seq, StoreError, Stretch};
 
 use crate::handler::work::{Order, RunError};
 
@@ -22,8 +22,11 @@ impl Past {
         let disk = |error: StoreError| RunError::Failed(format!("the conversation cannot be read: {error}"));
         let message = &order.message;
         let reader = order.home.store.reader();
+        // What was forgotten before this message came, or while it waited, is not part of it; the message itself is.
+        let forgotten = order.peer.map_or(Ok(Seq(0)), |peer| reader.unremembered(&peer)).map_err(disk)?;
+        let after = forgotten.min(Seq(order.seq.0.saturating_sub(1)));
         let (rows, is_whole) = match &message.thread_id {
-            Some(thread) => reader.conversation(thread, reader.last(), STRETCH).map_err(disk)?,
+            Some(thread) => reader.conversation(thread, after, reader.last(), STRETCH).map_err(disk)?,
             None => (vec![MessageRow::new(Direction::In, message, order.peer)], true),
         };
         // What another key said on a thread of the same name is none of this conversation.

@@ -105,6 +105,7 @@ class Admin:
     handler = Method(_calls.handler)
     set_aside = Method(_calls.set_aside)
     retry_handler = Method(_calls.retry_handler)
+    forget_conversations = Method(_calls.forget_conversations)
     audit = Method(_calls.audit)
     verify_audit = Method(_calls.verify_audit)
     delete_file = Method(_calls.delete_file)

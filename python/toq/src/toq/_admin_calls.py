@@ -205,6 +205,11 @@ def set_aside(name: str) -> Call[list[Json]]:
     return get(f"/v1/handlers/{segment(name)}/set-aside", listed("messages"))
 
 
+def forget_conversations(public_key: str) -> Call[None]:
+    """Has handlers forget what was said with an agent so far; the history keeps the messages."""
+    return Call("DELETE", f"/v1/peers/{segment(public_key)}/conversations", nothing)
+
+
 def retry_handler(name: str, *ids: str) -> Call[Json]:
     """Has a handler try messages again that it set aside; all of them if no id is given."""
     return post(f"/v1/handlers/{segment(name)}/retry", whole, {"ids": list(ids)} if ids else {})

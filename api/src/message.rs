@@ -260,6 +260,10 @@ pub struct MessageEvent {
     /// How: `pinned`, `dns` or `dialled`; `claimed` where only the sender says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_by: Option<String>,
+    /// Whether it came over a session that is bound to its TLS channel, so that nobody in between can have read or changed it. Where this is
+    /// false only the transport was encrypted: that is so with every published agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<bool>,
     /// How often this consumer has been offered it, from one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,

@@ -206,6 +206,7 @@ impl Feed {
             state: None,
             verified: None,
             verified_by: None,
+            bound: None,
             attempt: None,
             redelivered: None,
         })));

@@ -53,6 +53,7 @@ pub fn event(row: &MessageRow) -> Result<MessageEvent, StoreError> {
         direction: None,
         state: None,
         verified: (!is_own).then(|| row.proof().is_proven()),
+        bound: row.is_bound().filter(|_| !is_own),
         verified_by: (!is_own).then(|| row.proof().as_str().to_owned()),
         attempt: None,
         redelivered: None,

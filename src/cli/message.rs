@@ -21,7 +21,8 @@ pub fn words(message: &MessageEvent) -> String {
         (Some(text), true) => format!("[{stamp}] {who}: {text} [thread closed]"),
         (Some(text), false) => format!("[{stamp}] {who}: {text}"),
     };
-    format!("{head}\n  id: {}  thread: {thread}", sanitize::name(&message.id))
+    let sealed = if message.bound == Some(false) { "  (transport only)" } else { "" };
+    format!("{head}\n  id: {}  thread: {thread}{sealed}", sanitize::name(&message.id))
 }
 
 /// A body that is not a text is shown as the JSON that it is.
@@ -50,6 +51,8 @@ mod tests {
     fn messages_read_as_documented() {
         for (json, expected) in [
             (json!({"body": {"text": "hi"}, "thread_id": "T1"}), "[T] toq://h/bob: hi\n  id: m1  thread: T1"),
+            (json!({"body": {"text": "hi"}, "bound": true}), "[T] toq://h/bob: hi\n  id: m1  thread: -"),
+            (json!({"body": {"text": "hi"}, "bound": false}), "[T] toq://h/bob: hi\n  id: m1  thread: -  (transport only)"),
             (json!({"body": {"n": 1}}), "[T] toq://h/bob: {\"n\":1}\n  id: m1  thread: -"),
             (json!({"type": "thread.close", "thread_id": "T1"}), "[T] toq://h/bob closed the thread (thread: T1)"),
             (

@@ -26,19 +26,19 @@ fn table(answer: &PeersResponse) -> String {
     }
     let addresses: Vec<String> = answer.peers.iter().map(|peer| sanitize::name(&peer.address)).collect();
     let width = addresses.iter().map(|address| address.chars().count()).max().unwrap_or(0).max(12);
-    let mut text = format!("{:<53} {:<width$} {:<9} {:<14} {:<30} WORDS", "PUBLIC KEY", "ADDRESS", "STATUS", "VERIFIED", "LAST SEEN");
+    let mut text = format!("{:<53} {:<width$} {:<9} {:<23} {:<30} WORDS", "PUBLIC KEY", "ADDRESS", "STATUS", "VERIFIED", "LAST SEEN");
     for (peer, address) in answer.peers.iter().zip(addresses) {
         let (key, seen, words) = (sanitize::name(&peer.public_key), sanitize::name(&peer.last_seen), sanitize::name(&peer.words));
         let proof = proof(peer);
-        text.push_str(&format!("\n{key:<53} {address:<width$} {:<9} {proof:<14} {seen:<30} {words}", peer.status.as_str()));
+        text.push_str(&format!("\n{key:<53} {address:<width$} {:<9} {proof:<23} {seen:<30} {words}", peer.status.as_str()));
     }
     text
 }
 
-/// Returns how a peer's address is known to be its own.
+/// Returns how a peer's address is known to be its own, and whether its sessions are bound to their TLS channel.
 pub fn proof(peer: &Peer) -> String {
     let by = if peer.verified { sanitize::name(&peer.verified_by) } else { "no".to_owned() };
-    if peer.bound { format!("{by}, bound") } else { by }
+    if peer.bound { format!("{by}, bound") } else { format!("{by}, transport only") }
 }
 
 #[cfg(test)]
@@ -53,9 +53,9 @@ mod tests {
             serde_json::from_value(peer).expect("a peer")
         };
 
-        assert_eq!(proof(&peer(json!({}))), "no");
-        assert_eq!(proof(&peer(json!({"verified": false, "verified_by": "claimed"}))), "no");
-        assert_eq!(proof(&peer(json!({"verified": true, "verified_by": "dns"}))), "dns");
+        assert_eq!(proof(&peer(json!({}))), "no, transport only");
+        assert_eq!(proof(&peer(json!({"verified": false, "verified_by": "claimed"}))), "no, transport only");
+        assert_eq!(proof(&peer(json!({"verified": true, "verified_by": "dns"}))), "dns, transport only");
         assert_eq!(proof(&peer(json!({"verified": true, "verified_by": "pinned", "bound": true}))), "pinned, bound");
         let shown = table(&PeersResponse { peers: vec![peer(json!({"words": "one two three"}))] });
         assert!(shown.ends_with("one two three"), "{shown}");

@@ -63,6 +63,6 @@ mod tests {
 
         let shown = words(&rules, &[serde_json::from_value(peer).expect("a peer")]);
 
-        assert_eq!(shown, "  key: ed25519:A\n    toq://h/bob (verified: pinned)\n    words: one two");
+        assert_eq!(shown, "  key: ed25519:A\n    toq://h/bob (verified: pinned, transport only)\n    words: one two");
     }
 }

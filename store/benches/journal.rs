@@ -30,7 +30,7 @@ fn receive(number: u64) -> Batch {
         body: Json::parse(&format!(r#"{{"text":"{}"}}"#, "x".repeat(200))).ok(),
     };
     let guard = Guard::Unseen(sender, message.id);
-    Batch::guarded(guard, vec![Change::Receive { sender, message: Box::new(message), proof: Proof::Claimed }])
+    Batch::guarded(guard, vec![Change::Receive { sender, message: Box::new(message), proof: Proof::Claimed, is_bound: false }])
 }
 
 fn commit(runtime: &Runtime, store: &Store, batches: Vec<Batch>) {

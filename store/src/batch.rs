@@ -40,6 +40,8 @@ pub enum Change {
         message: Box<Message>,
         /// How it is known that the sender's address is its own.
         proof: Proof,
+        /// Whether its session was bound to the TLS channel, so that nobody in between has read it.
+        is_bound: bool,
     },
     /// Appends an outgoing message to a lane.
     Send {

@@ -160,6 +160,8 @@ pub struct MessageRow {
     body: Option<String>,
     #[n(12)]
     proof: Option<Proof>,
+    #[n(13)]
+    is_bound: Option<bool>,
 }
 
 impl MessageRow {
@@ -180,6 +182,7 @@ impl MessageRow {
             ttl: message.ttl.map(|ttl| ttl.as_secs()),
             body: message.body.as_ref().map(|body| body.as_str().to_owned()),
             proof: None,
+            is_bound: None,
         }
     }
 
@@ -188,6 +191,20 @@ impl MessageRow {
     pub const fn proven(mut self, proof: policy::Proof) -> Self {
         self.proof = Proof::of(proof);
         self
+    }
+
+    /// The same row with whether the message came over a session that was bound to its TLS channel.
+    #[must_use]
+    pub const fn bound(mut self, is_bound: bool) -> Self {
+        self.is_bound = Some(is_bound);
+        self
+    }
+
+    /// Whether the message came over a bound session; `None` where that was not noted: it went out, or was taken over, or is from
+    /// before this was kept.
+    #[must_use]
+    pub const fn is_bound(&self) -> Option<bool> {
+        self.is_bound
     }
 
     /// How it was known that the sender's address is its own.

@@ -136,8 +136,8 @@ impl Tables<'_> {
 
     fn change(&mut self, change: &Change, appended: &mut Vec<Seq>) -> Result<(), StoreError> {
         match change {
-            Change::Receive { sender, message, proof } => {
-                let row = MessageRow::new(Direction::In, message, Some(*sender)).proven(*proof);
+            Change::Receive { sender, message, proof, is_bound } => {
+                let row = MessageRow::new(Direction::In, message, Some(*sender)).proven(*proof).bound(*is_bound);
                 let seq = self.append(message, &row)?;
                 self.seen.insert(&seen_key(sender, &message.id), seq.0)?;
                 appended.push(seq);

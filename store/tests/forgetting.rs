@@ -34,7 +34,7 @@ fn receive(number: u8) -> Change {
         ttl: Some(Duration::from_secs(60)),
         body: Json::parse(r#"{"text":"hi"}"#).ok(),
     };
-    Change::Receive { sender: PeerKey::from_bytes([1; 32]), message: Box::new(message), proof: Proof::Claimed }
+    Change::Receive { sender: PeerKey::from_bytes([1; 32]), message: Box::new(message), proof: Proof::Claimed, is_bound: false }
 }
 
 fn event(seconds: i64) -> Change {

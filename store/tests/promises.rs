@@ -43,7 +43,7 @@ fn key(byte: u8) -> PeerKey {
 fn receive(number: u8) -> Batch {
     let message = message(number);
     let guard = Guard::Unseen(key(1), message.id);
-    Batch::guarded(guard, vec![Change::Receive { sender: key(1), message: Box::new(message), proof: Proof::Claimed }])
+    Batch::guarded(guard, vec![Change::Receive { sender: key(1), message: Box::new(message), proof: Proof::Claimed, is_bound: false }])
 }
 
 fn send(number: u8) -> Batch {
@@ -405,7 +405,8 @@ fn at_nine_tenths_of_the_quota_there_is_no_room_and_deleting_makes_some() {
             }
             let mut large = message(number);
             large.body = Json::parse(&format!("\"{}\"", "x".repeat(100_000))).ok();
-            let batch = Batch::new(vec![Change::Receive { sender: key(1), message: Box::new(large), proof: Proof::Claimed }]);
+            let batch =
+                Batch::new(vec![Change::Receive { sender: key(1), message: Box::new(large), proof: Proof::Claimed, is_bound: false }]);
             sent.extend(commit(&store, batch).await);
         }
         assert!(store.room().is_full());

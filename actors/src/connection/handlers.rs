@@ -269,7 +269,8 @@ impl Connection {
                 self.write(&ack, ctx);
             }
         }
-        let deliver = Deliver { connection: *self.lifeline.key(), peer: key, address, source: self.source, envelopes };
+        let is_bound = self.session.as_ref().is_some_and(Session::is_bound);
+        let deliver = Deliver { connection: *self.lifeline.key(), peer: key, address, source: self.source, is_bound, envelopes };
         // Seen through even if the peer has closed by now: published peers do not wait for the answer.
         let storing = spawn(self.workspace.send(deliver));
         ctx.spawn(storing.into_actor(self).map(move |outcome, act, ctx| act.have_stored(number, outcome.ok().and_then(Result::ok), ctx)));

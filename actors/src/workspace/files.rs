@@ -10,11 +10,10 @@ use toq_protocol::envelope::Envelope;
 use toq_protocol::file::{ContentId, FileChunk, Manifest, is_program_name};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
-use toq_protocol::policy::Proof;
 use toq_protocol::reason::Reason;
 use toq_store::{Depot, DepotError};
 
-use super::receive::{CommitReceived, Storing};
+use super::receive::{Assurance, CommitReceived, Storing};
 use super::{Stored, Workspace};
 
 /// A file that a peer has announced.
@@ -30,14 +29,14 @@ pub(super) type Intake = HashMap<(PeerKey, ContentId), Expected>;
 
 impl Workspace {
     /// A file is announced: it is wanted, or here, or refused.
-    pub(super) fn store_file(&mut self, peer: PeerKey, proof: Proof, envelope: Envelope, ctx: &mut Context<Self>) -> Storing {
+    pub(super) fn store_file(&mut self, peer: PeerKey, known: Assurance, envelope: Envelope, ctx: &mut Context<Self>) -> Storing {
         let (depot, manifest) = match self.acceptable(&envelope) {
             Ok(acceptable) => acceptable,
             Err(reason) => return Box::pin(async move { Stored::Refused(reason) }),
         };
         let message = Message::from_envelope(envelope, self.home.local().address.clone(), self.home.wall());
         if self.came_before(&peer, &message.id) {
-            return self.commit_received(peer, proof, message, ctx);
+            return self.commit_received(peer, known, message, ctx);
         }
         let Some(line) = self.expect(peer, &manifest) else {
             return Box::pin(async { Stored::Refused(Reason::ResourceExhausted) });
@@ -56,7 +55,7 @@ impl Workspace {
             match looked.await.unwrap_or_else(|error| Err(DepotError::Io(std::io::Error::other(error)))) {
                 Ok(have) if have < manifest.size => Stored::Incomplete(have),
                 Ok(_) => {
-                    let commit = CommitReceived { peer, proof, message: Box::new(message) };
+                    let commit = CommitReceived { peer, known, message: Box::new(message) };
                     let stored = workspace.send(commit).await.unwrap_or(Stored::Refused(Reason::AgentUnavailable));
                     if stored == Stored::Committed {
                         depot.settle(&tag, &manifest.id);

@@ -178,6 +178,8 @@ pub struct Deliver {
     pub address: Address,
     /// Where the connection comes from; `None` where we dialled it.
     pub source: Option<IpAddr>,
+    /// Whether the session is bound to its TLS channel.
+    pub is_bound: bool,
     /// What was received, in order.
     pub envelopes: Vec<Envelope>,
 }

@@ -29,33 +29,42 @@ pub(super) type Storing = std::pin::Pin<Box<dyn Future<Output = Stored>>>;
 /// The longest thread id and reply id that are stored, in bytes.
 const MAX_REFERENCE: usize = 512;
 
+/// What is known of where a message comes from when it comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Assurance {
+    /// How it is known that the sender's address is its own.
+    proof: Proof,
+    /// Whether its session is bound to the TLS channel.
+    is_bound: bool,
+}
+
 impl Workspace {
-    fn store_one(&mut self, peer: PeerKey, address: &Address, proof: Proof, envelope: Envelope, ctx: &mut Ctx) -> Storing {
+    fn store_one(&mut self, peer: PeerKey, address: &Address, known: Assurance, envelope: Envelope, ctx: &mut Ctx) -> Storing {
         if let Some(reason) = unacceptable(&envelope) {
             return Box::pin(async move { Stored::Refused(reason) });
         }
         let content_type = envelope.content_type.as_deref();
         match envelope.kind {
-            Kind::MessageSend if content_type == Some(MANIFEST_TYPE) => self.store_file(peer, proof, envelope, ctx),
+            Kind::MessageSend if content_type == Some(MANIFEST_TYPE) => self.store_file(peer, known, envelope, ctx),
             Kind::MessageStreamChunk if content_type == Some(CHUNK_TYPE) => self.store_file_chunk(peer, &envelope),
             Kind::MessageStreamChunk => self.store_chunk(peer, address, envelope, ctx),
-            Kind::MessageStreamEnd => self.store_end(peer, proof, envelope, ctx),
+            Kind::MessageStreamEnd => self.store_end(peer, known, envelope, ctx),
             _ => {
                 let message = Message::from_envelope(envelope, self.home.local().address.clone(), self.home.wall());
-                self.commit_received(peer, proof, message, ctx)
+                self.commit_received(peer, known, message, ctx)
             }
         }
     }
 
     /// Commits a message that came in and tells its thread.
-    pub(super) fn commit_received(&mut self, peer: PeerKey, proof: Proof, message: Message, ctx: &mut Ctx) -> Storing {
+    pub(super) fn commit_received(&mut self, peer: PeerKey, known: Assurance, message: Message, ctx: &mut Ctx) -> Storing {
         let (home, thread_id, kind, at) = (self.home.clone(), message.thread_id.clone(), message.kind, message.timestamp);
         let workspace = ctx.address();
         if self.came_before(&peer, &message.id) {
             Counters::count(&self.home.counters.duplicates);
             return Box::pin(async { Stored::Committed });
         }
-        let batch = receive(peer, proof, message);
+        let batch = receive(peer, known, message);
         fault::crash_point("before-inbox-commit");
         Box::pin(async move {
             let result = home.store.journal().commit(batch).await;
@@ -98,7 +107,7 @@ impl Workspace {
         })
     }
 
-    fn store_end(&mut self, peer: PeerKey, proof: Proof, envelope: Envelope, ctx: &mut Ctx) -> Storing {
+    fn store_end(&mut self, peer: PeerKey, known: Assurance, envelope: Envelope, ctx: &mut Ctx) -> Storing {
         let Some(piece) = Piece::parse(envelope.body.as_ref()) else {
             return Box::pin(async { Stored::Refused(Reason::InvalidEnvelope) });
         };
@@ -107,14 +116,14 @@ impl Workspace {
             // The end of a stream without chunks, or one that came before and is known by its id.
             let message = Message::from_envelope(envelope, to, self.home.wall());
             let message = crate::stream::assembled(message, &piece, "");
-            return self.commit_received(peer, proof, message, ctx);
+            return self.commit_received(peer, known, message, ctx);
         };
         let (workspace, at) = (ctx.address(), self.home.wall());
         Box::pin(async move {
             let message = Message::from_envelope(envelope, to, at);
             match stream.send(End { message: Box::new(message), piece }).await {
                 Ok(Ok(message)) => {
-                    workspace.send(CommitReceived { peer, proof, message }).await.unwrap_or(Stored::Refused(Reason::AgentUnavailable))
+                    workspace.send(CommitReceived { peer, known, message }).await.unwrap_or(Stored::Refused(Reason::AgentUnavailable))
                 }
                 Ok(Err(_)) | Err(_) => Stored::Refused(Reason::StreamNotFound),
             }
@@ -142,9 +151,9 @@ fn unacceptable(envelope: &Envelope) -> Option<Reason> {
 }
 
 /// The batch of a received message: its row, the key by which it is recognised, its thread.
-fn receive(peer: PeerKey, proof: Proof, message: Message) -> Batch {
+fn receive(peer: PeerKey, known: Assurance, message: Message) -> Batch {
     let guard = if fault::is_broken("no-dedupe") { Guard::Always } else { Guard::Unseen(peer, message.id) };
-    Batch::guarded(guard, vec![Change::Receive { sender: peer, message: Box::new(message), proof }])
+    Batch::guarded(guard, vec![Change::Receive { sender: peer, message: Box::new(message), proof: known.proof, is_bound: known.is_bound }])
 }
 
 const fn refusal(error: &StoreError) -> Reason {
@@ -164,6 +173,7 @@ impl Handler<Deliver> for Workspace {
     fn handle(&mut self, deliver: Deliver, ctx: &mut Ctx) -> Self::Result {
         let count = deliver.envelopes.len();
         let proof = self.proofs.get(&deliver.connection).copied().unwrap_or_default();
+        let known = Assurance { proof, is_bound: deliver.is_bound };
         let verdict = self.policy.verdict(&deliver.peer, &deliver.address, proof);
         if verdict != Verdict::Accept || self.is_retired(&deliver.peer) {
             Counters::count(&self.home.counters.refused);
@@ -184,7 +194,7 @@ impl Handler<Deliver> for Workspace {
             return refused(count, refusal(&error), pause);
         }
         let storing: Vec<_> =
-            deliver.envelopes.into_iter().map(|envelope| self.store_one(deliver.peer, &deliver.address, proof, envelope, ctx)).collect();
+            deliver.envelopes.into_iter().map(|envelope| self.store_one(deliver.peer, &deliver.address, known, envelope, ctx)).collect();
         Box::pin(async move { Delivered { stored: join_all(storing).await, pause } })
     }
 }
@@ -210,7 +220,7 @@ impl Handler<TellThread> for Workspace {
 #[rtype(result = "Stored")]
 pub(super) struct CommitReceived {
     pub(super) peer: PeerKey,
-    pub(super) proof: Proof,
+    pub(super) known: Assurance,
     pub(super) message: Box<Message>,
 }
 
@@ -218,6 +228,6 @@ impl Handler<CommitReceived> for Workspace {
     type Result = ResponseFuture<Stored>;
 
     fn handle(&mut self, commit: CommitReceived, ctx: &mut Ctx) -> Self::Result {
-        self.commit_received(commit.peer, commit.proof, *commit.message, ctx)
+        self.commit_received(commit.peer, commit.known, *commit.message, ctx)
     }
 }

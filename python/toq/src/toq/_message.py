@@ -26,6 +26,12 @@ class Message:
     """How often this consumer was offered the message, this time included."""
     redelivered: bool = False
     """Whether it was offered before and not confirmed, perhaps because the program died halfway."""
+    verified: bool | None = None
+    """Whether the sender's address is known to be its own; None where the daemon did not say."""
+    verified_by: str | None = None
+    """How: `pinned`, `dns` or `dialled`; `claimed` where only the sender says so."""
+    bound: bool | None = None
+    """Whether nobody in between can have read it; False is transport encryption only, as with every published agent."""
     _client: Any = field(default=None, repr=False, compare=False)
     _consumer: str | None = field(default=None, repr=False, compare=False)
 
@@ -82,6 +88,9 @@ def message_of(data: dict[str, Any], seq: int | None, client: Any, consumer: str
         seq=data.get("seq", seq),
         attempt=data.get("attempt", 1),
         redelivered=data.get("redelivered", False),
+        verified=data.get("verified"),
+        verified_by=data.get("verified_by"),
+        bound=data.get("bound"),
         _client=client,
         _consumer=consumer,
     )

@@ -1,25 +1,20 @@
 //! Input → session → effects.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
-use toq_kit::{Drain, fault, spawn};
+use toq_kit::Drain;
 use toq_net::BoxedIo;
 use toq_protocol::address::Address;
 use toq_protocol::envelope::{Envelope, Kind};
-use toq_protocol::key::PeerKey;
-use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
-use toq_protocol::rotation::Notice;
-use toq_protocol::session::{Admission, Decision, Effect, End, LocalEnd, Outgoing as Send, Session};
+use toq_protocol::session::{Effect, End, LocalEnd, Outgoing as Send, Session};
 
 use super::socket::{ReadHalf, read};
-use super::{Announce, Connection, ConnectionView, Flight, Goodbye, Link, LinkEvent, LinkNews, View, Write};
+use super::{Announce, Connection, ConnectionView, Goodbye, Link, LinkEvent, LinkNews, View, Write};
 use crate::describe::{Describe, Description};
 use crate::home::Counters;
 use crate::outbox::Files;
-use crate::workspace::{Admitted, Authenticated, Decided, Deliver, Delivered, Held, Intercepted, KeyChanged, Met, PeerRotates, Stored};
 
 type Ctx = Context<Connection>;
 
@@ -121,7 +116,7 @@ impl Connection {
         }
     }
 
-    fn perform(&mut self, effects: Vec<Effect>, received: &mut Vec<Envelope>, ctx: &mut Ctx) {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, received: &mut Vec<Envelope>, ctx: &mut Ctx) {
         for effect in effects {
             match effect {
                 Effect::Write(bytes) => self.write(&bytes, ctx),
@@ -167,192 +162,6 @@ impl Connection {
         self.outgoing.close();
     }
 
-    /// Tells the workspace whom we dialled and met.
-    fn introduce(&self) {
-        let session = self.session.as_ref();
-        let Some((target, peer)) = self.target.clone().zip(session.and_then(Session::peer)) else { return };
-        self.workspace.do_send(Met { target, peer: peer.clone(), is_bound: session.is_some_and(Session::is_bound) });
-    }
-
-    /// Tells the workspace of an end that its owner should hear of.
-    fn report(&self, end: &End) {
-        match end {
-            End::KeyChanged { expected, met } => {
-                if let Some(target) = self.target.clone() {
-                    self.workspace.do_send(KeyChanged { target, expected: *expected, met: *met });
-                }
-            }
-            End::Refused(reason @ (Reason::ChannelBindingMismatch | Reason::ChannelBindingMissing)) => {
-                let Some(peer) = self.session.as_ref().and_then(Session::peer) else { return };
-                tracing::error!(peer = %peer.key.short(), remote = %self.remote, %reason, "somebody may be in between; nothing was exchanged");
-                self.workspace.do_send(Intercepted { key: peer.key, address: peer.address.clone(), reason: *reason });
-            }
-            End::Refused(Reason::NotAddressedHere) => self.note_misaddressed(),
-            End::Pending(_) => {
-                let met = self.session.as_ref().and_then(Session::peer).map(|peer| peer.key);
-                if let Some((target, key)) = self.target.clone().zip(met) {
-                    self.workspace.do_send(Held { target, key });
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Passes on what the peer's owner decided about us.
-    fn pass_on(&self, decision: Decision) {
-        if let Some(peer) = self.session.as_ref().and_then(Session::peer) {
-            self.workspace.do_send(Decided { key: peer.key, decision });
-        }
-    }
-
-    /// Notes for whom the peer took us: it may be a name of ours that the configuration does not know.
-    fn note_misaddressed(&self) {
-        if let Some(address) = self.session.as_ref().and_then(Session::elsewhere) {
-            self.home.counters.note_misaddressed(address);
-        }
-    }
-
-    fn be_judged(&mut self, ctx: &mut Ctx) {
-        let Some(peer) = self.session.as_ref().and_then(Session::peer).cloned() else { return };
-        self.is_judging = true;
-        let asked = self.workspace.send(Authenticated {
-            credentials: peer,
-            connection: *self.lifeline.key(),
-            is_bound: self.session.as_ref().is_some_and(Session::is_bound),
-            remote: self.source,
-            hears_decisions: self.session.as_ref().is_some_and(Session::hears_decisions),
-        });
-        ctx.spawn(asked.into_actor(self).map(|admission, act, ctx| {
-            act.is_judging = false;
-            let admission = admission.unwrap_or(Admission::Refuse);
-            if let (Admission::Accept, None) = (&admission, &act.events)
-                && let Some(key) = act.session.as_ref().and_then(Session::peer).map(|peer| peer.key)
-            {
-                act.enter(key, ctx);
-            }
-            let now = act.home.now();
-            let effects = act.session.as_mut().map(|session| session.admit(admission, now)).unwrap_or_default();
-            act.perform(effects, &mut Vec::new(), ctx);
-            act.arm(ctx);
-            act.pull(ctx);
-        }));
-    }
-
-    /// Tells the workspace that this connection was let in; reads when it says so.
-    fn enter(&mut self, key: PeerKey, ctx: &mut Ctx) {
-        self.is_judging = true;
-        let told = self.workspace.send(Admitted { key, connection: *self.lifeline.key() });
-        ctx.spawn(told.into_actor(self).map(|pause, act, ctx| {
-            act.is_judging = false;
-            act.hold(pause.unwrap_or_default(), ctx);
-            act.pull(ctx);
-        }));
-    }
-
-    /// Gives received messages to the workspace; the answer comes when they are committed.
-    fn hand_over(&mut self, envelopes: Vec<Envelope>, ctx: &mut Ctx) {
-        let Some(peer) = self.session.as_ref().and_then(Session::peer) else { return };
-        if envelopes.is_empty() {
-            return;
-        }
-        let (key, address) = (peer.key, peer.address.clone());
-        let number = self.next_flight;
-        self.next_flight += 1;
-        let messages = envelopes.iter().map(|envelope| (envelope.id, envelope.sequence)).collect();
-        let ends_stream = envelopes.iter().any(|envelope| envelope.kind == Kind::MessageStreamEnd);
-        self.in_flight.push_back(Flight { number, messages, ends_stream, outcome: None });
-        if fault::is_broken("ack-before-commit") {
-            let flight = self.in_flight.back().map(|flight| flight.messages.clone()).unwrap_or_default();
-            let now = self.home.now();
-            for (id, _) in flight {
-                let ack = self.session.as_mut().map(|session| session.ack(id, now)).unwrap_or_default();
-                self.write(&ack, ctx);
-            }
-        }
-        let is_bound = self.session.as_ref().is_some_and(Session::is_bound);
-        let deliver = Deliver { connection: *self.lifeline.key(), peer: key, address, source: self.source, is_bound, envelopes };
-        // Seen through even if the peer has closed by now: published peers do not wait for the answer.
-        let storing = spawn(self.workspace.send(deliver));
-        ctx.spawn(storing.into_actor(self).map(move |outcome, act, ctx| act.have_stored(number, outcome.ok().and_then(Result::ok), ctx)));
-    }
-
-    fn have_stored(&mut self, number: u64, delivered: Option<Delivered>, ctx: &mut Ctx) {
-        let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.number == number) else { return };
-        let gone = || vec![Stored::Refused(Reason::AgentUnavailable); flight.messages.len()];
-        let (stored, pause) = delivered.map_or_else(|| (gone(), Duration::ZERO), |delivered| (delivered.stored, delivered.pause));
-        flight.outcome = Some(stored);
-        // Before any refusal: who hears that a message was not taken must know by then when to try again.
-        self.hold(pause, ctx);
-        self.answer(ctx);
-        self.pull(ctx);
-    }
-
-    /// Acknowledges, in the order of arrival, everything whose commit has answered.
-    fn answer(&mut self, ctx: &mut Ctx) {
-        let mut last_good = None;
-        while let Some(flight) = self.in_flight.pop_front_if(|flight| flight.outcome.is_some()) {
-            for ((id, sequence), stored) in flight.messages.into_iter().zip(flight.outcome.unwrap_or_default()) {
-                self.messages += 1;
-                match stored {
-                    Stored::Committed => last_good = self.acknowledge(last_good, id, sequence, ctx),
-                    Stored::Refused(reason) => self.refuse(id, reason, ctx),
-                    Stored::Incomplete(offset) => self.want(id, offset, ctx),
-                }
-            }
-        }
-        if let Some((id, sequence)) = last_good {
-            let now = self.home.now();
-            let ack = self.session.as_mut().map(|session| session.ack_up_to(id, sequence, now)).unwrap_or_default();
-            self.write(&ack, ctx);
-        }
-        fault::crash_point("after-ack-write");
-    }
-
-    fn acknowledge(&mut self, last: Option<(MessageId, u64)>, id: MessageId, sequence: u64, ctx: &mut Ctx) -> Option<(MessageId, u64)> {
-        let now = self.home.now();
-        let session = self.session.as_mut()?;
-        if session.has_cumulative_acks() {
-            return Some((id, sequence));
-        }
-        if !session.is_open() {
-            return last;
-        }
-        let ack = session.ack(id, now);
-        self.write(&ack, ctx);
-        last
-    }
-
-    /// Asks the workspace whether the peer's new key is believed, and tells the peer.
-    fn follow(&mut self, id: MessageId, notice: Notice, ctx: &mut Ctx) {
-        let Some(peer) = self.session.as_ref().and_then(Session::peer).cloned() else { return };
-        // Seen through even if the peer has closed by now: it ends its sessions with this.
-        let asking = spawn(self.workspace.send(PeerRotates { peer, notice }));
-        ctx.spawn(asking.into_actor(self).map(move |answer, act, ctx| {
-            let accepted = matches!(answer, Ok(Ok(true)));
-            let now = act.home.now();
-            let bytes = act.session.as_mut().map(|session| session.answer_rotation(id, accepted, now)).unwrap_or_default();
-            act.write(&bytes, ctx);
-        }));
-    }
-
-    /// Tells how much of a file is here. A peer that does not know how files are sent is refused.
-    fn want(&mut self, id: MessageId, offset: u64, ctx: &mut Ctx) {
-        let now = self.home.now();
-        let Some(session) = self.session.as_mut().filter(|session| session.is_open()) else { return };
-        if !session.has_files() {
-            return self.refuse(id, Reason::UnsupportedContentType, ctx);
-        }
-        let want = session.want(id, offset, now);
-        self.write(&want, ctx);
-    }
-
-    fn refuse(&mut self, id: MessageId, reason: Reason, ctx: &mut Ctx) {
-        tracing::warn!(peer = %self.remote, %id, %reason, "a message was not taken");
-        let now = self.home.now();
-        let effects = self.session.as_mut().map(|session| session.refuse(id, reason, now)).unwrap_or_default();
-        self.perform(effects, &mut Vec::new(), ctx);
-    }
-
     pub(super) fn write(&mut self, bytes: &[u8], ctx: &mut Ctx) {
         if !self.outgoing.push(bytes) {
             tracing::warn!(peer = %self.remote, "the peer reads too slowly; the connection is closed");
@@ -362,7 +171,7 @@ impl Connection {
         }
     }
 
-    fn arm(&mut self, ctx: &mut Ctx) {
+    pub(super) fn arm(&mut self, ctx: &mut Ctx) {
         let Some(session) = &self.session else { return };
         let wait = session.deadline().saturating_sub(self.home.clock.monotonic()).max(std::time::Duration::from_millis(10));
         if let Some(timer) = self.timer.take() {

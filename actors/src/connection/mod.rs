@@ -5,12 +5,14 @@
 //! window of them is in flight the socket is not read and TCP pushes back. When this actor dies nothing is
 //! lost: what was not acknowledged is sent again by the peer, and what we sent is in a lane's rows.
 
+mod acquaint;
 mod announce;
 mod handlers;
 mod messages;
 mod pace;
 mod ping;
 mod socket;
+mod taken;
 mod tell;
 
 use std::collections::VecDeque;

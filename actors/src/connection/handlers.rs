@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use actix::{ActorContext as _, ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture as _};
-use toq_kit::Drain;
+use toq_kit::{Drain, fault};
 use toq_net::BoxedIo;
 use toq_protocol::address::Address;
 use toq_protocol::envelope::{Envelope, Kind};

@@ -9,6 +9,9 @@ use toq_channels::group::GroupError;
 use toq_dataplane::link::LinkError;
 use toq_store::StoreError;
 
+/// What to do about credentials that are not good.
+pub(crate) const NEW_KEY: &str = "; `toq relay key create` on the relay makes an API key, to be given as api_key or SKYTALE_API_KEY";
+
 /// What kind of failure it is; callers raise an exception by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -89,8 +92,8 @@ impl std::fmt::Display for Error {
         let prefix = match self.kind {
             Kind::Mls => "MLS engine error: ",
             Kind::Storage => "MLS engine error: storage error: ",
-            Kind::Transport if self.code.is_none() => "transport error: ",
-            Kind::Auth if self.code.is_none() => "auth error: ",
+            Kind::Transport => "transport error: ",
+            Kind::Auth => "auth error: ",
             Kind::Runtime => "runtime error: ",
             // Names and lengths bring their prefix with them; the others have none.
             _ => "",
@@ -134,19 +137,25 @@ impl From<StoreError> for Error {
 
 impl From<LinkError> for Error {
     fn from(error: LinkError) -> Self {
-        let kind = match error {
-            LinkError::Unauthenticated(_) | LinkError::Token => Kind::Auth,
-            _ => Kind::Transport,
+        let (kind, next) = match error {
+            LinkError::Unauthenticated(_) => (Kind::Auth, NEW_KEY),
+            LinkError::Token => (Kind::Auth, ""),
+            LinkError::Unreachable { .. } => {
+                (Kind::Transport, "; is it running there, and with TLS if this is https? `toq relay up` starts one here")
+            }
+            _ => (Kind::Transport, ""),
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, format!("{error}{next}"))
     }
 }
 
 impl From<RelayApiError> for Error {
     fn from(error: RelayApiError) -> Self {
-        let text = match error.hint() {
-            Some(hint) => format!("{error}; {hint}"),
-            None => error.to_string(),
+        let text = match (error.hint(), &error) {
+            (Some(hint), _) => format!("{error}; {hint}"),
+            (None, RelayApiError::Connection(_)) => format!("{error}; is the API server running there? `toq relay up` starts one here"),
+            (None, _) if error.code() == Some(RelayCode::Unauthorized) => format!("{error}{NEW_KEY}"),
+            (None, _) => error.to_string(),
         };
         let kind = match error.code() {
             Some(RelayCode::Unauthorized) => Kind::Auth,
@@ -155,7 +164,7 @@ impl From<RelayApiError> for Error {
             Some(RelayCode::BadRequest | RelayCode::Conflict | RelayCode::Forbidden) => Kind::Refused,
             Some(_) => Kind::Runtime,
             None => match &error {
-                RelayApiError::Connection(_) => Kind::Transport,
+                RelayApiError::Connection(_) | RelayApiError::Timeout => Kind::Transport,
                 _ => Kind::Runtime,
             },
         };

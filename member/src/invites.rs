@@ -19,7 +19,7 @@ use toq_store::member::{Change, HappeningRow, InviteRow, Standing};
 use crate::chance::{Now, Pauses, random};
 use crate::channel::{Channel, add};
 use crate::client::Client;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, NEW_KEY};
 use crate::inner::Inner;
 use crate::seat::Seat;
 
@@ -28,7 +28,7 @@ const WAIT: Duration = Duration::from_secs(25);
 
 /// Makes an invite.
 pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, ttl: Duration) -> Result<String, Error> {
-    let api = inner.api.as_ref().ok_or_else(|| Error::new(Kind::Refused, "invite() requires api_key and api_url"))?;
+    let api = inner.api.as_ref().ok_or_else(|| Error::new(Kind::Refused, format!("invite() requires api_key and api_url{NEW_KEY}")))?;
     seat.core().may_act()?;
     register(inner, api, &seat.name).await?;
     let token = InviteToken::mint(&random());
@@ -72,7 +72,7 @@ impl Client {
     /// owner answers in time.
     pub async fn join_with_token(&self, name: &str, token: &str, timeout: Duration) -> Result<Channel, Error> {
         let inner = &self.0.inner;
-        let text = "join_with_token() requires api_key and api_url";
+        let text = format!("join_with_token() requires api_key and api_url{NEW_KEY}");
         let api = inner.api.as_ref().ok_or_else(|| Error::new(Kind::Refused, text))?;
         let name = ChannelName::parse(name)?;
         let package = self.key_package(KeyPackageKind::OneTime).await?;

@@ -333,10 +333,11 @@ fn failed(error: reqwest::Error) -> RelayApiError {
     if error.is_timeout() {
         return RelayApiError::Timeout;
     }
-    // The outermost text names the URL only; the cause stands at the end of the chain.
+    let server = error.url().map(|url| format!("{}: ", url.origin().ascii_serialization())).unwrap_or_default();
+    // The outermost text names the whole URL and nothing else; the cause stands at the end of the chain.
     let mut cause: &dyn std::error::Error = &error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    RelayApiError::Connection(cause.to_string())
+    RelayApiError::Connection(format!("{server}{cause}"))
 }

@@ -176,13 +176,23 @@ impl Channel {
                 let arrived = self.seat.arrived.notified();
                 tokio::pin!(arrived);
                 arrived.as_mut().enable();
-                if self.seat.has_more() || *self.client.0.inner.closing.borrow() {
-                    return self.seat.has_more();
+                match self.seat.waiting() {
+                    (0, _) if *self.client.0.inner.closing.borrow() => return false,
+                    (0, _) => arrived.await,
+                    // Who asks for the messages is told why they cannot be read.
+                    (_, Some(stretch)) if self.read(stretch).is_err() => return true,
+                    (_, Some(_)) => {}
+                    (_, None) => return true,
                 }
-                arrived.await;
             }
         });
         found.await.unwrap_or(false)
+    }
+
+    /// How many messages are here that were not handed out. Exact once [`Channel::arrived`] has said that there are some.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.seat.waiting().0
     }
 
     /// All messages that are here, at most `most` and about 16 MiB; waits up to `timeout` for the first. They are done with when the next are asked for.

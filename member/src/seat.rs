@@ -116,9 +116,9 @@ impl Seat {
         self.unsent.send_replace(core.unsent());
     }
 
-    /// Whether there is a message that was not handed out.
-    pub(crate) fn has_more(&self) -> bool {
-        self.shelf().has_more()
+    /// How many messages were not handed out; see [`Shelf::waiting`].
+    pub(crate) fn waiting(&self) -> (usize, Option<Stretch>) {
+        self.shelf().waiting()
     }
 
     /// The next messages; see [`Shelf::take`].

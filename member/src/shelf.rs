@@ -73,9 +73,13 @@ impl Shelf {
         }
     }
 
-    /// Whether there is a message that was not handed out.
-    pub(crate) fn has_more(&self) -> bool {
-        !self.page.is_empty() || self.newest > self.read_to
+    /// How many messages were not handed out. Where there is a stretch to be read first, they may be fewer: some of it may have been read
+    /// before the last restart.
+    pub(crate) fn waiting(&self) -> (usize, Option<Stretch>) {
+        let on_disk = self.newest.saturating_sub(self.read_to);
+        let count = self.page.len().saturating_add(usize::try_from(on_disk).unwrap_or(usize::MAX));
+        let unread = self.page.is_empty() && on_disk > 0;
+        (count, unread.then_some(Stretch { after: self.read_to, newest: self.newest }))
     }
 
     /// The next messages, at most `most` and so many bytes, but one whatever its size. What was handed out before is done with,
@@ -164,6 +168,17 @@ mod tests {
         assert_eq!(again, Stretch { after: 5, newest: 7 });
         shelf.fill(again, vec![row(6), row(7)]);
         assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [6, 7]);
+    }
+
+    #[test]
+    fn what_was_read_before_the_last_restart_does_not_wait() {
+        let mut shelf = Shelf::new(5, []);
+        let (_, on_disk) = shelf.waiting();
+
+        shelf.fill(on_disk.expect("the disk has to be looked at first"), Vec::new());
+        assert_eq!(shelf.waiting(), (0, None));
+        shelf.arrived([row(6), row(7)]);
+        assert_eq!(shelf.waiting(), (2, None));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Channels and their iterators.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,9 @@ use crate::failure::Failure;
 use crate::owned::Owned;
 use crate::received::{Events, Members, Octets, Shape, Taken};
 use crate::waiting::{Answer as _, Plain, promise, seconds, wait};
+
+/// How many pauses are made while messages go on coming.
+const LONGEST: usize = 10;
 
 /// A channel of a client, shared by all who opened it: what comes on it is for whoever asks next.
 pub struct Inbox {
@@ -85,14 +89,41 @@ impl Inbox {
     }
 }
 
-/// Takes all messages after a pause for what is right behind the first one; nothing is taken before.
+/// Takes all messages that wait once none has come for as long as the pause; nothing is taken before.
 async fn gather(inbox: Arc<Inbox>, timeout: Duration, most: usize, pause: Duration) -> Result<Taken, Failure> {
-    if inbox.returned().is_empty() && !pause.is_zero() && inbox.engine.get()?.arrived(timeout).await {
-        tokio::time::sleep(pause).await;
-        return take(inbox, Some(Duration::ZERO), most, Shape::List).await;
+    if pause.is_zero() {
+        return take(inbox, Some(timeout), most, Shape::List).await;
     }
-    let patience = if pause.is_zero() { timeout } else { Duration::ZERO };
-    take(inbox, Some(patience), most, Shape::List).await
+    let mut end = pin!(tokio::time::sleep(timeout));
+    loop {
+        let engine = inbox.engine.get()?;
+        let has_come = !inbox.returned().is_empty()
+            || tokio::select! {
+                biased;
+                has_come = engine.arrived(Duration::MAX) => has_come,
+                () = inbox.given_back.notified() => true,
+                () = end.as_mut() => false,
+            };
+        if has_come {
+            still(engine, most, pause).await;
+        }
+        let taken = take(inbox.clone(), Some(Duration::ZERO), most, Shape::List).await?;
+        // What has come may have been taken by another caller.
+        if !has_come || !taken.is_empty() {
+            return Ok(taken);
+        }
+    }
+}
+
+/// Waits until no message has come for as long as the pause. Who sends without end is not waited for.
+async fn still(engine: &toq_member::Channel, most: usize, pause: Duration) {
+    for _ in 0..LONGEST {
+        let before = engine.waiting();
+        tokio::time::sleep(pause).await;
+        if engine.waiting() <= before || before >= most {
+            return;
+        }
+    }
 }
 
 /// Waits for the first message only, and takes up to `most`.

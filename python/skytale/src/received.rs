@@ -32,6 +32,11 @@ impl Taken {
     pub fn new(inbox: Arc<Inbox>, messages: Vec<Message>, shape: Shape) -> Self {
         Self { inbox, messages, shape }
     }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
 }
 
 impl Answer for Taken {

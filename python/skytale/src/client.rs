@@ -137,6 +137,11 @@ impl Client {
         wait(py, prove(self.open.clone(), PeerKey::from_bytes(key), Signature::from_bytes(signature)))
     }
 
+    fn prove_async<'py>(&self, py: Python<'py>, key: [u8; 32], signature: [u8; 64]) -> PyResult<Bound<'py, PyAny>> {
+        let proof = prove(self.open.clone(), PeerKey::from_bytes(key), Signature::from_bytes(signature));
+        promise(py, async { proof.await.map(Plain) })
+    }
+
     fn flush(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         Ok(wait(py, flush(self.open.clone(), seconds(timeout)?))?.0)
     }

@@ -1,4 +1,4 @@
-"""Invites between mock agents: what the API server does otherwise, within one process."""
+"""Invites between mock clients: what the API server does otherwise, within one process."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from . import _native
 from .errors import ChannelError, SkytaleError
-
-if TYPE_CHECKING:
-    from .manager import SkytaleChannelManager
 
 
 @dataclass
 class _Invite:
     group: str
     channel: str
-    owner: weakref.ref[SkytaleChannelManager]
+    owner: weakref.ref[_native.Client]
     left: int
     ends: float
 
@@ -29,16 +25,25 @@ _lock = threading.Lock()
 _invites: dict[str, _Invite] = {}
 
 
-def invite(group: str, owner: SkytaleChannelManager, channel: str, max_uses: int, ttl: int) -> str:
-    """Makes a token that `redeem` accepts `max_uses` times during `ttl` seconds."""
+def invite(group: str, owner: _native.Client, name: str, max_uses: int, ttl: int) -> str:
+    """Makes a token that `join` accepts `max_uses` times during `ttl` seconds, while the owner is open."""
+    channel = owner.open_channel(name)
+    for field, value in (("max_uses", max_uses), ("ttl_seconds", ttl)):
+        if value < 1:
+            raise ChannelError(f"API error (400): {field} is {value}; it is at least 1", "bad_request", 400)
     token = "skt_inv_" + secrets.token_urlsafe(32)
     with _lock:
-        _invites[token] = _Invite(group, channel, weakref.ref(owner), max_uses, time.monotonic() + ttl)
+        _invites[token] = _Invite(group, channel.name, weakref.ref(owner), max_uses, time.monotonic() + ttl)
     return token
 
 
-def redeem(group: str, channel: str, token: str, key_package: Callable[[], bytes]) -> bytes:
-    """Uses a token once and returns the Welcome; a token that does not fit loses no use."""
+def join(group: str, client: _native.Client, name: str, token: str) -> _native.Channel:
+    """Uses a token once; a token that does not fit loses no use."""
+    owner = _take(group, name, token)
+    return client.join_channel(name, owner.open_channel(name).add_member(client.generate_key_package()))
+
+
+def _take(group: str, channel: str, token: str) -> _native.Client:
     with _lock:
         found = _invites.get(token)
         if found is None or found.group != group:
@@ -53,4 +58,4 @@ def redeem(group: str, channel: str, token: str, key_package: Callable[[], bytes
         if owner is None:
             raise SkytaleError("join failed: the agent that made the invite is gone", "timeout")
         found.left -= 1
-    return owner.add_member(channel, key_package())
+    return owner

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .errors import SkytaleError
+
 if TYPE_CHECKING:
     from ._native import Settings
 
@@ -45,7 +47,7 @@ def resolve(
         "padding": padding,
         "unbound_joins": unbound_joins,
         "passphrase": passphrase or os.environ.get("SKYTALE_PASSPHRASE") or None,
-        "ca": Path(ca_file).read_bytes() if ca_file else None,
+        "ca": _certificates(ca_file) if ca_file else None,
     }
     if mock or os.environ.get("SKYTALE_MOCK", "").strip().lower() in ("1", "true", "yes"):
         # Nothing on disk unless asked for: a mock is for tests, and two of them may have the same identity.
@@ -53,6 +55,17 @@ def resolve(
         settings["mock_group"] = mock_group or "default"
         settings["api_key"] = settings["api_url"] = None
     return settings
+
+
+def _certificates(ca_file: str | os.PathLike[str]) -> bytes:
+    try:
+        certificates = Path(ca_file).read_bytes()
+    except OSError as error:
+        raise SkytaleError(f"runtime error: the certificates of ca_file cannot be read: {error}", "ca_file") from error
+    if b"-----BEGIN CERTIFICATE-----" not in certificates:
+        text = f"runtime error: {os.fspath(ca_file)} has no certificate; ca_file is a file in PEM (-----BEGIN CERTIFICATE-----)"
+        raise SkytaleError(text, "ca_file")
+    return certificates
 
 
 def _data_dir(given: str | os.PathLike[str] | None, identity: bytes) -> str:

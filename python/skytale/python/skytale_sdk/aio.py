@@ -6,17 +6,16 @@ begun (a message to be sent, a member to be added) may still happen.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from types import TracebackType
 
-from . import _exit, _native, _settings
+from . import _exit, _mock, _native, _settings
 from .envelope import Envelope
 from .errors import SkytaleError
+from .manager import MOST_AT_ONCE, PAUSE, ended
 from .message import Event, Member, Message
-
-_MOST_AT_ONCE = 10_000
-_PAUSE = 0.05
 
 
 class Channel:
@@ -131,10 +130,28 @@ class SkytaleClient:
         return self._native.channels()
 
     async def invite(self, name: str, max_uses: int = 1, ttl: int = 3600) -> str:
+        group = self._settings["mock_group"]
+        if group is not None:
+            return _mock.invite(group, self._native, name, max_uses, ttl)
         return await self._native.invite_async(name, max_uses, ttl)
 
     async def join_with_token(self, name: str, token: str, timeout: float = 60.0) -> Channel:
+        group = self._settings["mock_group"]
+        if group is not None:
+            return Channel(await asyncio.to_thread(_mock.join, group, self._native, name, token))
         return Channel(await self._native.join_with_token_async(name, token, timeout))
+
+    async def rotate_key(self, name: str) -> None:
+        await (await self.open_channel(name)).rotate_key()
+
+    async def export_audit_key(self, name: str) -> bytes:
+        return await (await self.open_channel(name)).export_audit_key()
+
+    def statement(self) -> bytes:
+        return self._native.statement()
+
+    async def prove(self, key: bytes, signature: bytes) -> None:
+        await self._native.prove_async(key, signature)
 
     async def flush(self, timeout: float = 5.0) -> bool:
         return await self._native.flush_async(timeout)
@@ -197,8 +214,8 @@ class SkytaleChannelManager:
             self._channels[name] = await self._client.open_channel(name)
         return self
 
-    async def create(self, channel_name: str) -> None:
-        self._channels[channel_name] = await self._client.create_channel(channel_name)
+    async def create(self, channel_name: str, proven: bool = False) -> None:
+        self._channels[channel_name] = await self._client.create_channel(channel_name, proven)
 
     async def join(self, channel_name: str, welcome: bytes) -> None:
         self._channels[channel_name] = await self._client.join_channel(channel_name, welcome)
@@ -223,16 +240,14 @@ class SkytaleChannelManager:
         await self._channels[channel_name].send(message.encode() if isinstance(message, str) else message)
 
     async def receive(self, channel_name: str, timeout: float = 5.0) -> list[str]:
-        pause = _PAUSE if timeout > 0 else 0.0
-        channel = self._channels[channel_name]._native
-        return [message.text for message in await channel.drain_async(max(timeout, 0.0), _MOST_AT_ONCE, pause)]
+        return [message.text for message in await self._take(channel_name, timeout, PAUSE if timeout > 0 else 0.0)]
 
     async def receive_latest(self, channel_name: str, timeout: float = 5.0) -> str | None:
         taken = await self.receive(channel_name, timeout)
         return taken[-1] if taken else None
 
     async def receive_messages(self, channel_name: str, timeout: float = 5.0) -> list[Message]:
-        return await self._channels[channel_name]._native.drain_async(max(timeout, 0.0), _MOST_AT_ONCE)
+        return await self._take(channel_name, timeout, 0.0)
 
     async def send_envelope(self, channel_name: str, envelope: Envelope) -> None:
         await self._channels[channel_name].send(envelope.serialize())
@@ -253,11 +268,20 @@ class SkytaleChannelManager:
     async def rotate_key(self, channel_name: str) -> None:
         await self._channels[channel_name].rotate_key()
 
+    def epoch(self, channel_name: str) -> int:
+        return self._channels[channel_name].epoch
+
     async def export_audit_key(self, channel_name: str) -> bytes:
         return await self._channels[channel_name].export_audit_key()
 
+    def statement(self) -> bytes:
+        return self._client.statement()
+
+    async def prove(self, key: bytes, signature: bytes) -> None:
+        await self._client.prove(key, signature)
+
     async def events(self, channel_name: str, timeout: float = 0.0) -> list[Event]:
-        return await self._channels[channel_name].events(timeout)
+        return await self._channels[channel_name].events(max(timeout, 0.0))
 
     async def flush(self, timeout: float = 5.0) -> bool:
         return await self._client.flush(timeout)
@@ -271,3 +295,10 @@ class SkytaleChannelManager:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
+
+    async def _take(self, channel_name: str, timeout: float, pause: float) -> list[Message]:
+        channel = self._channels[channel_name]._native
+        try:
+            return await channel.drain_async(max(timeout, 0.0), MOST_AT_ONCE, pause)
+        except SkytaleError as error:
+            raise ended(channel_name, error) from error

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import _native
+from ._names import also
 from .envelope import Envelope, Protocol
 from .errors import SkytaleError
 
@@ -80,14 +81,15 @@ class ProtocolBridge:
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def bridge(self, source_channel: str, target_channel: str, source_protocol: Protocol, target_protocol: Protocol) -> None:
+    @also(source_channel="source", target_channel="target")
+    def bridge(self, source: str, target: str, source_protocol: Protocol, target_protocol: Protocol) -> None:
         """Begins to translate what comes on one channel and to send it on another; for both directions call it twice.
 
         The bridge takes all messages of the source channel: the program must not receive on it itself.
 
         Args:
-            source_channel: where messages come from; the agent is in it.
-            target_channel: where they go; the agent is in it.
+            source: channel where messages come from; the agent is in it.
+            target: channel where they go; the agent is in it.
             source_protocol: what is mostly spoken there. Each envelope's own protocol decides how it is translated.
             target_protocol: what is spoken on the target channel.
 
@@ -96,13 +98,13 @@ class ProtocolBridge:
             ValueError: a protocol is unknown, or both channels are the same.
         """
         source_protocol, target_protocol = Protocol(source_protocol), Protocol(target_protocol)
-        if source_channel == target_channel:
-            raise ValueError(f"a bridge needs two channels, and {source_channel} was named as both")
+        if source == target:
+            raise ValueError(f"a bridge needs two channels, and {source} was named as both")
         if self._stopped.is_set():
             raise RuntimeError("bridge stopped; make a new ProtocolBridge")
         thread = threading.Thread(
             target=self._run,
-            args=(source_channel, target_channel, target_protocol),
+            args=(source, target, target_protocol),
             name=f"skytale-bridge-{source_protocol.value}-{target_protocol.value}",
             daemon=True,
         )

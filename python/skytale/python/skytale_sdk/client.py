@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from types import TracebackType
 
-from . import _exit, _native, _settings
+from . import _exit, _mock, _native, _settings
+from ._names import also
 from ._native import Channel
 
 
@@ -67,6 +68,7 @@ class SkytaleClient:
             passphrase=passphrase,
             ca_file=ca_file,
         )
+        self._mock_group = settings["mock_group"]
         self._native = _native.Client.open(**settings)
         _exit.remember(self._native)
 
@@ -95,6 +97,7 @@ class SkytaleClient:
         """Makes a key package, with which a member can add this client to one channel, once."""
         return self._native.generate_key_package()
 
+    @also(welcome_bytes="welcome")
     def join_channel(self, name: str, welcome: bytes) -> Channel:
         """Joins a channel with the Welcome that `Channel.add_member` returned.
 
@@ -126,6 +129,8 @@ class SkytaleClient:
         Raises:
             SkytaleError: this client has no API key.
         """
+        if self._mock_group is not None:
+            return _mock.invite(self._mock_group, self._native, name, max_uses, ttl)
         return self._native.invite(name, max_uses, ttl)
 
     def join_with_token(self, name: str, token: str, timeout: float = 60.0) -> Channel:
@@ -135,7 +140,25 @@ class SkytaleClient:
             ChannelError: the token is unknown, expired, used up or for another channel.
             SkytaleError: nobody answered in time, or this client has no API key.
         """
+        if self._mock_group is not None:
+            return _mock.join(self._mock_group, self._native, name, token)
         return self._native.join_with_token(name, token, timeout)
+
+    def rotate_key(self, name: str) -> None:
+        """Replaces this client's key in a channel; the same as `Channel.rotate_key`.
+
+        Raises:
+            ChannelError: there is no such channel.
+        """
+        self._native.open_channel(name).rotate_key()
+
+    def export_audit_key(self, name: str) -> bytes:
+        """A secret of 32 bytes that all members of a channel's epoch have; the same as `Channel.export_audit_key`.
+
+        Raises:
+            ChannelError: there is no such channel.
+        """
+        return self._native.open_channel(name).export_audit_key()
 
     def statement(self) -> bytes:
         """What an agent key has to sign for `prove`."""

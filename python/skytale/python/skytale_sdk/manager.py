@@ -17,9 +17,9 @@ from .message import Event, Member, Message
 _log = logging.getLogger("skytale_sdk")
 
 # What one call of receive() returns at most; the rest is for the next one. Bounds memory when thousands wait on disk.
-_MOST_AT_ONCE = 10_000
-# Seconds that receive() waits for messages that are right behind the first one, as those that were sent with it.
-_PAUSE = 0.05
+MOST_AT_ONCE = 10_000
+# Seconds without a message after which receive() returns those that came: what was sent together is received together.
+PAUSE = 0.1
 # Seconds after which a listener looks whether it has been stopped.
 _LISTENER_ROUND = 1.0
 
@@ -87,12 +87,13 @@ class SkytaleChannelManager:
 
     # Channels
 
-    def create(self, channel_name: str) -> None:
+    def create(self, channel_name: str, proven: bool = False) -> None:
         """Creates a channel and begins to listen on it.
 
-        A channel of that name which this agent already has is replaced by a new one without members.
+        A channel of that name which this agent already has is replaced by a new one without members. With `proven`, only
+        members whose identity is proven are admitted, see `SkytaleClient.create_channel`.
         """
-        self._activate(channel_name, self._native.create_channel(channel_name))
+        self._activate(channel_name, self._native.create_channel(channel_name, proven))
 
     def join(self, channel_name: str, welcome: bytes) -> None:
         """Joins a channel by a Welcome message and begins to listen on it."""
@@ -114,7 +115,7 @@ class SkytaleChannelManager:
         """
         self._channel(channel_name)
         if self._mock_group is not None:
-            return _mock.invite(self._mock_group, self, channel_name, max_uses, ttl)
+            return _mock.invite(self._mock_group, self._native, channel_name, max_uses, ttl)
         return self._native.invite(channel_name, max_uses, ttl)
 
     def join_with_token(self, channel_name: str, token: str, timeout: float = 60.0) -> None:
@@ -124,7 +125,7 @@ class SkytaleChannelManager:
             SkytaleError: the token is unknown, expired, used up or for another channel; or nobody answered in time.
         """
         if self._mock_group is not None:
-            self.join(channel_name, _mock.redeem(self._mock_group, channel_name, token, self.key_package))
+            self._activate(channel_name, _mock.join(self._mock_group, self._native, channel_name, token))
         else:
             self._activate(channel_name, self._native.join_with_token(channel_name, token, timeout))
 
@@ -140,8 +141,11 @@ class SkytaleChannelManager:
         self._channel(channel_name).send(message.encode() if isinstance(message, str) else message)
 
     def receive(self, channel_name: str, timeout: float = 5.0) -> list[str]:
-        """Takes all messages that wait, as text; waits up to `timeout` seconds for the first one."""
-        return [message.text for message in self._take(channel_name, timeout, _PAUSE if timeout > 0 else 0.0)]
+        """Takes all messages that wait, as text; waits up to `timeout` seconds for the first one.
+
+        What was sent together is received together: it returns when no more has come for a tenth of a second.
+        """
+        return [message.text for message in self._take(channel_name, timeout, PAUSE if timeout > 0 else 0.0)]
 
     def receive_latest(self, channel_name: str, timeout: float = 5.0) -> str | None:
         """Takes all messages that wait and returns the last one; None if there is none within `timeout` seconds."""
@@ -192,6 +196,14 @@ class SkytaleChannelManager:
         """A secret of 32 bytes, the same for all members of this epoch, from which an auditor's keys can be derived."""
         return self._channel(channel_name).export_audit_key()
 
+    def statement(self) -> bytes:
+        """What an agent key has to sign for `prove`."""
+        return self._native.statement()
+
+    def prove(self, key: bytes, signature: bytes) -> None:
+        """Binds this agent to an agent key, see `SkytaleClient.prove`."""
+        self._native.prove(key, signature)
+
     def events(self, channel_name: str, timeout: float = 0.0) -> list[Event]:
         """Takes what happened to the channel since the last call; waits up to `timeout` seconds for the first."""
         return self._channel(channel_name).events(max(timeout, 0.0))
@@ -218,9 +230,9 @@ class SkytaleChannelManager:
     def _take(self, channel_name: str, timeout: float, pause: float) -> list[Message]:
         channel = self._channel(channel_name)
         try:
-            return channel.drain(max(timeout, 0.0), _MOST_AT_ONCE, pause)
+            return channel.drain(max(timeout, 0.0), MOST_AT_ONCE, pause)
         except SkytaleError as error:
-            raise SkytaleError(f"channel listener for '{channel_name}' died: {error}", error.code) from error
+            raise ended(channel_name, error) from error
 
     def _activate(self, name: str, channel: _native.Channel) -> None:
         with self._lock:
@@ -261,6 +273,11 @@ class SkytaleChannelManager:
         for event in channel.events(_LISTENER_ROUND):
             if self._on_event is not None:
                 _call(self._on_event, event)
+
+
+def ended(channel_name: str, reason: SkytaleError) -> SkytaleError:
+    """What `receive` raises when a channel cannot be read any more."""
+    return SkytaleError(f"channel listener for '{channel_name}' died: {reason}", reason.code, reason.http_status)
 
 
 def _call(callback: Callable[[Any], None], value: Any) -> None:

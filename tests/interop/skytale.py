@@ -66,7 +66,7 @@ class Refused(Exception):
 class Member:
     """A `SkytaleClient` in a process of its own."""
 
-    def __init__(self, python: str, endpoint: str, data_dir: Path, identity: bytes, program: str = "skytale_agent.py"):
+    def __init__(self, python: str, endpoint: str, data_dir: Path, identity: bytes, program: str = "skytale_agent.py", **more):
         self.identity = identity
         self.process = subprocess.Popen(
             [python, str(HERE / program)],
@@ -76,7 +76,7 @@ class Member:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.do("open_client", endpoint=endpoint, data_dir=str(data_dir), identity=identity.hex())
+        self.do("open_client", endpoint=endpoint, data_dir=str(data_dir), identity=identity.hex(), **more)
 
     def do(self, order: str, **arguments):
         self.process.stdin.write(json.dumps({"do": order, **arguments}) + "\n")

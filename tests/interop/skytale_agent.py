@@ -15,9 +15,9 @@ channels: dict = {}
 heard: dict = {}
 
 
-def open_client(endpoint, data_dir, identity):
+def open_client(endpoint, data_dir, identity, **more):
     global client
-    client = SkytaleClient(endpoint, data_dir, bytes.fromhex(identity))
+    client = SkytaleClient(endpoint, data_dir, bytes.fromhex(identity), **more)
 
 
 def create(name):

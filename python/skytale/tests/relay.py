@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -13,21 +15,26 @@ PATIENCE = 30.0
 
 
 class Relay:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *options: str, settings: str = "") -> None:
         self.root = root
         root.mkdir()
         self.binary = os.environ["TOQ_BIN"]
+        self.options = options
+        self.ids: dict[str, str] = {}
         self.grpc, self.api = "127.0.0.1:0", "127.0.0.1:0"
+        if settings:
+            (root / "state").mkdir(mode=0o700)
+            (root / "state" / "relay.toml").write_text(settings)
         self.up()
         self.key = self.new_key()
 
     @property
     def endpoint(self) -> str:
-        return f"http://{self.grpc}"
+        return f"{self.schemes['members']}://{self.grpc}"
 
     @property
     def api_url(self) -> str:
-        return f"http://{self.api}"
+        return f"{self.schemes['API']}://{self.api}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -36,7 +43,7 @@ class Relay:
 
     def up(self) -> None:
         """Starts it; the second time on the ports of the first."""
-        words = ["relay", "up", "--foreground", "--grpc", self.grpc, "--api", self.api, *self._data]
+        words = ["relay", "up", "--foreground", "--grpc", self.grpc, "--api", self.api, *self.options, *self._data]
         self.process = subprocess.Popen(
             [self.binary, *words],
             env=self._env,
@@ -47,12 +54,12 @@ class Relay:
             errors="replace",
         )
         assert self.process.stderr is not None
-        said, found = [], {}
+        said, found, self.schemes = [], {}, {}
         for line in self.process.stderr:
             said.append(line)
-            name, _, url = line.strip().partition("://")
-            if url and name.split(":")[0] in ("members", "API"):
-                found[name.split(":")[0]] = url
+            name, _, url = line.strip().partition(": ")
+            if name in ("members", "API"):
+                self.schemes[name], _, found[name] = url.strip().partition("://")
             if len(found) == 2:
                 break
         assert len(found) == 2, f"the relay ended with {self.process.wait()}: {''.join(said)}"
@@ -61,8 +68,12 @@ class Relay:
         self.reader.start()
 
     def new_key(self) -> str:
-        done = self.toq("relay", "key", "create", *self._data, "--json")
-        return str(json.loads(done)["key"])
+        made = json.loads(self.toq("relay", "key", "create", *self._data, "--json"))
+        self.ids[made["key"]] = made["id"]
+        return str(made["key"])
+
+    def revoke(self, key: str) -> None:
+        self.toq("relay", "key", "revoke", self.ids[key], *self._data)
 
     def toq(self, *words: str) -> str:
         done = subprocess.run([self.binary, *words], env=self._env, capture_output=True, text=True, timeout=PATIENCE)
@@ -95,3 +106,12 @@ class Relay:
     @property
     def _env(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.root)}
+
+
+def run(program: str, relay: Relay, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a program as a user of this relay would, with `tmp_path` as home."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **relay.environment}
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90,
+    )  # fmt: skip

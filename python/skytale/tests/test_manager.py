@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
-from skytale_sdk import ChannelError, Envelope, Protocol, SkytaleChannelManager, SkytaleError
+from skytale_sdk import ChannelError, Envelope, Protocol, SkytaleChannelManager, SkytaleClient, aio
 from skytale_sdk.channels import SkytaleChannelManager as FromChannels
 
 NAME = "myorg/team/general"
@@ -79,6 +82,26 @@ def test_the_latest_discards_the_older_ones(pair):
     assert bob.receive(NAME, timeout=0) == []
 
 
+def test_who_comes_back_waits_for_what_is_new(agents, tmp_path):
+    alice, bob = agents("alice"), agents("bob", data_dir=tmp_path / "bob")
+    alice.create(NAME)
+    bob.join(NAME, alice.add_member(NAME, bob.key_package()))
+    alice.send(NAME, "before")
+    assert bob.receive(NAME, timeout=SOON) == ["before"]
+    bob.close()
+    bob = agents("bob", data_dir=tmp_path / "bob")
+    taken = []
+
+    waiting = threading.Thread(target=lambda: taken.append(bob.receive(NAME, timeout=SOON)))
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive(), f"it did not wait: {taken}"
+    alice.send(NAME, "after")
+    waiting.join(SOON)
+
+    assert taken == [["after"]]
+
+
 def test_messages_know_their_sender(pair):
     alice, bob = pair
     alice.send(NAME, "hello")
@@ -139,12 +162,15 @@ def test_invites_admit_as_often_as_they_say(agents):
     assert sorted(member.identity for member in alice.members(NAME)) == [b"alice", b"bob", b"carol"]
 
 
-def test_an_invite_that_does_not_fit_is_refused_and_loses_no_use(agents):
+def test_an_invite_that_does_not_fit_is_refused_and_loses_no_use(agents, monkeypatch):
     alice, bob = agents("alice"), agents("bob")
     alice.create(NAME)
-    token, expired = alice.invite(NAME), alice.invite(NAME, ttl=0)
+    token, short = alice.invite(NAME), alice.invite(NAME, ttl=1)
+    end = time.monotonic() + 1.0
+    later = SimpleNamespace(monotonic=lambda: end)
+    monkeypatch.setattr("skytale_sdk._mock.time", later)
 
-    for name, wrong in ((NAME, "skt_inv_unknown"), ("myorg/team/other", token), (NAME, expired)):
+    for name, wrong in ((NAME, "skt_inv_unknown"), ("myorg/team/other", token), (NAME, short)):
         with pytest.raises(ChannelError):
             bob.join_with_token(name, wrong, timeout=SOON)
 
@@ -152,13 +178,29 @@ def test_an_invite_that_does_not_fit_is_refused_and_loses_no_use(agents):
     assert bob.list_channels() == [NAME]
 
 
-def test_without_a_key_there_are_no_invites(agents, group):
+@pytest.mark.parametrize("terms", [{"max_uses": 0}, {"ttl": 0}])
+def test_an_invite_for_nobody_is_not_made(agents, terms):
     alice = agents("alice")
     alice.create(NAME)
-    alice._mock_group = None  # As a manager without an API key.
 
-    with pytest.raises(SkytaleError, match=r"^invite\(\) requires api_key and api_url"):
-        alice.invite(NAME)
+    with pytest.raises(ChannelError, match=r"^API error \(400\): "):
+        alice.invite(NAME, **terms)
+
+
+def test_clients_and_awaited_agents_invite_each_other_too(agents, group):
+    alice = agents("alice")
+    alice.create(NAME)
+
+    async def scenario():
+        async with aio.SkytaleChannelManager("bob", mock=True, mock_group=group) as bob:
+            await bob.join_with_token(NAME, alice.invite(NAME))
+            with SkytaleClient(identity=b"carol", mock=True, mock_group=group) as carol:
+                carol.join_with_token(NAME, await bob.invite(NAME))
+                async with aio.SkytaleClient(identity=b"dave", mock=True, mock_group=group) as dave:
+                    channel = await dave.join_with_token(NAME, carol.invite(NAME))
+                    return [member.identity for member in await channel.members()]
+
+    assert asyncio.run(scenario()) == [b"alice", b"bob", b"carol", b"dave"]
 
 
 def test_callbacks_are_given_messages_and_events(agents):

@@ -64,7 +64,18 @@ def call(channel, method, arguments):
     return answer.hex() if isinstance(answer, bytes) else None
 
 
-COMMANDS = {function.__name__: function for function in (open_client, create, join, key_package, add, send, receive, call)}
+def token(name):
+    """An invite; only ours makes one by the client."""
+    return client.invite(name)
+
+
+def members(name):
+    return [member.identity.decode() for member in channels[name].members()]
+
+
+COMMANDS = {
+    function.__name__: function for function in (open_client, create, join, key_package, add, send, receive, call, token, members)
+}
 
 if __name__ == "__main__":
     for line in sys.stdin:

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use crate::waiting::{Answer as _, Plain, promise, seconds, wait};
 
 /// How many pauses are made while messages go on coming.
 const LONGEST: usize = 10;
+/// After so many halvings nothing is left of a pause of a quarter of a second.
+const MOST_HALVED: u32 = 8;
 
 /// A channel of a client, shared by all who opened it: what comes on it is for whoever asks next.
 pub struct Inbox {
@@ -32,6 +34,8 @@ pub struct Inbox {
     given: AtomicU64,
     /// Messages that were taken for callers who were cancelled before they had them.
     returned: Mutex<VecDeque<Message>>,
+    /// How often in a row the pause for more messages was in vain.
+    in_vain: AtomicU32,
     /// Told when there are some, for a caller who waits for the engine.
     given_back: Notify,
 }
@@ -40,7 +44,16 @@ impl Inbox {
     /// The engine's channel, for Python.
     pub fn new(engine: toq_member::Channel, closed: Arc<AtomicBool>, since: i64) -> Self {
         let (name, given) = (engine.name().to_owned(), AtomicU64::new(0));
-        Self { engine: Owned::new(engine), name, closed, since, given, returned: Mutex::default(), given_back: Notify::new() }
+        Self {
+            engine: Owned::new(engine),
+            name,
+            closed,
+            since,
+            given,
+            returned: Mutex::default(),
+            in_vain: AtomicU32::new(0),
+            given_back: Notify::new(),
+        }
     }
 
     /// The channel's name.
@@ -89,7 +102,8 @@ impl Inbox {
     }
 }
 
-/// Takes all messages that wait once none has come for as long as the pause; nothing is taken before.
+/// Takes all messages that wait once none has come for as long as the pause; nothing is taken before. The pause is halved each time that
+/// it was in vain, so that who asks and answers one by one soon does not wait for it.
 async fn gather(inbox: Arc<Inbox>, timeout: Duration, most: usize, pause: Duration) -> Result<Taken, Failure> {
     if pause.is_zero() {
         return take(inbox, Some(timeout), most, Shape::List).await;
@@ -105,7 +119,9 @@ async fn gather(inbox: Arc<Inbox>, timeout: Duration, most: usize, pause: Durati
                 () = end.as_mut() => false,
             };
         if has_come {
-            still(engine, most, pause).await;
+            let halved = inbox.in_vain.load(Ordering::SeqCst);
+            let more_came = still(engine, most, pause / (1 << halved)).await;
+            inbox.in_vain.store(if more_came { 0 } else { (halved + 1).min(MOST_HALVED) }, Ordering::SeqCst);
         }
         let taken = take(inbox.clone(), Some(Duration::ZERO), most, Shape::List).await?;
         // What has come may have been taken by another caller.
@@ -115,15 +131,22 @@ async fn gather(inbox: Arc<Inbox>, timeout: Duration, most: usize, pause: Durati
     }
 }
 
-/// Waits until no message has come for as long as the pause. Who sends without end is not waited for.
-async fn still(engine: &toq_member::Channel, most: usize, pause: Duration) {
-    for _ in 0..LONGEST {
-        let before = engine.waiting();
-        tokio::time::sleep(pause).await;
-        if engine.waiting() <= before || before >= most {
-            return;
+/// Waits until no message has come for as long as the pause; says whether any came. Who sends without end is not waited for.
+async fn still(engine: &toq_member::Channel, most: usize, pause: Duration) -> bool {
+    let first = engine.waiting();
+    let mut before = first;
+    // No timer is finer.
+    if pause >= Duration::from_millis(1) {
+        for _ in 0..LONGEST {
+            tokio::time::sleep(pause).await;
+            let now = engine.waiting();
+            if now <= before || now >= most {
+                break;
+            }
+            before = now;
         }
     }
+    engine.waiting() > first
 }
 
 /// Waits for the first message only, and takes up to `most`.

@@ -191,8 +191,6 @@ def test_a_directory_with_a_passphrase_is_opened_by_that_alone(client, monkeypat
     for wrong in (None, "battery staple"):
         with pytest.raises(MlsError, match="^MLS engine error: storage error: .*passphrase"):
             client("alice", passphrase=wrong)
-    with client("alice", passphrase="correct horse") as alice:
-        assert alice.channels() == [NAME]
     monkeypatch.setenv("SKYTALE_PASSPHRASE", "correct horse")
     assert client("alice").channels() == [NAME]
 

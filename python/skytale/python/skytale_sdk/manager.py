@@ -18,8 +18,8 @@ _log = logging.getLogger("skytale_sdk")
 
 # What one call of receive() returns at most; the rest is for the next one. Bounds memory when thousands wait on disk.
 MOST_AT_ONCE = 10_000
-# Seconds without a message after which receive() returns those that came: what was sent together is received together. Halved each
-# time that no more came.
+# Seconds without a message after which receive() returns those that came, so that what was sent together is received together.
+# Halved each time that no more came.
 PAUSE = 0.25
 # Seconds after which a listener looks whether it has been stopped.
 _LISTENER_ROUND = 1.0

@@ -83,8 +83,10 @@ pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnc
     let failed = |error: io::Error| RelayError::Data { path: data.to_owned(), error };
     toq_relay::prepare(data).map_err(failed)?;
     telemetry::begin(&data.join("logs"), LOG, config.log_level, foreground).map_err(failed)?;
-    telemetry::harden();
-    let made = made(data, config)?;
+    let mut made = made(data, config)?;
+    if let Some(files) = telemetry::harden() {
+        within(&mut made, usize::try_from(files).unwrap_or(usize::MAX));
+    }
     actix_rt::System::new().block_on(async {
         let relay = toq_relay::up(made).await?;
         let state =
@@ -99,6 +101,18 @@ pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnc
         tracing::info!("the relay has stopped");
         Ok(())
     })
+}
+
+/// Takes in no more connections than there are descriptors for: some stay for the log, the database and the operator's commands.
+fn within(config: &mut Config, files: usize) {
+    let wished = config.limits.connections;
+    config.limits.connections = wished.min(files / 3).max(1);
+    config.limits.newcomers = config.limits.newcomers.min(files / 8).max(1);
+    config.office.most_connections = config.office.most_connections.min(files / 4).max(1);
+    if config.limits.connections < wished {
+        let most = config.limits.connections;
+        tracing::warn!(files, most, "fewer connections than `limits.connections` are taken: raise the limit of open files (ulimit -n)");
+    }
 }
 
 fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
@@ -119,6 +133,7 @@ fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
         limits: Limits {
             max_message: limits.max_message,
             connections: limits.connections,
+            newcomers: Limits::default().newcomers,
             connections_per_account: limits.connections_per_account,
             subscriptions: limits.subscriptions,
             channels_in_use: Limits::default().channels_in_use,
@@ -140,6 +155,7 @@ fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
             token_lifetime: Duration::from_secs(config.accounts.token_lifetime_s),
             ..Settings::default()
         },
+        keepalive: Duration::from_secs(config.keepalive_s),
         quota: config.store.max_mib << 20,
         cache: config.store.cache_mib << 20,
     })

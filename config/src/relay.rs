@@ -36,6 +36,8 @@ pub struct RelayConfig {
     pub anonymous: bool,
     /// What is logged.
     pub log_level: LogLevel,
+    /// A connection that says nothing for so long is asked whether it is there, and has as long again to answer, in seconds.
+    pub keepalive_s: u64,
     /// Where a secret is that tokens may be signed with.
     pub hs256_secret_file: Option<PathBuf>,
     /// How much.
@@ -135,6 +137,7 @@ impl Default for RelayConfig {
             api: loopback(8080),
             anonymous: false,
             log_level: LogLevel::Info,
+            keepalive_s: 25,
             hs256_secret_file: None,
             limits: RelayLimits::default(),
             retention: RelayRetention::default(),
@@ -211,8 +214,9 @@ impl RelayConfig {
 
     /// What no type shows.
     fn disagreement(&self) -> Option<(&'static str, &'static str)> {
-        let Self { limits, retention, tls, store, accounts, .. } = self;
+        let Self { keepalive_s, limits, retention, tls, store, accounts, .. } = self;
         let wrong = [
+            (!(1..=3600).contains(keepalive_s), "keepalive_s", "must be between 1 and 3600"),
             (!(1024..=MAX_MESSAGE).contains(&limits.max_message), "limits.max_message", "must be between 1024 and 16777216"),
             (limits.connections == 0, "limits.connections", "must be at least 1"),
             (limits.connections_per_account == 0, "limits.connections_per_account", "must be at least 1"),
@@ -278,7 +282,14 @@ mod tests {
 
     #[test]
     fn values_that_make_no_sense_are_refused() {
-        for text in ["grpc = \"nowhere\"", "anonymous = 1", "[retention]\ndays = 0", "[tls]\nkey = \"k\"", "[limits]\nmax_message = 1"] {
+        for text in [
+            "grpc = \"nowhere\"",
+            "anonymous = 1",
+            "[retention]\ndays = 0",
+            "[tls]\nkey = \"k\"",
+            "[limits]\nmax_message = 1",
+            "keepalive_s = 0",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

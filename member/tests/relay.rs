@@ -45,6 +45,7 @@ impl Office {
                     limits: Limits::default(),
                     retention: Retention::default(),
                     office: toq_relay::office::Settings::default(),
+                    keepalive: Duration::from_secs(25),
                     quota: 0,
                     cache: 8 << 20,
                 };

@@ -24,6 +24,8 @@ pub struct Limits {
     pub max_message: usize,
     /// Connections altogether.
     pub connections: usize,
+    /// Sockets without a stream: newcomers and health checks.
+    pub newcomers: usize,
     /// Connections of one account.
     pub connections_per_account: usize,
     /// Channels that one connection listens to.
@@ -41,6 +43,7 @@ impl Default for Limits {
         Self {
             max_message: 1 << 20,
             connections: 10_000,
+            newcomers: 256,
             connections_per_account: 256,
             subscriptions: 1024,
             channels_in_use: 65_536,

@@ -16,6 +16,7 @@ mod frame;
 pub mod guests;
 pub mod home;
 mod keep;
+mod lobby;
 pub mod log;
 pub mod office;
 pub mod plane;

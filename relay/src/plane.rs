@@ -16,10 +16,11 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
-use toq_dataplane::extension::{HEADER, VERSION};
+use toq_dataplane::extension::{HEADER, MAX_FRAME, VERSION};
 
 use crate::frame::{FrameCodec, Inbound, Outbound};
-use crate::home::{Account, Counters, Home};
+use crate::home::{Account, Counters, Home, Limits};
+use crate::lobby::Visit;
 use crate::registry::{Connect, Registry};
 use crate::seats::Seats;
 use crate::subscriber::{Dialect, Newcomer};
@@ -29,8 +30,14 @@ use crate::token::{Check, TokenError};
 const OPEN_CHANNEL: &str = "/dataplane.proto.v1.DataPlaneService/OpenChannel";
 /// How many frames may wait to be written; their bytes are bounded apart from this.
 const OUTGOING: usize = 128;
-/// What a frame may have beyond twice its blob: names, and a blob that is too large and is told so.
+/// What a frame may have besides its blob: names and headers.
 const FRAME_MARGIN: usize = 64 << 10;
+
+/// The largest frame that is read at all, in bytes. Whatever a member may make, and up to twice what is taken, is read and answered by
+/// name; more than that ends the stream.
+pub fn max_frame(limits: &Limits) -> usize {
+    limits.max_message.max(MAX_FRAME).saturating_mul(2).saturating_add(FRAME_MARGIN)
+}
 
 /// Who is let in.
 #[derive(Clone, Debug)]
@@ -65,13 +72,14 @@ impl DataPlane {
 }
 
 impl Gate {
-    fn open(&self, request: Request<Streaming<Inbound>>) -> Result<Response<ReceiverStream<Result<Outbound, Status>>>, Status> {
+    fn open(&self, mut request: Request<Streaming<Inbound>>) -> Result<Response<ReceiverStream<Result<Outbound, Status>>>, Status> {
         let account = self.account(request.metadata())?;
         let seat = self.seats.take(&account.id).map_err(Status::resource_exhausted)?;
+        let carried = request.extensions_mut().remove::<Visit>().map(Visit::carry);
         let knows = request.metadata().get(HEADER).is_some_and(|version| version == VERSION);
         let dialect = if knows { Dialect::Extended } else { Dialect::Published };
         let (outgoing, queue) = mpsc::channel(OUTGOING);
-        let newcomer = Newcomer { account, dialect, incoming: request.into_inner(), outgoing, seat };
+        let newcomer = Newcomer { account, dialect, incoming: request.into_inner(), outgoing, seat, carried };
         self.registry.do_send(Connect(Box::new(newcomer)));
         let mut answer = Response::new(ReceiverStream::new(queue));
         if knows {
@@ -150,8 +158,7 @@ impl Service<http::Request<Body>> for DataPlane {
                 return Ok(Status::unimplemented("there is one call, OpenChannel").into_http());
             }
             // Lengths are checked before anything is allocated for them.
-            let most = service.gate.home.limits.max_message.saturating_mul(2).saturating_add(FRAME_MARGIN);
-            let mut grpc = Grpc::new(FrameCodec).max_decoding_message_size(most);
+            let mut grpc = Grpc::new(FrameCodec).max_decoding_message_size(max_frame(&service.gate.home.limits));
             Ok(grpc.streaming(service, request).await)
         })
     }

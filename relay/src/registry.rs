@@ -10,13 +10,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture};
+use tonic::Status;
 use toq_channels::ChannelName;
 use toq_kit::{Drain, Exited, Fate, How, Lifeline, Roster, Seat, drain};
 
 use crate::awake::Awake;
 use crate::home::{Counters, Home};
 use crate::scribe::{Scribe, ScribeKey};
-use crate::subscriber::{Crowded, End, Newcomer, Recheck, Subscriber, SubscriberKey};
+use crate::subscriber::{Crowded, End, Newcomer, Recheck, STOPPING, Subscriber, SubscriberKey};
 use crate::sweeper::{Sweeper, SweeperKey};
 use crate::topic::{Order, Retire, Topic};
 
@@ -151,6 +152,8 @@ impl Handler<Connect> for Registry {
 
     fn handle(&mut self, Connect(newcomer): Connect, ctx: &mut Self::Context) {
         if self.is_draining {
+            // There is room: nothing was sent yet.
+            let _gone = newcomer.outgoing.try_send(Err(Status::unavailable(STOPPING)));
             return;
         }
         let key = SubscriberKey(self.next);

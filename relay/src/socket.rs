@@ -1,22 +1,24 @@
-//! Sockets of strangers: a limited number, each with a deadline for its first byte.
+//! Sockets of strangers: few at a time, each with a deadline for what it came for.
 //!
-//! Whoever connects costs a descriptor before anything is known of it. There are a fixed number of places; beyond that a newcomer is
-//! closed at once. One that says nothing loses its place, so a crowd of silent connections goes away by itself.
+//! What an attacker would try is to connect and to stop anywhere: before the first byte, in the TLS handshake, in the preface of
+//! HTTP/2, after it. One deadline covers all of these, and the [`Lobby`] has places for few. A socket that has asked for something and is
+//! silent is asked by HTTP/2 whether it is there.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
-/// How long the first byte may take.
-const FIRST_BYTE: Duration = Duration::from_secs(10);
+use crate::lobby::{Lobby, Visit};
+
+/// How long it may take from connecting to the first call, with TLS and all.
+const FIRST_CALL: Duration = Duration::from_secs(10);
 /// How long to wait where the process has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -24,13 +26,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Guarded {
     stream: TcpStream,
+    visit: Visit,
+    /// `None` where it has asked for something in time.
     deadline: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    /// `None` where that has happened.
+    sent_away: Option<oneshot::Receiver<()>>,
+    is_over: bool,
+}
+
+/// What is told of a socket that is to be closed.
+fn over<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
 }
 
 /// Accepts for ever; nothing that happens to one connection ends it.
-pub async fn accept(listener: TcpListener, places: usize, accepted: mpsc::Sender<io::Result<Guarded>>) {
-    let places = Arc::new(Semaphore::new(places));
+pub async fn accept(listener: TcpListener, lobby: Lobby, accepted: mpsc::Sender<io::Result<Guarded>>) {
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -40,44 +50,67 @@ pub async fn accept(listener: TcpListener, places: usize, accepted: mpsc::Sender
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            tracing::debug!("there are as many connections as there may be; one is closed");
-            continue;
-        };
         // Answers are small and wait for nothing that would be worth joining them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection has gone at once");
             continue;
         }
-        let deadline = Some(Box::pin(tokio::time::sleep(FIRST_BYTE)));
-        if accepted.send(Ok(Guarded { stream, deadline, _place: place })).await.is_err() {
+        let (visit, sent_away) = lobby.enter();
+        let deadline = Some(Box::pin(tokio::time::sleep(FIRST_CALL)));
+        if accepted.send(Ok(Guarded { stream, visit, deadline, sent_away: Some(sent_away), is_over: false })).await.is_err() {
             return;
         }
     }
 }
 
-impl Connected for Guarded {
-    type ConnectInfo = TcpConnectInfo;
+impl Guarded {
+    /// Whether it is to be closed; looked at whenever somebody waits for it.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        if let Some(sent_away) = &mut self.sent_away
+            && Pin::new(sent_away).poll(context).is_ready()
+        {
+            self.sent_away = None;
+            self.is_over = true;
+        }
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            self.deadline = None;
+            self.is_over |= !self.visit.has_asked();
+        }
+        self.is_over
+    }
+}
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.visit.leave();
+    }
+}
+
+impl Connected for Guarded {
+    type ConnectInfo = Visit;
+
+    fn connect_info(&self) -> Visit {
+        self.visit.clone()
     }
 }
 
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_ready() {
-            self.deadline = None;
-            return read;
+        if self.is_over(context) {
+            return over();
         }
-        let is_late = self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(context).is_ready());
-        if is_late { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // Whoever does not read keeps us from reading, too.
+        if self.is_over(context) {
+            return over();
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -90,10 +123,66 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.is_over(context) {
+            return over();
+        }
         Pin::new(&mut self.stream).poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    /// A socket that was accepted, and the other end of it.
+    async fn accepted(lobby: &Lobby) -> (Guarded, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let other = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("it listens");
+        let (sender, mut sockets) = mpsc::channel(1);
+        let accepting = tokio::task::LocalSet::new();
+        let socket = accepting.run_until(async {
+            let accepting = toq_kit::spawn(accept(listener, lobby.clone(), sender));
+            let socket = sockets.recv().await.expect("one came").expect("it is whole");
+            accepting.abort();
+            socket
+        });
+        (socket.await, other)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_ask_in_time_is_closed_wherever_it_stopped() {
+        let (mut socket, _other) = accepted(&Lobby::new(4)).await;
+
+        let end = socket.read_u8().await.expect_err("it is over");
+
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionAborted);
+        assert!(socket.read_u8().await.is_err(), "it stays over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_asked_may_be_silent() {
+        let (mut socket, _other) = accepted(&Lobby::new(4)).await;
+        socket.connect_info().ask();
+
+        let read = tokio::time::timeout(FIRST_CALL * 10, socket.read_u8()).await;
+
+        assert!(read.is_err(), "nothing came and nothing ended: {read:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_sent_away_is_closed_though_it_has_asked() {
+        let lobby = Lobby::new(1);
+        let (mut socket, _other) = accepted(&lobby).await;
+        socket.connect_info().ask();
+
+        let (_newcomer, _) = lobby.enter();
+
+        assert!(socket.read_u8().await.is_err());
     }
 }

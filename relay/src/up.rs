@@ -14,7 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::InterceptorLayer;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::{Request, Status};
 use toq_kit::{Clock, Drain, Seat};
 use toq_store::relay::RelayStore;
 use toq_store::{Options, StoreError};
@@ -23,6 +25,7 @@ use crate::bus::ProcessBus;
 use crate::guests::Guests;
 use crate::home::{Home, Limits, Retention};
 use crate::keep;
+use crate::lobby::{Lobby, Visit};
 use crate::office::{self, Office, Running, SOCKET, Settings};
 use crate::plane::{Admission, DataPlane};
 use crate::registry::{Registry, Revoke};
@@ -30,14 +33,8 @@ use crate::revoked::Revoked;
 use crate::socket;
 use crate::token::{Check, Mint};
 
-/// How often a silent connection is asked whether it is there, and how long the answer may take: a dead one is found within 50 s.
-const PING: Duration = Duration::from_secs(30);
-/// See [`PING`].
-const PONG: Duration = Duration::from_secs(20);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How many sockets may be open beyond those with a stream: newcomers and health checks.
-const NEWCOMERS: usize = 256;
 /// How many streams one socket may carry.
 const STREAMS: u32 = 16;
 /// What a member may send before we have looked at it, in bytes, for one stream and for all of a socket.
@@ -66,6 +63,8 @@ pub struct Config {
     pub retention: Retention,
     /// The API server.
     pub office: Settings,
+    /// A connection that says nothing for so long is asked whether it is there, and has as long again to answer.
+    pub keepalive: Duration,
     /// What the database may take up, in bytes; 0 is whatever the disk has.
     pub quota: u64,
     /// The page cache of the database, in bytes.
@@ -130,7 +129,7 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     let admission = admission(&config, &mint);
     let (listener, grpc) = listen(config.grpc)?;
     let (api_listener, api) = listen(config.api)?;
-    let mut server = server(config.tls.as_ref())?;
+    let server = server(&config)?;
 
     let log = Arc::new(store.log().clone());
     let clock = Clock::system();
@@ -155,14 +154,17 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
 
     let (accepted, sockets) = mpsc::channel(1);
     let listener = TcpListener::from_std(listener).map_err(|error| UpError::Listen { address: grpc, error })?;
-    let accepting = toq_kit::spawn(socket::accept(listener, config.limits.connections.saturating_add(NEWCOMERS), accepted));
+    let accepting = toq_kit::spawn(socket::accept(listener, Lobby::new(config.limits.newcomers), accepted));
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<DataPlane>().await;
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = server.add_service(health).add_service(plane).serve_with_incoming_shutdown(ReceiverStream::new(sockets), async move {
-        // Dropping the other end is an order to stop as well.
-        let _dropped = stopped.await;
-    });
+    let serving = server.layer(InterceptorLayer::new(noted)).add_service(health).add_service(plane).serve_with_incoming_shutdown(
+        ReceiverStream::new(sockets),
+        async move {
+            // Dropping the other end is an order to stop as well.
+            let _dropped = stopped.await;
+        },
+    );
     let server = toq_kit::spawn(async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the data plane has ended");
@@ -194,14 +196,22 @@ fn admission(config: &Config, mint: &Mint) -> Admission {
     Admission::Token([Some(mint.check()), config.hs256.clone().map(Check::Hs256)].into_iter().flatten().collect())
 }
 
-fn server(tls: Option<&(Vec<u8>, Vec<u8>)>) -> Result<Server, UpError> {
+/// Notes that a socket has asked for something.
+fn noted(request: Request<()>) -> Result<Request<()>, Status> {
+    if let Some(visit) = request.extensions().get::<Visit>() {
+        visit.ask();
+    }
+    Ok(request)
+}
+
+fn server(config: &Config) -> Result<Server, UpError> {
     let server = Server::builder()
-        .http2_keepalive_interval(Some(PING))
-        .http2_keepalive_timeout(Some(PONG))
+        .http2_keepalive_interval(Some(config.keepalive))
+        .http2_keepalive_timeout(Some(config.keepalive))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(SOCKET_WINDOW)
         .max_concurrent_streams(STREAMS);
-    let Some((certificate, key)) = tls else { return Ok(server) };
+    let Some((certificate, key)) = &config.tls else { return Ok(server) };
     let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)).timeout(HANDSHAKE);
     server.tls_config(tls).map_err(|error| UpError::Tls(std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string)))
 }

@@ -16,10 +16,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture};
+use actix::{
+    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _,
+};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::JoinHandle;
-use tonic::{Status, Streaming};
+use tokio::task::AbortHandle;
+use tonic::{Code, Status, Streaming};
 use toq_channels::ChannelName;
 use toq_dataplane::Tag;
 use toq_kit::{Drain, Lifeline};
@@ -28,10 +30,18 @@ use toq_store::relay::Appended;
 
 use crate::frame::{Inbound, Outbound};
 use crate::home::{Account, Counters, Home};
+use crate::lobby::Carried;
+use crate::plane::max_frame;
 use crate::registry::{Registry, Route};
 use crate::seats::Taken;
 use crate::topic::Order;
 use plan::{Answer, Plan};
+
+/// What is told to who may wait for something that does not come.
+const LOST: &str = "the relay lost its place in a channel; connect again and send again what was not accepted";
+
+/// What is told to everybody at the end.
+pub const STOPPING: &str = "the relay is being stopped; connect again";
 
 /// A connection's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +69,8 @@ pub struct Newcomer {
     pub outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// Its place.
     pub seat: Taken,
+    /// Its share of its socket; `None` where it came by none.
+    pub carried: Option<Carried>,
 }
 
 /// A frame has arrived.
@@ -96,6 +108,11 @@ pub struct Crowded {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct SentAway(pub Status);
+
+/// What the member sends cannot be read any further.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Unreadable(pub Status);
 
 /// The connection is to be ended, if it listens to or waits for this channel; whatever it does where there is none.
 #[derive(Clone, Debug, Message)]
@@ -153,13 +170,14 @@ pub struct Subscriber {
     incoming: Option<Streaming<Inbound>>,
     outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// What reads and what writes; ended with us.
-    hands: Vec<JoinHandle<()>>,
+    hands: Vec<AbortHandle>,
     /// What tags are made of for those who send none: unknown to others, so that nobody can pass something off as ours.
     nonce: [u8; 8],
     made: u64,
     /// Channels that the account may take part in, as far as was asked.
     admitted: HashSet<ChannelName>,
     _seat: Taken,
+    _carried: Option<Carried>,
     lifeline: Lifeline<SubscriberKey>,
 }
 
@@ -167,7 +185,7 @@ impl Subscriber {
     /// Makes one that reads and writes once it is started.
     #[must_use]
     pub fn new(newcomer: Newcomer, home: Arc<Home>, registry: Addr<Registry>, lifeline: Lifeline<SubscriberKey>) -> Self {
-        let Newcomer { account, dialect, incoming, outgoing, seat } = newcomer;
+        let Newcomer { account, dialect, incoming, outgoing, seat, carried } = newcomer;
         let mut nonce = [0; 8];
         if getrandom::fill(&mut nonce).is_err() {
             tracing::error!("the system has no randomness; a member may be able to hide its messages from another one");
@@ -185,12 +203,26 @@ impl Subscriber {
             made: 0,
             admitted: HashSet::new(),
             _seat: seat,
+            _carried: carried,
             lifeline,
         }
     }
 
     fn tell(&self, channel: ChannelName, order: Order) {
         self.registry.do_send(Route { channel, account: self.account.id.clone(), order });
+    }
+
+    /// Runs a hand beside the actor; one that panics ends the connection, which would otherwise stand still for ever.
+    fn lend(&mut self, hand: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
+        let hand = toq_kit::spawn(hand);
+        self.hands.push(hand.abort_handle());
+        ctx.spawn(hand.into_actor(self).map(|end, act: &mut Self, ctx: &mut Context<Self>| {
+            if end.is_err_and(|error| error.is_panic()) {
+                Counters::count(&act.home.counters.panics);
+                tracing::error!(connection = act.lifeline.key().0, "a hand of a connection panicked; its member is to connect again");
+                act.end(Status::unavailable(LOST), ctx);
+            }
+        }));
     }
 
     /// Ends the stream with a last word, if there is room for it.
@@ -207,10 +239,10 @@ impl Actor for Subscriber {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         if let Some(incoming) = self.incoming.take() {
-            self.hands.push(toq_kit::spawn(reading::read(incoming, ctx.address(), self.home.clone())));
+            self.lend(reading::read(incoming, ctx.address(), self.home.clone()), ctx);
         }
         let pump = pump::run(self.plan.clone(), self.home.clone(), self.outgoing.clone(), self.dialect, ctx.address());
-        self.hands.push(toq_kit::spawn(pump));
+        self.lend(pump, ctx);
         // A published member cannot get another token, so its stream outlives the one that it came with.
         if let (Some(until), Dialect::Extended) = (self.account.until, self.dialect) {
             let left = u64::try_from(until.saturating_sub(self.home.seconds())).unwrap_or(0);
@@ -259,6 +291,20 @@ impl Handler<SentAway> for Subscriber {
     type Result = ();
 
     fn handle(&mut self, SentAway(word): SentAway, ctx: &mut Self::Context) {
+impl Handler<Unreadable> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, Unreadable(status): Unreadable, ctx: &mut Self::Context) {
+        Counters::count(&self.home.counters.refused);
+        let limits = &self.home.limits;
+        let word = match status.code() {
+            Code::OutOfRange => Status::out_of_range(format!(
+                "the frame is larger than the {} bytes that this relay reads at once, and a message may have {}; send less at once",
+                max_frame(limits),
+                limits.max_message
+            )),
+            _ => status,
+        };
         self.end(word, ctx);
     }
 }
@@ -268,7 +314,7 @@ impl Handler<End> for Subscriber {
 
     fn handle(&mut self, end: End, ctx: &mut Self::Context) {
         if end.of.is_none_or(|channel| self.plan.borrow().concerns(&channel)) {
-            self.end(Status::unavailable("the relay lost its place in a channel; connect again and send again what was not accepted"), ctx);
+            self.end(Status::unavailable(LOST), ctx);
         }
     }
 }
@@ -335,7 +381,7 @@ impl Handler<Drain> for Subscriber {
             if tokio::time::timeout(order.grace, quiet).await.is_err() {
                 tracing::debug!("a connection is closed with publications that were not answered");
             }
-            let word = Status::unavailable("the relay is being stopped; connect again");
+            let word = Status::unavailable(STOPPING);
             let _late = tokio::time::timeout(order.grace, last_word.send(Err(word))).await;
             address.do_send(Ended);
         })

@@ -7,7 +7,7 @@ use prost::Message as _;
 use tokio::sync::Semaphore;
 use tonic::Streaming;
 
-use super::{Arrived, Ended, Subscriber};
+use super::{Arrived, Ended, Subscriber, Unreadable};
 use crate::frame::Inbound;
 use crate::home::{Home, WINDOW};
 
@@ -22,8 +22,8 @@ pub async fn read(mut incoming: Streaming<Inbound>, subscriber: Addr<Subscriber>
             Ok(Some(frame)) => frame,
             Ok(None) => break,
             Err(status) => {
-                tracing::debug!(%status, "a connection ended");
-                break;
+                tracing::debug!(%status, "what a member sends cannot be read");
+                return subscriber.do_send(Unreadable(status));
             }
         };
         let size = match &frame {

@@ -1,6 +1,7 @@
 //! A relay in this process, and members that say what they hear.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ pub fn config(data: &Path) -> Config {
         limits: Limits::default(),
         retention: Retention::default(),
         office: toq_relay::office::Settings::default(),
+        keepalive: Duration::from_secs(25),
         quota: 0,
         cache: 8 << 20,
     }
@@ -74,6 +76,11 @@ pub struct Member {
 impl Member {
     pub async fn connect(relay: &Relay) -> Self {
         Self::try_connect(relay, None).await.expect("it lets us in")
+    }
+
+    pub async fn at(address: SocketAddr) -> Self {
+        let (link, incoming) = Link::open(Options::new(format!("http://{address}"))).await.expect("it lets us in");
+        Self { link, incoming }
     }
 
     pub async fn try_connect(relay: &Relay, token: Option<String>) -> Result<Self, LinkError> {

@@ -4,8 +4,9 @@
 //! accounts is decided in `toq-relay`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use toq_config::relay::RelayConfig;
 use toq_relay::home::{Limits, Retention};
 use toq_relay::office::{Opening, Settings};
+use toq_relay::tls::Tls;
 use toq_relay::{Config, UpError};
 use toq_vault::write_private;
 
@@ -28,6 +30,9 @@ const LOG: Bounds = Bounds { days: 30, bytes: 500 << 20 };
 /// The shortest secret that tokens may be signed with, in bytes (RFC 7518, section 3.2).
 const MIN_SECRET: usize = 32;
 
+/// The largest secret that is read, in bytes.
+const MAX_SECRET: u64 = 1 << 20;
+
 /// Where a running relay is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
@@ -39,7 +44,7 @@ pub struct State {
     pub api: SocketAddr,
     /// Whether everybody is let in without a token.
     pub anonymous: bool,
-    /// Whether members connect with TLS.
+    /// Whether both servers speak TLS.
     pub tls: bool,
 }
 
@@ -116,12 +121,16 @@ fn within(config: &mut Config, files: usize) {
 }
 
 fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
-    let read = |path: &Path| fs::read(path).map_err(|error| RelayError::File { path: path.to_owned(), error });
+    let failed = |path: &Path, error| RelayError::File { path: path.to_owned(), error };
     let tls = match (&config.tls.certificate, &config.tls.key) {
-        (Some(certificate), Some(key)) => Some((read(certificate)?, read(key)?)),
+        (Some(certificate), Some(key)) => {
+            let chain = fs::read(certificate).map_err(|error| failed(certificate, error))?;
+            let key = kept(key).map_err(|error| failed(key, error))?;
+            Some(Tls::from_pem(chain, key).map_err(UpError::Tls)?)
+        }
         _ => None,
     };
-    let hs256 = config.hs256_secret_file.as_ref().map(|path| secret(path, read(path)?)).transpose()?;
+    let hs256 = config.hs256_secret_file.as_ref().map(|path| secret(path, kept(path).map_err(|error| failed(path, error))?)).transpose()?;
     let limits = &config.limits;
     Ok(Config {
         data: data.to_owned(),
@@ -159,6 +168,26 @@ fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
         quota: config.store.max_mib << 20,
         cache: config.store.cache_mib << 20,
     })
+}
+
+/// Reads a secret that somebody else put into its place: a link and a group of readers are that one's decision, strangers never are.
+fn kept(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    let denied = |text| io::Error::new(io::ErrorKind::PermissionDenied, text);
+    if owner != user && owner != 0 {
+        return Err(denied(format!(
+            "it belongs to user {owner}, not to user {user} who runs the relay; run: chown {user} {}",
+            path.display()
+        )));
+    }
+    if metadata.mode() & 0o007 != 0 {
+        return Err(denied(format!("everybody can reach it (mode {:04o}); run: chmod o= {}", metadata.mode() & 0o777, path.display())));
+    }
+    let mut secret = Vec::new();
+    file.by_ref().take(MAX_SECRET).read_to_end(&mut secret)?;
+    Ok(secret)
 }
 
 /// A secret as it is in its file, without the line end that an editor leaves.

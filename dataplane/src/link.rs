@@ -369,7 +369,12 @@ fn endpoint(options: &Options) -> Result<Endpoint, LinkError> {
 }
 
 fn not_reached(options: &Options, error: &dyn std::error::Error) -> LinkError {
-    LinkError::Unreachable { endpoint: options.endpoint.clone(), detail: chain(error) }
+    let mut detail = chain(error);
+    if detail.contains("invalid peer certificate") {
+        detail
+            .push_str("; if the relay has a certificate of an authority of its own, name that authority as trusted (`ca_file` in Python)");
+    }
+    LinkError::Unreachable { endpoint: options.endpoint.clone(), detail }
 }
 
 /// An error with its causes; the outermost one of the transport says nothing by itself.

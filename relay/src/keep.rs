@@ -1,27 +1,35 @@
 //! The data directory: its mode, its lock and the key that tokens are minted with.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use toq_protocol::Identity;
+use toq_vault::{VaultError, read_private, write_private};
 
 use crate::token::Mint;
 
 /// Where the seed of the key is.
 const KEY: &str = "token.key";
 /// What is in a relay's directory.
-const OURS: [&str; 7] = [KEY, "token.new", "relay.redb", "relay.toml", "relay.json", "operator.sock", "logs"];
+const OURS: [&str; 7] = [KEY, "token.key.new", "relay.redb", "relay.toml", "relay.json", "operator.sock", "logs"];
 
 /// Makes the directory where there is none, and lets only its owner in.
 ///
 /// # Errors
-/// Where that cannot be done, and where others may look into a directory that holds something else than a relay: it is not ours to
+/// Where that cannot be done, where it is another user's, and where others may look into a directory that holds something else than a relay: it is not ours to
 /// close.
 pub fn prepare(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    if fs::metadata(dir)?.permissions().mode() & 0o077 == 0 {
+    let metadata = fs::metadata(dir)?;
+    let user = rustix::process::geteuid().as_raw();
+    if metadata.uid() != user {
+        let text =
+            format!("it belongs to user {}, not to user {user} who runs the relay; run: chown -R {user} {}", metadata.uid(), dir.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    if metadata.permissions().mode() & 0o077 == 0 {
         return Ok(());
     }
     for entry in fs::read_dir(dir)? {
@@ -43,13 +51,13 @@ pub fn key_path(dir: &Path) -> PathBuf {
 /// The key that tokens are minted with; made where there is none.
 ///
 /// # Errors
-/// Where it cannot be read or written, or is not 32 bytes long. It is not replaced then: that would end every token.
+/// Where it cannot be read or written, where others can read it or it is another user's, or it is not 32 bytes long. It is not replaced
+/// then: that would end every token.
 pub fn mint(dir: &Path) -> io::Result<Mint> {
     let path = key_path(dir);
-    let seed = match fs::read(&path) {
-        Ok(seed) => seed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path)?,
-        Err(error) => return Err(error),
+    let seed = match read_private(&path).map_err(denied)? {
+        Some(seed) => seed,
+        None => make(&path)?,
     };
     let seed: [u8; 32] = seed.try_into().map_err(|_| {
         io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: restore it, or remove it to end all tokens", path.display()))
@@ -60,13 +68,12 @@ pub fn mint(dir: &Path) -> io::Result<Mint> {
 fn make(path: &Path) -> io::Result<Vec<u8>> {
     let mut seed = vec![0; 32];
     getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
-    // Written beside and moved, so that a crash leaves either none or a whole one.
-    let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(&seed)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
+    write_private(path, &seed).map_err(denied)?;
     Ok(seed)
+}
+
+fn denied(error: VaultError) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, error)
 }
 
 #[cfg(test)]
@@ -105,11 +112,28 @@ mod tests {
     #[test]
     fn a_damaged_key_is_named_and_not_replaced() {
         let dir = tempfile::tempdir().expect("a directory");
-        fs::write(key_path(dir.path()), b"short").expect("ours");
+        write_private(&key_path(dir.path()), b"short").expect("ours");
 
         let error = mint(dir.path()).expect_err("it is damaged");
 
         assert!(error.to_string().contains("token.key"), "{error}");
         assert_eq!(fs::read(key_path(dir.path())).expect("ours"), b"short");
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_or_that_leads_elsewhere_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        mint(dir.path()).expect("it is made");
+        let path = key_path(dir.path());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("ours");
+
+        let open = mint(dir.path()).expect_err("others can read it").to_string();
+        fs::rename(&path, dir.path().join("elsewhere")).expect("ours");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).expect("ours");
+        let linked = mint(dir.path()).expect_err("it is a link").to_string();
+
+        assert!(open.contains(&format!("chmod 600 {}", path.display())), "{open}");
+        assert!(linked.contains("token.key"), "{linked}");
+        assert!(fs::symlink_metadata(&path).expect("it is there").is_symlink(), "nothing was replaced");
     }
 }

@@ -8,7 +8,7 @@
 //! - [`log`] and [`bus`] are what stands behind them: where publications are kept, and how those who wait learn of more.
 //! - [`office`] is the API server: accounts, keys, invites. The data plane asks [`guests`] who may
 //!   take part in a channel, and whose key was [`revoked`].
-//! - [`token`] is what an account shows, [`home`] what everybody in the relay knows.
+//! - [`token`] is what an account shows, [`tls`] what the servers show, [`home`] what everybody in the relay knows.
 
 mod awake;
 pub mod bus;
@@ -27,6 +27,7 @@ mod seats;
 mod socket;
 mod subscriber;
 mod sweeper;
+pub mod tls;
 pub mod token;
 mod topic;
 mod up;

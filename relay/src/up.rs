@@ -31,6 +31,7 @@ use crate::plane::{Admission, DataPlane};
 use crate::registry::{Registry, Revoke};
 use crate::revoked::Revoked;
 use crate::socket;
+use crate::tls::Tls;
 use crate::token::{Check, Mint};
 
 /// How long a TLS handshake may take.
@@ -55,8 +56,8 @@ pub struct Config {
     pub anonymous: bool,
     /// A secret that tokens may be signed with besides the relay's own key.
     pub hs256: Option<Vec<u8>>,
-    /// Certificate chain and private key in PEM; clear text without them.
-    pub tls: Option<(Vec<u8>, Vec<u8>)>,
+    /// What both servers show; clear text without it.
+    pub tls: Option<Tls>,
     /// How much.
     pub limits: Limits,
     /// How long.
@@ -150,7 +151,8 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
         // A path that is too long for a socket is no reason not to start.
         tracing::warn!(%error, "the operator's commands do not reach this relay while it runs");
     }
-    let office = office::start(office, api_listener, operator.ok()).map_err(|error| UpError::Listen { address: api, error })?;
+    let tls = config.tls.as_ref().map(Tls::config);
+    let office = office::start(office, api_listener, tls, operator.ok()).map_err(|error| UpError::Listen { address: api, error })?;
 
     let (accepted, sockets) = mpsc::channel(1);
     let listener = TcpListener::from_std(listener).map_err(|error| UpError::Listen { address: grpc, error })?;
@@ -211,7 +213,7 @@ fn server(config: &Config) -> Result<Server, UpError> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(SOCKET_WINDOW)
         .max_concurrent_streams(STREAMS);
-    let Some((certificate, key)) = &config.tls else { return Ok(server) };
+    let Some((certificate, key)) = config.tls.as_ref().map(Tls::pem) else { return Ok(server) };
     let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)).timeout(HANDSHAKE);
     server.tls_config(tls).map_err(|error| UpError::Tls(std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string)))
 }

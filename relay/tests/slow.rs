@@ -2,7 +2,7 @@
 
 mod world;
 
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn publish(member: &mut Member, from: u64, to: u64) {
 
 /// A member whose program has stopped: its socket is open, and nobody looks at it. Ended when it is dropped.
 struct Stopped {
-    go: Option<std::sync::mpsc::Sender<()>>,
+    go: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -36,8 +36,8 @@ impl Stopped {
     /// Connects and subscribes, and stops once that is in force; the receiver tells when.
     fn start(relay: &Relay) -> (Self, Receiver<()>) {
         let address = relay.grpc;
-        let (go, wait) = channel();
-        let (told, in_force) = channel();
+        let (go, wait) = sync_channel(1);
+        let (told, in_force) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let _member = runtime.block_on(async {

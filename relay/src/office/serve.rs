@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
+use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 use toq_kit::spawn;
 
@@ -17,7 +18,7 @@ use super::{Office, guard, routes};
 /// How long a connection may be idle between requests.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// How long a request's header may take.
+/// How long a request's header may take, and a TLS handshake before it.
 const HEADER: Duration = Duration::from_secs(10);
 
 /// How many threads serve members.
@@ -42,11 +43,11 @@ pub struct Running {
     tidy: JoinHandle<()>,
 }
 
-/// Serves members at `api`, and the operator's commands at `socket`. To be called on a thread that runs actors.
+/// Serves members at `api`, in clear text without `tls`, and the operator's commands at `socket`. To be called on a thread that runs actors.
 ///
 /// # Errors
 /// Where a listener cannot be used.
-pub fn start(office: Office, api: TcpListener, socket: Option<UnixListener>) -> io::Result<Running> {
+pub fn start(office: Office, api: TcpListener, tls: Option<ServerConfig>, socket: Option<UnixListener>) -> io::Result<Running> {
     let office = web::Data::new(office);
     let shared = office.clone();
     let members = HttpServer::new(move || App::new().app_data(shared.clone()).wrap(from_fn(guard::guard)).configure(routes::members));
@@ -55,9 +56,13 @@ pub fn start(office: Office, api: TcpListener, socket: Option<UnixListener>) -> 
         .max_connections(office.settings.most_connections / WORKERS)
         .keep_alive(IDLE)
         .client_request_timeout(HEADER)
+        .tls_handshake_timeout(HEADER)
         .shutdown_timeout(GRACE)
-        .disable_signals()
-        .listen(api)?;
+        .disable_signals();
+    let members = match tls {
+        None => members.listen(api)?,
+        Some(tls) => members.listen_rustls_0_23(api, tls)?,
+    };
     let mut servers = vec![run(members.run())];
     if let Some(socket) = socket {
         let shared = office.clone();

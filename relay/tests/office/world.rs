@@ -39,7 +39,7 @@ impl World {
         let api = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = api.local_addr().expect("it is bound");
         let socket = bind_socket(dir.path()).expect("a short path");
-        let running = start(office, api, Some(socket)).expect("started");
+        let running = start(office, api, None, Some(socket)).expect("started");
         Self { dir, address, store, running }
     }
 

@@ -114,9 +114,9 @@ impl Up {
 }
 
 fn words(state: &State) -> String {
-    let (grpc, api) = if state.tls { ("https", "http") } else { ("http", "http") };
+    let scheme = if state.tls { "https" } else { "http" };
     let who = if state.anonymous { "everybody, without a token" } else { "who has a token" };
-    format!("  members: {grpc}://{}\n  API:     {api}://{}\n  admits:  {who}", state.grpc, state.api)
+    format!("  members: {scheme}://{}\n  API:     {scheme}://{}\n  admits:  {who}", state.grpc, state.api)
 }
 
 fn running(dir: &Path, pid: u32) -> Failure {

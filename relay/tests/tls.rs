@@ -1,0 +1,111 @@
+//! Both servers with a certificate: who trusts its authority is served, who does not is told why.
+
+mod world;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use toq_api::relay::{Credential, NewAccount, RelayApi, Target};
+use toq_dataplane::{Link, LinkError, Options};
+use toq_relay::Relay;
+use toq_relay::tls::Tls;
+use world::{Member, general, tag, with_config};
+
+/// An authority, and a certificate of it for this machine.
+struct Issued {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+fn issued() -> Issued {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).expect("signed").pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().expect("a key");
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("signed").pem();
+    Issued { authority, certificate, key: key.serialize_pem() }
+}
+
+fn tls(issued: &Issued) -> Tls {
+    Tls::from_pem(issued.certificate.clone().into_bytes(), issued.key.clone().into_bytes()).expect("they belong together")
+}
+
+fn options(relay: &Relay, authority: Option<&str>) -> Options {
+    Options { ca: authority.map(|pem| pem.as_bytes().to_vec()), ..Options::new(format!("https://{}", relay.grpc)) }
+}
+
+fn api(relay: &Relay, scheme: &str, authority: &str) -> RelayApi {
+    let target = Target { authorities: Some(authority.as_bytes().to_vec()), ..Target::at(format!("{scheme}://{}", relay.api)) };
+    RelayApi::new(&target, Credential::None).expect("a client")
+}
+
+#[test]
+fn who_trusts_the_authority_gets_a_token_and_uses_it_over_tls() {
+    let issued = issued();
+    with_config(
+        |config| {
+            config.anonymous = false;
+            config.tls = Some(tls(&issued));
+        },
+        async |relay| {
+            let api = api(&relay, "https", &issued.authority);
+            let new = NewAccount { email: "owner@example.org".to_owned(), name: None };
+            let key = api.create_account(&new).await.expect("opened, as somebody on this machine").api_key;
+            let token = api.with(Credential::Bearer(key)).token().await.expect("exchanged").token;
+
+            let options = Options { token: Some(token), ..options(&relay, Some(&issued.authority)) };
+            let (link, incoming) = Link::open(options).await.expect("let in");
+            let mut alice = Member { link, incoming };
+            alice.send(&general(), 1, "hello").await;
+
+            assert_eq!(alice.accepted().await, (tag(1), 1));
+            relay
+        },
+    );
+}
+
+#[test]
+fn who_trusts_another_authority_or_speaks_clear_text_is_not_served() {
+    let (right, wrong) = (issued(), issued());
+    with_config(
+        |config| config.tls = Some(tls(&right)),
+        async |relay| {
+            for authority in [Some(wrong.authority.as_str()), None] {
+                let refused = Link::open(options(&relay, authority)).await.err();
+                let Some(LinkError::Unreachable { endpoint, detail }) = refused else { panic!("{refused:?}") };
+                assert!(
+                    endpoint.starts_with("https://") && detail.contains("invalid peer certificate") && detail.contains("ca_file"),
+                    "{detail}"
+                );
+            }
+            let clear = Link::open(Options::new(format!("http://{}", relay.grpc))).await.err();
+            assert!(matches!(clear, Some(LinkError::Unreachable { .. })), "{clear:?}");
+
+            let new = NewAccount { email: "owner@example.org".to_owned(), name: None };
+            for client in [api(&relay, "https", &wrong.authority), api(&relay, "http", &right.authority)] {
+                assert!(client.create_account(&new).await.is_err());
+            }
+            let alice = Link::open(options(&relay, Some(&right.authority))).await;
+            assert!(alice.is_ok(), "others are served: {:?}", alice.err());
+            relay
+        },
+    );
+}
+
+#[test]
+fn a_key_of_another_certificate_and_what_is_none_at_all_are_named() {
+    let (one, other) = (issued(), issued());
+    let read = |certificate: &str, key: &str| Tls::from_pem(certificate.as_bytes().to_vec(), key.as_bytes().to_vec()).err();
+
+    assert!(read(&one.certificate, &one.key).is_none());
+    for (certificate, key, named) in [
+        (&one.certificate, &other.key, "together"),
+        (&one.key, &one.key, "no certificate"),
+        (&one.certificate, &one.certificate, "private key"),
+    ] {
+        let error = read(certificate, key).expect("it is refused");
+        assert!(error.contains(named), "{error}");
+    }
+}

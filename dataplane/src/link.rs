@@ -10,6 +10,7 @@
 //! Nothing here grows without a limit. What is sent waits while [`OUTGOING`] frames are ahead; what comes is read only when
 //! [`Incoming::next`] is called, and HTTP/2 holds the relay back meanwhile.
 
+use std::error::Error as _;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -224,6 +225,8 @@ impl Link {
             request.metadata_mut().insert("authorization", bearer);
         }
         let answer = client.open_channel(request).await.map_err(|status| match status.code() {
+            // Whatever answers there, the first answer was no relay's.
+            Code::Unavailable | Code::Internal if status.source().is_some() => not_reached(&options, &status),
             Code::Unavailable => not_reached(&options, &status),
             _ => LinkError::from_status(&status),
         })?;
@@ -370,9 +373,16 @@ fn endpoint(options: &Options) -> Result<Endpoint, LinkError> {
 
 fn not_reached(options: &Options, error: &dyn std::error::Error) -> LinkError {
     let mut detail = chain(error);
-    if detail.contains("invalid peer certificate") {
-        detail
-            .push_str("; if the relay has a certificate of an authority of its own, name that authority as trusted (`ca_file` in Python)");
+    let hints = [
+        (
+            "invalid peer certificate",
+            "if the relay has a certificate of an authority of its own, name that as trusted (`ca_file` in Python)",
+        ),
+        ("InvalidContentType", "no TLS is spoken there; if that is the relay, write http://"),
+        ("h2 protocol error", "it does not answer as a relay does; if it has a certificate, write https://"),
+    ];
+    if let Some((_, hint)) = hints.iter().find(|(sign, _)| detail.contains(sign)) {
+        detail = format!("{detail}; {hint}");
     }
     LinkError::Unreachable { endpoint: options.endpoint.clone(), detail }
 }

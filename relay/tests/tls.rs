@@ -81,7 +81,7 @@ fn who_trusts_another_authority_or_speaks_clear_text_is_not_served() {
                 );
             }
             let clear = Link::open(Options::new(format!("http://{}", relay.grpc))).await.err();
-            assert!(matches!(clear, Some(LinkError::Unreachable { .. })), "{clear:?}");
+            assert!(matches!(&clear, Some(LinkError::Unreachable { detail, .. }) if detail.contains("write https://")), "{clear:?}");
 
             let new = NewAccount { email: "owner@example.org".to_owned(), name: None };
             for client in [api(&relay, "https", &wrong.authority), api(&relay, "http", &right.authority)] {
@@ -108,4 +108,17 @@ fn a_key_of_another_certificate_and_what_is_none_at_all_are_named() {
         let error = read(certificate, key).expect("it is refused");
         assert!(error.contains(named), "{error}");
     }
+}
+
+#[test]
+fn who_expects_tls_of_a_relay_without_is_told_so() {
+    with_config(
+        |_| {},
+        async |relay| {
+            let refused = Link::open(options(&relay, None)).await.err();
+
+            assert!(matches!(&refused, Some(LinkError::Unreachable { detail, .. }) if detail.contains("write http://")), "{refused:?}");
+            relay
+        },
+    );
 }

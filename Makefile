@@ -106,6 +106,7 @@ skytale: debug skytale-wheel
 crash-check:
 	$(PYTHON) -m unittest discover -s tests/crash
 	$(CARGO) test --package toq-actors --features faults --test drills --target-dir $(TARGET)/faults
+	$(CARGO) test --package toq-relay --features faults --test drills --target-dir $(TARGET)/faults
 	$(CARGO) test --package toq --features faults --test backup_crash --test rotation_crash --test takeover --target-dir $(TARGET)/faults
 
 # Long enough to reach most crash points; `make crash` is the run that counts.

@@ -1,105 +1,12 @@
 //! The relay as a process: started, asked, killed and started again.
 
-use std::net::SocketAddr;
+mod relays;
+
 use std::path::Path;
-use std::process::{Command, Output};
-use std::time::Duration;
 
+use relays::{Relay, block_on, history, publish, text, toq};
 use serde_json::Value;
-use toq_channels::ChannelName;
-use toq_dataplane::{Carriage, Event, Incoming, Link, Options, Tag};
-
-/// How long anything may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A relay in the background; killed with the test.
-struct Relay {
-    data: std::path::PathBuf,
-    pid: u32,
-    grpc: SocketAddr,
-    api: SocketAddr,
-}
-
-fn toq(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_toq")).args(arguments).output().expect("it runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-impl Relay {
-    fn start(data: &Path, more: &[&str]) -> Self {
-        let data = data.to_owned();
-        let mut arguments = vec!["--json", "relay", "up", "--data", data.to_str().expect("utf-8")];
-        arguments.extend(["--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0", "--anonymous"]);
-        arguments.extend(more);
-        let output = toq(&arguments);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        let answer: Value = serde_json::from_slice(&output.stdout).expect("json");
-        let address = |name: &str| answer[name].as_str().expect("an address").parse().expect("an address");
-        let pid = u32::try_from(answer["pid"].as_u64().expect("a number")).expect("a pid");
-        Self { data, pid, grpc: address("grpc"), api: address("api") }
-    }
-
-    fn kill(&self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid).expect("a pid")).expect("a pid");
-        // It may have ended already.
-        let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-
-    async fn link(&self) -> (Link, Incoming) {
-        Link::open(Options::new(format!("http://{}", self.grpc))).await.expect("it lets us in")
-    }
-
-    fn down(&self) -> Output {
-        toq(&["relay", "down", "--data", self.data.to_str().expect("utf-8")])
-    }
-}
-
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn block_on(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("in time") });
-}
-
-fn channel() -> ChannelName {
-    ChannelName::parse("acme/team/general").expect("a name")
-}
-
-fn tag(number: u64) -> Tag {
-    let mut tag = [9; 16];
-    tag[..8].copy_from_slice(&number.to_be_bytes());
-    Tag(tag)
-}
-
-async fn publish(link: &Link, number: u64) -> bool {
-    let blob = number.to_string().into_bytes().into();
-    link.publish(&channel(), Carriage::Message, blob, tag(number), None).await.is_ok()
-}
-
-/// Everything in the log, in order.
-async fn history(relay: &Relay) -> Vec<u64> {
-    let (link, mut incoming) = relay.link().await;
-    link.subscribe(&channel(), Some(0), tag(u64::MAX)).await.expect("sent");
-    let mut heard = Vec::new();
-    loop {
-        match incoming.next().await.expect("it lives") {
-            Event::Delivered { seq, blob, .. } => {
-                assert_eq!(seq, heard.len() as u64 + 1, "no gap");
-                heard.push(text(&blob).parse().expect("a number"));
-            }
-            Event::CaughtUp { .. } => return heard,
-            Event::Accepted { .. } => {}
-            other => panic!("unexpected: {other:?}"),
-        }
-    }
-}
+use toq_dataplane::Event;
 
 #[test]
 fn what_was_accepted_survives_kill_9_and_what_is_sent_again_stands_once() {

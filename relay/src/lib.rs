@@ -12,6 +12,8 @@
 
 mod awake;
 pub mod bus;
+#[cfg(feature = "faults")]
+pub mod drill;
 mod frame;
 pub mod guests;
 pub mod home;

@@ -15,6 +15,8 @@ use toq_channels::ChannelName;
 use toq_kit::{Drain, Exited, Fate, How, Lifeline, Roster, Seat, drain};
 
 use crate::awake::Awake;
+#[cfg(feature = "faults")]
+use crate::drill::Drill;
 use crate::home::{Counters, Home};
 use crate::scribe::{Scribe, ScribeKey};
 use crate::subscriber::{Crowded, End, Newcomer, Recheck, STOPPING, Subscriber, SubscriberKey};
@@ -276,6 +278,20 @@ impl Handler<Exited<SweeperKey>> for Registry {
         if !self.is_draining && fate == Fate::Forget {
             tracing::error!(how = ?exited.how, "the sweeper ended and is started again");
             ctx.run_later(Duration::from_secs(1), |act, ctx| act.sweep(ctx.address()));
+        }
+    }
+}
+
+#[cfg(feature = "faults")]
+impl Handler<Drill> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, drill: Drill, _: &mut Self::Context) {
+        match &drill {
+            Drill::Topic(name) => self.topics.find(name).into_iter().for_each(|topic| topic.do_send(drill.clone())),
+            Drill::Subscribers | Drill::Pumps => self.subscribers.iter().for_each(|(_, child)| child.do_send(drill.clone())),
+            Drill::Scribe => self.scribes.iter().for_each(|(_, child)| child.do_send(drill.clone())),
+            Drill::Sweeper => self.sweepers.iter().for_each(|(_, child)| child.do_send(drill.clone())),
         }
     }
 }

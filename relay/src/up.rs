@@ -225,6 +225,12 @@ impl Relay {
         &self.home
     }
 
+    /// Makes somebody panic.
+    #[cfg(feature = "faults")]
+    pub fn drill(&self, drill: crate::drill::Drill) {
+        self.registry.do_send(drill);
+    }
+
     /// Its database.
     #[must_use]
     pub const fn store(&self) -> &RelayStore {

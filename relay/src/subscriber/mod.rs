@@ -170,7 +170,7 @@ pub struct Subscriber {
     incoming: Option<Streaming<Inbound>>,
     outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// What reads and what writes; ended with us.
-    hands: Vec<AbortHandle>,
+    hands: Vec<Hand>,
     /// What tags are made of for those who send none: unknown to others, so that nobody can pass something off as ours.
     nonce: [u8; 8],
     made: u64,
@@ -179,6 +179,16 @@ pub struct Subscriber {
     _seat: Taken,
     _carried: Option<Carried>,
     lifeline: Lifeline<SubscriberKey>,
+}
+
+/// Something that runs beside the actor and ends with it, also where the actor panics: it would hold the stream open for ever.
+#[derive(Debug)]
+struct Hand(AbortHandle);
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Subscriber {
@@ -208,6 +218,12 @@ impl Subscriber {
         }
     }
 
+    #[cfg(feature = "faults")]
+    pub fn break_pump(&self) {
+        self.plan.borrow_mut().is_broken = true;
+        self.plan.borrow().work.notify_one();
+    }
+
     fn tell(&self, channel: ChannelName, order: Order) {
         self.registry.do_send(Route { channel, account: self.account.id.clone(), order });
     }
@@ -215,7 +231,7 @@ impl Subscriber {
     /// Runs a hand beside the actor; one that panics ends the connection, which would otherwise stand still for ever.
     fn lend(&mut self, hand: impl Future<Output = ()> + 'static, ctx: &mut Context<Self>) {
         let hand = toq_kit::spawn(hand);
-        self.hands.push(hand.abort_handle());
+        self.hands.push(Hand(hand.abort_handle()));
         ctx.spawn(hand.into_actor(self).map(|end, act: &mut Self, ctx: &mut Context<Self>| {
             if end.is_err_and(|error| error.is_panic()) {
                 Counters::count(&act.home.counters.panics);
@@ -253,9 +269,7 @@ impl Actor for Subscriber {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        for hand in &self.hands {
-            hand.abort();
-        }
+        self.hands.clear();
         for channel in self.plan.borrow().channels() {
             self.tell(channel, Order::Leave(*self.lifeline.key()));
         }
@@ -372,7 +386,7 @@ impl Handler<Drain> for Subscriber {
     /// What was published before is answered before the end, if that is possible within the time.
     fn handle(&mut self, order: Drain, ctx: &mut Self::Context) -> Self::Result {
         let (plan, address) = (self.plan.clone(), ctx.address());
-        if let Some(reading) = self.hands.first() {
+        if let Some(Hand(reading)) = self.hands.first() {
             reading.abort();
         }
         let last_word = self.outgoing.clone();

@@ -199,6 +199,9 @@ pub struct Plan {
     ready: VecDeque<ChannelName>,
     outstanding: HashMap<Tag, Outstanding>,
     wishes: u64,
+    /// Whether the next step is to be none, but a panic.
+    #[cfg(feature = "faults")]
+    pub is_broken: bool,
     /// Told when there may be a next step.
     pub work: Rc<Notify>,
     /// Told when less is outstanding.
@@ -214,6 +217,8 @@ impl Plan {
             ready: VecDeque::new(),
             outstanding: HashMap::new(),
             wishes: 0,
+            #[cfg(feature = "faults")]
+            is_broken: false,
             work: Rc::default(),
             less: Rc::default(),
         }
@@ -333,6 +338,8 @@ impl Plan {
 
     /// The next step. Channels take turns.
     pub fn next(&mut self) -> Step {
+        #[cfg(feature = "faults")]
+        assert!(!self.is_broken, "a drill");
         if let Some((answer, _own)) = self.answers.pop_front() {
             self.less.notify_waiters();
             return Step::Write(answer);

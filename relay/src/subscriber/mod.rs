@@ -305,6 +305,10 @@ impl Handler<SentAway> for Subscriber {
     type Result = ();
 
     fn handle(&mut self, SentAway(word): SentAway, ctx: &mut Self::Context) {
+        self.end(word, ctx);
+    }
+}
+
 impl Handler<Unreadable> for Subscriber {
     type Result = ();
 

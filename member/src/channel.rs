@@ -261,9 +261,12 @@ impl Channel {
     /// Adds whoever made this key package; returns the Welcome for it, once the change is made. Who was a member with the
     /// same keys and lost its state comes back in its own place.
     ///
+    /// The Welcome is kept until the newcomer was heard of. Where this call timed out, or its process ended, a call with the same key
+    /// package gives the Welcome of the change that was made meanwhile.
+    ///
     /// # Errors
     /// [`Kind::Mls`] for a key package that is damaged, expired or was used here before; [`Kind::Refused`] without the right;
-    /// [`Kind::TimedOut`] where the relay does not settle it in time.
+    /// [`Kind::Transport`] where the relay does not settle it in time.
     pub async fn add_member(&self, key_package: &[u8]) -> Result<Vec<u8>, Error> {
         self.add_members(vec![key_package.to_vec()]).await
     }
@@ -273,7 +276,9 @@ impl Channel {
     /// # Errors
     /// As [`Channel::add_member`]; nobody is added then.
     pub async fn add_members(&self, key_packages: Vec<Vec<u8>>) -> Result<Vec<u8>, Error> {
-        add(&self.client.0.inner, &self.seat, key_packages).await
+        let welcome = add(&self.client.0.inner, &self.seat, key_packages).await?;
+        self.seat.core().hand_over(&welcome);
+        Ok(welcome)
     }
 
     /// Removes members. What is said after this returns is not for them.
@@ -402,6 +407,11 @@ fn message((n, row): (u64, InRow)) -> Message {
     }
 }
 
+/// Those whom this Welcome is for have it.
+pub(crate) async fn welcomed(inner: &Arc<Inner>, seat: &Arc<Seat>, welcome: &[u8]) -> Result<(), Error> {
+    with_core(inner, seat, |core, _| Ok(core.welcomed(welcome))).await
+}
+
 /// Adds members; returns their Welcome.
 pub(crate) async fn add(inner: &Arc<Inner>, seat: &Arc<Seat>, key_packages: Vec<Vec<u8>>) -> Result<Vec<u8>, Error> {
     let welcome = wish(inner, seat, Wish::Add(key_packages)).await?;
@@ -443,7 +453,10 @@ async fn wish(inner: &Arc<Inner>, seat: &Arc<Seat>, wish: Wish) -> Result<Option
                 State::Away(error) => error.detail().to_owned(),
                 _ => "it gave no answer".to_owned(),
             };
-            let text = format!("the relay has not settled the change of {} within {patience:?}: {why}", seat.name);
+            let text = format!(
+                "the relay has not settled the change of {} within {patience:?}: {why}; ask again, where somebody is to be added with the same key package",
+                seat.name
+            );
             Err(Error::new(Kind::Transport, text))
         }
     }

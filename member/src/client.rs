@@ -308,6 +308,7 @@ pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {
         next_happening: 1,
         created: false,
         rotated_at: now.seconds(),
+        heads: Vec::new(),
     }
 }
 

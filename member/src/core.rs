@@ -19,8 +19,9 @@ mod heard;
 mod say;
 #[cfg(test)]
 mod trials;
+mod welcomes;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ use tokio::sync::oneshot;
 use toq_channels::ChannelName;
 use toq_channels::group::{Chain, Group, Head, PAST_EPOCHS};
 use toq_dataplane::extension::{Carriage, Tag};
-use toq_store::member::{Change, ChannelRow, HappeningRow, InRow, OutKind, OutRow, Standing};
+use toq_store::member::{Change, ChannelRow, HappeningRow, InRow, OutKind, OutRow, Standing, WelcomeRow};
 
 use crate::chance::{Now, sha256};
 use crate::error::{Error, Kind};
@@ -54,6 +55,10 @@ const MAX_AHEAD: usize = 4096;
 /// invention, and smaller ones can be counted on from without a look at the end of `u64`.
 pub(crate) const LAST_PLACE: u64 = 1 << 58;
 
+/// How many places of the log are remembered with their hashes across a restart: members whose messages are on their way meanwhile
+/// stood at one of these.
+const REMEMBERED: usize = 64;
+
 /// How many happenings of a channel are kept.
 pub(crate) const HAPPENINGS: u64 = 1000;
 
@@ -69,6 +74,14 @@ pub(crate) enum Tie {
     Reading,
     /// Connected, and the log is read.
     Live,
+}
+
+/// A question for the log.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    tag: Tag,
+    after: u64,
+    is_answered: bool,
 }
 
 /// A frame on its way to the relay.
@@ -89,6 +102,8 @@ pub(crate) struct Step {
     pub happened: Vec<(u64, HappeningRow)>,
     answers: Vec<Box<dyn FnOnce() + Send>>,
     sealed: Vec<u64>,
+    /// Where in the changes the channel's row is; it is written once.
+    stands_at: Option<usize>,
 }
 
 impl Step {
@@ -97,6 +112,7 @@ impl Step {
     }
 
     pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        self.stands_at = None;
         std::mem::take(&mut self.changes)
     }
 
@@ -133,6 +149,11 @@ pub(crate) struct Core {
     staged: Option<commit::Staged>,
     waiters: HashMap<u64, Waiter>,
     leaving: Option<(u64, commit::Reply)>,
+    /// Welcomes that may still be wanted, by the epoch that their commit began, and those that were handed over in this life.
+    welcomes: BTreeMap<u64, WelcomeRow>,
+    handed_over: HashSet<u64>,
+    /// The subscription that the relay has not answered yet.
+    asked: Option<Asked>,
     has_diverged: bool,
     /// The relay named a place that no log has, and that was told.
     has_been_lied_to: bool,
@@ -149,10 +170,19 @@ pub(crate) struct Core {
 
 impl Core {
     /// A channel as its rows say. `outbox` is everything that was on its way.
-    pub(crate) fn new(name: ChannelName, row: ChannelRow, group: Option<Group>, outbox: Vec<(u64, OutRow)>) -> Self {
-        let chain = row.chain.map(|hash| match row.cursor {
-            0 => Chain::new(),
-            seq => Chain::begin_at(Head { seq, hash }),
+    pub(crate) fn new(
+        name: ChannelName,
+        row: ChannelRow,
+        group: Option<Group>,
+        outbox: Vec<(u64, OutRow)>,
+        welcomes: Vec<(u64, WelcomeRow)>,
+    ) -> Self {
+        let chain = row.chain.map(|hash| {
+            let head = Head { seq: row.cursor, hash };
+            match row.cursor {
+                0 => Chain::new(),
+                _ => Chain::from_bytes(&row.heads).filter(|chain| chain.head() == head).unwrap_or_else(|| Chain::begin_at(head)),
+            }
         });
         let mut core = Self {
             id: name.id(),
@@ -175,6 +205,9 @@ impl Core {
             staged: None,
             waiters: HashMap::new(),
             leaving: None,
+            welcomes: welcomes.into_iter().collect(),
+            handed_over: HashSet::new(),
+            asked: None,
             has_diverged: false,
             has_been_lied_to: false,
             settle_at: None,
@@ -216,6 +249,25 @@ impl Core {
         Some(outgoing.row)
     }
 
+    /// The channel is about to be asked for: from which place on.
+    pub(crate) fn asking(&mut self, tag: Tag) -> u64 {
+        let after = self.row.cursor;
+        self.asked = self.is_extended.then_some(Asked { tag, after, is_answered: false });
+        after
+    }
+
+    /// The relay has begun to send what was asked for under this tag.
+    pub(crate) fn subscribed(&mut self, tag: Tag) {
+        if let Some(asked) = self.asked.as_mut().filter(|asked| asked.tag == tag) {
+            asked.is_answered = true;
+        }
+    }
+
+    /// Whether what comes belongs to an earlier question. It stands elsewhere in the log than where we read, and comes again.
+    fn is_unasked(&self) -> bool {
+        self.asked.is_some_and(|asked| !asked.is_answered)
+    }
+
     /// A connection is there; `is_extended` says whether the relay answers.
     pub(crate) fn connected(&mut self, is_extended: bool) {
         self.is_extended = is_extended;
@@ -232,6 +284,7 @@ impl Core {
     /// The connection is gone.
     pub(crate) fn disconnected(&mut self) {
         self.tie = Tie::Away;
+        self.asked = None;
         self.ahead.clear();
         self.gap_since = None;
     }
@@ -325,6 +378,7 @@ impl Core {
             // What is in the log so far was said in the group before this one.
             row.cursor = self.row.cursor;
             row.chain = self.row.chain;
+            row.heads.clone_from(&self.row.heads);
         }
         row.created |= self.row.created;
         for (n, outgoing) in &self.outgoing {
@@ -334,6 +388,7 @@ impl Core {
                 Change::Unqueue(self.id, *n)
             });
         }
+        changes.extend(self.welcomes.keys().map(|epoch| Change::Unwelcome(self.id, *epoch)));
         changes.push(Change::Channel(self.id, row));
         self.gives_way = true;
     }
@@ -345,6 +400,7 @@ impl Core {
         self.waiters = std::mem::take(&mut before.waiters).into_iter().filter(|(n, _)| is_here(n)).collect();
         if is_same_group {
             self.wishes = std::mem::take(&mut before.wishes);
+            self.handed_over = std::mem::take(&mut before.handed_over);
         }
     }
 
@@ -374,6 +430,14 @@ impl Core {
     /// Writes where we stand.
     fn stand(&mut self, step: &mut Step) {
         self.row.chain = self.chain.as_ref().map(|chain| chain.head().hash);
-        step.changes.push(Change::Channel(self.id, self.row.clone()));
+        self.row.heads = self.chain.as_ref().map(|chain| chain.to_bytes(REMEMBERED)).unwrap_or_default();
+        let change = Change::Channel(self.id, self.row.clone());
+        match step.stands_at.and_then(|at| step.changes.get_mut(at)) {
+            Some(earlier) => *earlier = change,
+            None => {
+                step.stands_at = Some(step.changes.len());
+                step.changes.push(change);
+            }
+        }
     }
 }

@@ -100,7 +100,7 @@ async fn open(inner: &Inner) -> Result<(Line, Arrivals), Error> {
 pub(crate) async fn subscribe(inner: &Inner, line: &Line, seat: &Seat) -> Result<(), LinkError> {
     let tag = Tag(random());
     inner.routes().insert(tag, Route::Subscription(seat.id));
-    let after = seat.core().row.cursor;
+    let after = seat.core().asking(tag);
     line.subscribe(&seat.name, after, tag).await
 }
 
@@ -140,6 +140,7 @@ enum Part {
     Accepted { tag: Tag, seq: u64 },
     Refused { tag: Tag, why: Refusal, detail: String, wait: Duration },
     NotSubscribed { why: Refusal, detail: String, oldest: u64 },
+    Subscribed { tag: Tag },
     CaughtUp { seq: u64 },
 }
 
@@ -149,7 +150,7 @@ fn part(inner: &Inner, event: Event) -> Option<([u8; 32], Part)> {
         Event::CaughtUp { channel, seq } => Some((channel.id(), Part::CaughtUp { seq })),
         Event::Accepted { tag, seq } => match inner.routes().remove(&tag)? {
             Route::Publication(id) => Some((id, Part::Accepted { tag, seq })),
-            Route::Subscription(_) => None,
+            Route::Subscription(id) => Some((id, Part::Subscribed { tag })),
         },
         Event::Refused { tag, why, detail, seq, retry_after } => match inner.routes().remove(&tag?)? {
             Route::Publication(id) => Some((id, Part::Refused { tag: tag?, why, detail, wait: retry_after })),
@@ -181,7 +182,13 @@ async fn handle(inner: &Arc<Inner>, parts: BTreeMap<[u8; 32], Vec<Part>>) -> Res
             inner.nudge(id);
             continue;
         }
-        ends.push(inner.keep(&seat, slot, core, step));
+        crate::fault::point("entering");
+        let kept = inner.keep(&seat, slot, core, step);
+        ends.push(async move {
+            kept.await?;
+            crate::fault::point("entered");
+            Ok::<(), Error>(())
+        });
     }
     join_all(ends).await.into_iter().collect()
 }
@@ -194,6 +201,7 @@ fn take(core: &mut Core, part: Part, step: &mut Step, now: Now) {
             core.accepted(tag, seq, step, now);
         }
         Part::Refused { tag, why, detail, wait } => core.refused(tag, why, &detail, wait, step, now),
+        Part::Subscribed { tag } => core.subscribed(tag),
         Part::CaughtUp { seq } => core.caught_up(seq, step, now),
         Part::NotSubscribed { why: Refusal::Behind, oldest, .. } => core.behind(oldest, step, now),
         Part::NotSubscribed { why, detail, .. } => core.not_subscribed(why, &detail, step, now),
@@ -249,9 +257,11 @@ async fn advance(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
             if step.is_empty() {
                 break;
             }
+            crate::fault::point("staging");
             inner.keep(seat, slot, core, step)
         };
         kept.await?;
+        crate::fault::point("staged");
         publish(inner, seat).await?;
     }
     let line = inner.line().clone();

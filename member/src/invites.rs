@@ -17,7 +17,7 @@ use toq_channels::group::KeyPackageKind;
 use toq_store::member::{Change, HappeningRow, InviteRow, Standing};
 
 use crate::chance::{Now, Pauses, random};
-use crate::channel::{Channel, add};
+use crate::channel::{Channel, add, welcomed};
 use crate::client::Client;
 use crate::error::{Error, Kind, NEW_KEY};
 use crate::inner::Inner;
@@ -194,12 +194,16 @@ async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: V
             for (request, _) in &good {
                 welcome_in(api, request, &welcome).await?;
             }
-            return Ok(());
+            return welcomed(inner, seat, &welcome).await;
         }
     }
     for (request, package) in good {
         match add(inner, seat, vec![package]).await {
-            Ok(welcome) => welcome_in(api, &request, &welcome).await?,
+            Ok(welcome) => {
+                crate::fault::point("welcoming");
+                welcome_in(api, &request, &welcome).await?;
+                welcomed(inner, seat, &welcome).await?;
+            }
             // What is wrong with the key package is wrong with it for ever.
             Err(error) if error.kind() == Kind::Mls || error.kind() == Kind::Refused => {
                 refuse(inner, api, seat, &request, error.to_string()).await?;

@@ -26,6 +26,8 @@ pub mod mock;
 mod seat;
 mod settings;
 mod shelf;
+#[cfg(feature = "faults")]
+mod weather;
 
 pub use channel::{Channel, Happening, Message, Who};
 pub use client::Client;

@@ -19,6 +19,8 @@ pub(crate) enum Line {
 /// What reads.
 pub(crate) enum Arrivals {
     Grpc(Box<Incoming>),
+    #[cfg(feature = "faults")]
+    Rough(Box<crate::weather::Weather>),
     InProcess(mock::Line),
 }
 
@@ -38,6 +40,11 @@ pub(crate) async fn open(settings: &Settings, token: Option<String>) -> Result<(
         Relay::Endpoint(endpoint) => {
             let options = Options { token, ca: settings.ca.clone(), ..Options::new(endpoint.clone()) };
             let (link, incoming) = Link::open(options).await?;
+            #[cfg(feature = "faults")]
+            let incoming = match crate::weather::Weather::over(incoming) {
+                Ok(rough) => return Ok((Line::Grpc(link), Arrivals::Rough(Box::new(rough)))),
+                Err(incoming) => incoming,
+            };
             Ok((Line::Grpc(link), Arrivals::Grpc(Box::new(incoming))))
         }
         Relay::InProcess(relay) => {
@@ -82,6 +89,8 @@ impl Arrivals {
     pub(crate) async fn next(&mut self) -> Option<Event> {
         match self {
             Arrivals::Grpc(incoming) => incoming.next().await,
+            #[cfg(feature = "faults")]
+            Arrivals::Rough(weather) => weather.next().await,
             Arrivals::InProcess(line) => line.next().await,
         }
     }

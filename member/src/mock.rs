@@ -4,7 +4,7 @@
 //! epoch, repetitions known by their tag, resumption from a place. Only the network is missing: groups, keys and
 //! ciphertext are real. [`Mischief`] makes it a bad relay, for tests of those who must notice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -67,13 +67,14 @@ struct Entry {
     blob: Bytes,
     carriage: Carriage,
     tag: [u8; 16],
-    line: u64,
     epoch: Option<u64>,
 }
 
 struct Wire {
     subscriptions: HashMap<[u8; 32], Subscription>,
     answers: VecDeque<Event>,
+    /// What was published here and not answered. It is answered where it stands in the log; when it is passed again it is delivered.
+    outstanding: HashSet<[u8; 16]>,
     held: Option<Event>,
     is_open: bool,
 }
@@ -168,6 +169,21 @@ impl Relay {
         }
     }
 
+    /// Loses a channel's log from a place on, as one does that was restored from a copy. Connections end.
+    pub fn lose(&self, channel: &ChannelName, from: u64) {
+        let mut state = locked(&self.0.state);
+        if let Some(log) = state.channels.get_mut(&channel.id()) {
+            while log.head() >= from.max(1)
+                && let Some(entry) = log.entries.pop_back()
+            {
+                log.tags.remove(&entry.tag);
+            }
+        }
+        state.cut_all();
+        drop(state);
+        self.0.grew.notify_waiters();
+    }
+
     /// What is in a channel's log, from its beginning or what is kept of it.
     #[must_use]
     pub fn log(&self, channel: &ChannelName) -> Vec<Vec<u8>> {
@@ -179,7 +195,7 @@ impl Relay {
     pub fn inject(&self, channel: &ChannelName, carriage: Carriage, blob: &[u8]) {
         let mut state = locked(&self.0.state);
         let log = state.channels.entry(channel.id()).or_default();
-        log.append(Entry { blob: Bytes::copy_from_slice(blob), carriage, tag: [0; 16], line: 0, epoch: None });
+        log.append(Entry { blob: Bytes::copy_from_slice(blob), carriage, tag: [0; 16], epoch: None });
         drop(state);
         self.0.grew.notify_waiters();
     }
@@ -192,7 +208,7 @@ impl Relay {
         }
         state.next_line += 1;
         let id = state.next_line;
-        let wire = Wire { subscriptions: HashMap::new(), answers: VecDeque::new(), held: None, is_open: true };
+        let wire = Wire { subscriptions: HashMap::new(), answers: VecDeque::new(), outstanding: HashSet::new(), held: None, is_open: true };
         state.lines.insert(id, wire);
         let is_extended = !state.is_plain;
         drop(state);
@@ -315,7 +331,7 @@ impl State {
             while let Some(entry) = log.get(subscription.cursor + 1) {
                 subscription.cursor += 1;
                 let seq = subscription.cursor;
-                if entry.line != id {
+                if !wire.outstanding.remove(&entry.tag) {
                     let channel = subscription.name.clone();
                     return Some(Event::Delivered { channel, seq, blob: entry.blob.clone(), carriage: entry.carriage });
                 }
@@ -372,7 +388,7 @@ impl Line {
                 return;
             }
             let cursor = if is_plain { head } else { after };
-            let caught_up_at = Some(head.max(cursor));
+            let caught_up_at = Some(head);
             wire.subscriptions.insert(channel.id(), Subscription { name: channel.clone(), cursor, caught_up_at });
             if !is_plain {
                 wire.answers.push_back(Event::Accepted { tag, seq: head });
@@ -401,9 +417,13 @@ impl Line {
             let is_plain = state.is_plain;
             let log = state.channels.entry(channel.id()).or_default();
             if !is_plain && let Some(seq) = log.tags.get(&tag.0).copied() {
-                let is_ours = log.get(seq).is_some_and(|entry| entry.line == id);
-                if !is_ours && let Some(wire) = state.lines.get_mut(&id) {
-                    wire.answers.push_back(Event::Accepted { tag, seq });
+                if let Some(wire) = state.lines.get_mut(&id) {
+                    let is_ahead = wire.subscriptions.get(&channel.id()).is_some_and(|subscription| subscription.cursor < seq);
+                    if is_ahead {
+                        wire.outstanding.insert(tag.0);
+                    } else {
+                        wire.answers.push_back(Event::Accepted { tag, seq });
+                    }
                 }
                 return;
             }
@@ -419,8 +439,11 @@ impl Line {
                     return;
                 }
             }
-            let seq = log.append(Entry { blob, carriage, tag: tag.0, line: id, epoch });
+            let seq = log.append(Entry { blob, carriage, tag: tag.0, epoch });
             log.tags.insert(tag.0, seq);
+            if let Some(wire) = state.lines.get_mut(&id) {
+                wire.outstanding.insert(tag.0);
+            }
         })
     }
 

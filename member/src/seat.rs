@@ -150,7 +150,8 @@ fn load(settings: &Settings, agent: &Agent, store: &MemberStore, row: ChannelRow
     let name = ChannelName::parse(&row.name)?;
     let group = Group::load(agent, &name, &Kept(store))?;
     let outbox = store.outbox(&name.id(), 0, usize::MAX)?;
-    let mut core = Core::new(name, row, group, outbox);
+    let welcomes = store.welcomes(&name.id())?;
+    let mut core = Core::new(name, row, group, outbox, welcomes);
     core.padding = settings.padding;
     core.rotate_after = settings.rotate_after;
     core.fuse = Arc::new(AtomicBool::new(false));

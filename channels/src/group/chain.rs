@@ -104,6 +104,15 @@ impl Chain {
         }
     }
 
+    /// The chain as it was at `seq`; `None` where that place is not kept.
+    #[must_use]
+    pub fn back_to(&self, seq: u64) -> Option<Self> {
+        let after = self.kept.partition_point(|head| head.seq <= seq);
+        let kept: VecDeque<Head> = self.kept.iter().take(after).copied().collect();
+        let last = kept.back().copied().filter(|head| head.seq == seq)?;
+        Some(Self { last, kept })
+    }
+
     /// The hashes as bytes, to be kept with the cursor: 40 for each, the newest `count` of them.
     #[must_use]
     pub fn to_bytes(&self, count: usize) -> Vec<u8> {
@@ -186,6 +195,18 @@ mod tests {
 
         assert_eq!(ours.push(4, b"b"), Err(OutOfOrder { shown: 4, last: 4 }));
         assert_eq!(ours.head(), read(&[(4, b"a")]).head());
+    }
+
+    #[test]
+    fn a_chain_goes_back_to_a_place_that_it_keeps_and_to_no_other() {
+        let ours = read(&[(1, b"a"), (2, b"b"), (5, b"c")]);
+
+        let mut back = ours.back_to(2).expect("kept");
+
+        assert_eq!(back.head(), read(&[(1, b"a"), (2, b"b")]).head());
+        assert_eq!(back.push(5, b"c").map(|head| head.hash), Ok(ours.head().hash));
+        assert!(ours.back_to(3).is_none() && ours.back_to(6).is_none());
+        assert_eq!(Chain::begin_at(ours.head()).back_to(2).map(|chain| chain.head()), None);
     }
 
     #[test]

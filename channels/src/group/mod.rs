@@ -43,4 +43,4 @@ pub use rules::{MAX_MEMBERS, Refusal};
 pub use staging::{Intent, MAX_ATTEMPTS, Staged};
 pub use state::{Group, MAX_PLAINTEXT};
 pub use store::PAST_EPOCHS;
-pub use welcome::MAX_WELCOME;
+pub use welcome::{MAX_WELCOME, welcome_references};

@@ -3,12 +3,23 @@
 //! A blank node is one byte on the wire and a few hundred in memory, so a Welcome within its limit could still take gigabytes. Here
 //! the tree in a GroupInfo is walked without keeping anything.
 
+use mls_rs::MlsMessage;
+
 use super::error::GroupError;
 use super::rules::MAX_MEMBERS;
 use super::walk::Walk;
 
 /// The largest Welcome that is looked at, in bytes.
 pub const MAX_WELCOME: usize = 4 * 1024 * 1024;
+
+/// The references of the key packages that a Welcome is for (RFC 9420, section 12.4.3.1), by which its maker finds it again.
+///
+/// # Errors
+/// [`GroupError::Malformed`] where it is no MLSMessage. One that is no Welcome has no references.
+pub fn welcome_references(welcome: &[u8]) -> Result<Vec<Vec<u8>>, GroupError> {
+    let message = MlsMessage::from_bytes(welcome)?;
+    Ok(message.welcome_key_package_references().into_iter().map(|reference| reference.to_vec()).collect())
+}
 
 /// Counts the nodes of an encoded tree (RFC 9420, sections 7.1, 7.2 and 12.4.3.3).
 ///

@@ -102,6 +102,11 @@ impl Core {
         if let Err(error) = self.may_act() {
             return step.answer(errand.reply.take(), Err(error));
         }
+        if let Wish::Add(packages) = &errand.wish
+            && let Some(welcome) = self.kept_welcome(packages)
+        {
+            return step.answer(errand.reply.take(), Ok(Applied { welcome: Some(welcome) }));
+        }
         let intent = match self.intent(&errand.wish) {
             Ok(Some(intent)) => intent,
             Ok(None) => return step.answer(errand.reply.take(), Ok(Applied::default())),
@@ -138,6 +143,20 @@ impl Core {
         };
         let n = self.queue(row, step);
         self.staged = Some(Staged { n, epoch: staged.epoch, errand: Some(errand), welcome: staged.welcome });
+        if crate::fault::is_broken("apply-unread") {
+            self.apply_unread(n, step, now);
+        }
+    }
+
+    /// What must not be done: our commit takes effect before the log shows it. For the checker, which has to notice.
+    fn apply_unread(&mut self, n: u64, step: &mut Step, now: Now) {
+        let (Some(group), Some(outgoing)) = (self.group.as_mut(), self.outgoing.get(&n)) else { return };
+        let (_, rows) = group.receive(&outgoing.row.frame);
+        step.changes.extend(crate::home::changes(rows));
+        if let Some(Staged { errand: Some(errand), welcome, .. }) = self.staged.take() {
+            self.happen(step, now, "key_rotated", String::new());
+            step.answer(errand.reply, Ok(Applied { welcome }));
+        }
     }
 
     /// Asks to be removed, or goes where nobody is left who could do it.
@@ -256,6 +275,9 @@ impl Core {
             step.changes.extend(crate::home::changes(group.discard()));
         }
         let Some(mut errand) = staged.errand else { return };
+        if errand.reply.as_ref().is_some_and(|reply| reply.is_closed()) {
+            return;
+        }
         if errand.tries >= MAX_TRIES {
             let text = format!("other members of {} changed it {MAX_TRIES} times before this change could be made; try again", self.name);
             return step.answer(errand.reply.take(), Err(Error::new(Kind::TimedOut, text)));

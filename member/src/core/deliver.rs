@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use toq_channels::group::Chain;
 use toq_dataplane::extension::Tag;
 use toq_dataplane::link::Refusal;
 use toq_store::member::{OutKind, Standing};
@@ -34,7 +35,7 @@ impl Core {
             }
             return;
         }
-        if seq <= self.row.cursor {
+        if seq <= self.row.cursor || self.is_unasked() {
             return;
         }
         if seq > LAST_PLACE {
@@ -127,14 +128,34 @@ impl Core {
 
     /// What was in the log when it was asked for has been delivered.
     pub(crate) fn caught_up(&mut self, seq: u64, step: &mut Step, now: Now) {
+        if self.is_unasked() {
+            return;
+        }
         if seq > LAST_PLACE {
             return self.disbelieve(seq, step, now);
+        }
+        if let Some(asked) = self.asked.filter(|asked| seq < asked.after && asked.after == self.row.cursor) {
+            return self.shorter(seq, asked.after, step, now);
         }
         self.end = Some(seq);
         if self.row.cursor < seq {
             // Something is missing before its end.
             self.gap_since.get_or_insert(now.instant);
         }
+    }
+
+    /// The relay's log ends before what was read of it: it lost its end, or it is another one. What comes now takes the place of
+    /// what was lost, so it is read from there on; if it were taken for what was read already, it would be missed without a word.
+    fn shorter(&mut self, seq: u64, read: u64, step: &mut Step, now: Now) {
+        let detail = format!("the relay's log ends at place {seq}, and this member has read up to {read} of it: the relay lost its end");
+        self.happen(step, now, "relay_misbehaving", detail);
+        self.chain = match seq {
+            0 => Some(Chain::new()),
+            _ => self.chain.as_ref().and_then(|chain| chain.back_to(seq)),
+        };
+        self.row.cursor = seq;
+        self.stand(step);
+        self.resubscribe = true;
     }
 
     /// Goes live where everything was read that was in the log when it was asked for.

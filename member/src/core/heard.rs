@@ -47,6 +47,7 @@ impl Core {
         match received {
             Received::Committed(change) => {
                 self.tell(&change, step, now);
+                self.keep_welcome(&change, step);
                 self.applied(step, now);
             }
             other => {
@@ -64,6 +65,7 @@ impl Core {
         match received {
             Received::Message { sender, epoch, payload, head } => {
                 self.compare(seq, head, step, now);
+                self.heard_of(&sender, step);
                 let n = self.row.next_in;
                 self.row.next_in += 1;
                 let row = InRow {
@@ -79,6 +81,7 @@ impl Core {
             }
             Received::Committed(change) => {
                 self.tell(&change, step, now);
+                self.keep_welcome(&change, step);
                 self.settle_at = None;
                 // Whatever we had staged was of the epoch that has just ended.
                 self.lost(step, now);

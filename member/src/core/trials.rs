@@ -86,7 +86,7 @@ impl Party {
     }
 
     fn begin(agent: Agent, disk: Disk, group: Group, row: ChannelRow) -> Self {
-        let core = Core::new(name(), row, Some(group), Vec::new());
+        let core = Core::new(name(), row, Some(group), Vec::new(), Vec::new());
         let mut party = Self { agent, disk, core, told: Vec::new(), heard: Vec::new() };
         party.connect(0);
         party
@@ -165,7 +165,7 @@ impl Party {
         let Self { agent, disk, .. } = self;
         let group = Group::load(&agent, &name(), &disk).expect("it loads");
         let outbox = disk.outbox.iter().map(|(n, row)| (*n, row.clone())).collect();
-        let core = Core::new(name(), disk.row.clone().expect("a row"), group, outbox);
+        let core = Core::new(name(), disk.row.clone().expect("a row"), group, outbox, Vec::new());
         Self { agent, disk, core, told: Vec::new(), heard: Vec::new() }
     }
 }

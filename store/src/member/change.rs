@@ -3,9 +3,9 @@
 use redb::WriteTransaction;
 use zeroize::Zeroizing;
 
-use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow};
+use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow, WelcomeRow};
 use super::seal::Seal;
-use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, SHELVES};
+use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, SHELVES, WELCOMES};
 use crate::error::StoreError;
 use crate::record::Record as _;
 
@@ -49,6 +49,10 @@ pub enum Change {
     Invite(Id, [u8; 16], InviteRow),
     /// An invite is over.
     Uninvite(Id, [u8; 16]),
+    /// A commit of ours, which began this epoch, let somebody in.
+    Welcome(Id, u64, WelcomeRow),
+    /// Everybody whom it let in has the Welcome, or is out.
+    Unwelcome(Id, u64),
 }
 
 /// The name of a row's place, which is authenticated with its value.
@@ -68,6 +72,7 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreErr
     transaction.open_table(INBOX)?;
     transaction.open_table(HAPPENINGS)?;
     transaction.open_table(INVITES)?;
+    transaction.open_table(WELCOMES)?;
     Ok(())
 }
 
@@ -121,6 +126,13 @@ fn write(transaction: &WriteTransaction, seal: &Seal, change: &Change) -> Result
         }
         Change::Uninvite(id, invite) => {
             transaction.open_table(INVITES)?.remove((id, invite))?;
+        }
+        Change::Welcome(id, epoch, row) => {
+            let sealed = seal.seal(&numbered("welcomes", id, *epoch), &row.to_bytes());
+            transaction.open_table(WELCOMES)?.insert((id, *epoch), sealed.as_slice())?;
+        }
+        Change::Unwelcome(id, epoch) => {
+            transaction.open_table(WELCOMES)?.remove((id, *epoch))?;
         }
     }
     Ok(())

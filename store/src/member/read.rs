@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::MemberStore;
 use super::change::{Id, numbered, place};
-use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow};
-use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, SHELVES};
+use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow, WelcomeRow};
+use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, SHELVES, WELCOMES};
 use crate::error::StoreError;
 use crate::record::Record;
 
@@ -95,6 +95,15 @@ impl MemberStore {
             invites.push((invite, self.record(&place("invites", &[id, &invite]), row.value())?));
         }
         Ok(invites)
+    }
+
+    /// The Welcomes of a channel that may still be wanted, by the epoch that their commit began.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn welcomes(&self, id: &Id) -> Result<Vec<(u64, WelcomeRow)>, StoreError> {
+        let table = self.snapshot()?.open_table(WELCOMES)?;
+        self.numbered("welcomes", &table, id, 0, usize::MAX)
     }
 
     fn snapshot(&self) -> Result<ReadTransaction, StoreError> {

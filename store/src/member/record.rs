@@ -56,6 +56,9 @@ pub struct ChannelRow {
     /// When the own leaf got its keys, in seconds of Unix time.
     #[n(8)]
     pub rotated_at: i64,
+    /// The latest places with their hashes, the one of `chain` last: for each 8 bytes of number, big-endian, and 32 of hash.
+    #[cbor(n(9), default, with = "minicbor::bytes")]
+    pub heads: Vec<u8>,
 }
 
 /// What a row of the outbox is.
@@ -148,6 +151,21 @@ pub struct HappeningRow {
     pub at: i64,
 }
 
+/// A Welcome that those whom it is for may not have yet.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct WelcomeRow {
+    /// The references of the key packages that it is for, 32 bytes each.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub references: Vec<u8>,
+    /// The signature keys of those who were added and not heard of yet, 32 bytes each.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub joiners: Vec<u8>,
+    /// The MLSMessage.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub welcome: Vec<u8>,
+}
+
 /// An invite whose secret was made here.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -165,5 +183,5 @@ macro_rules! records {
 }
 
 records! {
-    ChannelRow = "channels", OutRow = "outbox", InRow = "inbox", HappeningRow = "happenings", InviteRow = "invites",
+    ChannelRow = "channels", OutRow = "outbox", InRow = "inbox", HappeningRow = "happenings", InviteRow = "invites", WelcomeRow = "welcomes",
 }

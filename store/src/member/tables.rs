@@ -27,6 +27,10 @@ pub(super) const HAPPENINGS: TableDefinition<(&[u8; 32], u64), &[u8]> = TableDef
 /// `Uninvite`.
 pub(super) const INVITES: TableDefinition<(&[u8; 32], &[u8; 16]), &[u8]> = TableDefinition::new("invites");
 
+/// (channel, epoch) → [`super::WelcomeRow`]: the Welcome of a commit of ours that began this epoch, for those who were not heard of
+/// yet. Written by `Welcome`, removed by `Unwelcome`.
+pub(super) const WELCOMES: TableDefinition<(&[u8; 32], u64), &[u8]> = TableDefinition::new("welcomes");
+
 /// name → number: `schema` (the version of this layout), `opened` (how often the file was opened). Not sealed.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 

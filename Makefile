@@ -18,9 +18,11 @@ PYTHON ?= python3
 
 # Seconds for each fuzz target.
 SECONDS := 5
-# Rounds of the crash checker in `make crash`, and the seed of its plans.
+# Rounds of the checkers in `make crash` and `make convergence`, and the seed of their plans.
 ROUNDS ?= 200
 SEED ?= 1
+# Members of the channel in `make convergence`.
+MEMBERS ?= 10
 # Further arguments of pytest in `make interop`.
 ARGS ?=
 
@@ -30,6 +32,7 @@ TOOLS := $(CACHE)/tools/bin
 DEBUG := $(TARGET)/debug/toq
 RELEASE := $(TARGET)/release/toq
 FAULTS := $(TARGET)/faults/debug/toq
+PLAYER := $(TARGET)/debug/examples/player
 SDK := $(CACHE)/venv-sdk
 SKYTALE := $(CACHE)/venv-skytale
 DEMO := $(CACHE)/venv-demo
@@ -45,13 +48,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport TOQ_URL TOQ_CONFIG_DIR
 
 .PHONY: help demo check test bench docs clean
-.PHONY: debug release faults
-.PHONY: test-rust test-doc fuzz sdk skytale skytale-wheel crash crash-check crash-short interop readme
+.PHONY: debug release faults player
+.PHONY: test-rust test-doc fuzz sdk skytale skytale-wheel crash crash-check crash-short convergence convergence-short interop readme
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
 	@echo 'make fuzz     each fuzz target for SECONDS=$(SECONDS)'
 	@echo 'make crash    the crash checker for ROUNDS=$(ROUNDS)'
+	@echo 'make convergence  MEMBERS=$(MEMBERS) of a channel change it at once and are killed, for ROUNDS=$(ROUNDS)'
 	@echo 'make interop  our daemon against the published one'
 	@echo 'make bench    the numbers of docs/benchmarks.md'
 	@echo 'make docs     the API documentation of every room'
@@ -73,7 +77,7 @@ check: $(DENY)
 
 ## Tests --------------------------------------------------------------------------------------------------------------
 
-test: test-rust test-doc fuzz sdk skytale crash-check crash-short interop readme
+test: test-rust test-doc fuzz sdk skytale crash-check crash-short convergence-short interop readme
 	@echo 'everything passed'
 
 test-rust:
@@ -119,6 +123,15 @@ crash: faults
 		$(PYTHON) tests/crash/run.py --rounds 60 --seed $(SEED) --bin $(FAULTS) --fault $$fault --expect-violation; \
 	done
 
+# Long enough for some of everything; `make convergence` is the run that counts.
+convergence-short: debug player
+	$(PYTHON) -m unittest discover -s tests/convergence
+	$(PYTHON) tests/convergence/run.py --rounds 6 --members $(MEMBERS) --seed $(SEED) --toq $(DEBUG) --player $(PLAYER)
+
+convergence: debug player
+	$(PYTHON) tests/convergence/run.py --rounds $(ROUNDS) --members $(MEMBERS) --seed $(SEED) --toq $(DEBUG) --player $(PLAYER)
+	$(PYTHON) tests/convergence/run.py --rounds 20 --seed $(SEED) --toq $(DEBUG) --player $(PLAYER) --fault apply-unread --expect-violation
+
 interop: debug skytale-wheel
 	@if unshare --net true 2>/dev/null || unshare --map-root-user --net true 2>/dev/null; then \
 		TOQ_BIN=$(DEBUG) TOQ_INTEROP_SKYTALE_OURS=$(SKYTALE)/bin/python tests/interop/run.sh $(ARGS); \
@@ -149,6 +162,9 @@ release:
 # Apart from the others: a binary with crash points in it must never be taken for one without.
 faults:
 	$(CARGO) build --features faults --target-dir $(TARGET)/faults
+
+player:
+	$(CARGO) build --package toq-member --example player --features faults
 
 $(TOOLS)/cargo-deny:
 	env -u CARGO_TARGET_DIR $(CARGO) install --quiet --locked --root $(CACHE)/tools --version 0.20.2 cargo-deny

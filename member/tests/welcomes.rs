@@ -161,7 +161,8 @@ async fn who_joins_by_an_invite_gets_in_when_the_owner_died_while_it_let_him_in(
         let office = Office::open(dir.path().join("relay"), 0, false);
         let secret = key(&office, "alice@example.com").await;
         let alice = open(with_key(&office, &secret, "alice", dir.path())).await;
-        let token = alice.create_channel(NAME, Admission::Any).await.expect("made").invite(1, Duration::from_secs(600)).await.expect("made");
+        let token =
+            alice.create_channel(NAME, Admission::Any).await.expect("made").invite(1, Duration::from_secs(600)).await.expect("made");
         alice.close().await;
         drop(alice);
         let bob = open(with_key(&office, &secret, "bob", dir.path())).await;

@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use toq_store::StoreError;
-use toq_store::member::{Change, ChannelRow, HappeningRow, InRow, InviteRow, MemberStore, OutKind, OutRow, Standing, WelcomeRow, WorkspaceKey};
+use toq_store::member::{
+    Change, ChannelRow, HappeningRow, InRow, InviteRow, MemberStore, OutKind, OutRow, Standing, WelcomeRow, WorkspaceKey,
+};
 use toq_store::record::Record as _;
 use zeroize::Zeroizing;
 

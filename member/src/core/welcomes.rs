@@ -67,7 +67,8 @@ impl Core {
         }
         let wanted = packages.iter().map(|package| view_key_package(package).ok().map(|view| view.reference));
         let wanted = wanted.collect::<Option<Vec<_>>>().filter(|wanted| !wanted.is_empty())?;
-        let has = |row: &WelcomeRow, reference: &Vec<u8>| row.references.as_chunks::<KEY>().0.iter().any(|known| known.as_slice() == reference);
+        let has =
+            |row: &WelcomeRow, reference: &Vec<u8>| row.references.as_chunks::<KEY>().0.iter().any(|known| known.as_slice() == reference);
         let is_wanted =
             |(epoch, row): &(&u64, &WelcomeRow)| !self.handed_over.contains(epoch) && wanted.iter().all(|reference| has(row, reference));
         self.welcomes.iter().find(is_wanted).map(|(_, row)| row.welcome.clone())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use toq_api::relay::{Credential, RelayApi, Target};
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Group, KeyPackageKind, Rows};
+use toq_channels::group::{Admission, Agent, Group, KeyPackageKind, Rows, Shelf};
 use toq_protocol::key::{PeerKey, Signature};
 use toq_store::member::{Change, ChannelRow, MemberStore, Standing};
 
@@ -77,6 +77,7 @@ impl Client {
 
     async fn begin(settings: Settings, api: Option<RelayApi>, store: MemberStore) -> Result<Self, Error> {
         let agent = agent(&settings, &store).await?;
+        forget_ended(&store, Now::look()).await?;
         let mut seats: Seats = HashMap::new();
         for (id, row) in store.channels()? {
             seats.insert(id, Arc::new(Seat::load(&settings, &agent, &store, row)?));
@@ -295,6 +296,14 @@ async fn agent(settings: &Settings, store: &MemberStore) -> Result<Agent, Error>
     let (agent, rows) = Agent::create(&settings.identity)?;
     store.commit(changes(rows).collect()).await?;
     Ok(agent)
+}
+
+/// Deletes what is left of offers to be added that nobody took in time. There is no stock of them to be filled up: each is made when it is
+/// asked for, and is for one group.
+async fn forget_ended(store: &MemberStore, now: Now) -> Result<(), Error> {
+    let references = store.keys(Shelf::KeyPackage as u8, &[])?;
+    let ended = Agent::forget_ended(&references, &Kept(store), now.unsigned_seconds())?;
+    if ended.is_empty() { Ok(()) } else { Ok(store.commit(changes(ended).collect()).await?) }
 }
 
 pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {

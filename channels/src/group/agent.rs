@@ -12,9 +12,10 @@ use mls_rs::crypto::{SignaturePublicKey, SignatureSecretKey};
 use mls_rs::extension::recommended::LastResortKeyPackageExt;
 use mls_rs::identity::SigningIdentity;
 use mls_rs::identity::basic::BasicCredential;
-use mls_rs::mls_rs_codec::MlsSize as _;
+use mls_rs::mls_rs_codec::{MlsDecode as _, MlsSize as _};
 use mls_rs::time::MlsTime;
 use mls_rs::{CipherSuite, CipherSuiteProvider as _, Client, CryptoProvider as _, ExtensionList, MlsMessage};
+use mls_rs_core::key_package::KeyPackageData;
 use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 use toq_protocol::key::{PeerKey, Signature};
 use zeroize::Zeroizing;
@@ -34,6 +35,9 @@ pub const PACKAGE_LIFETIME: u64 = 90 * 24 * 3600;
 
 /// How much earlier a key package begins than it is made, in seconds, for adders whose clocks are behind. Part of its lifetime.
 const BACKDATED: u64 = 3600;
+
+/// How long the private half of a key package that has ended is kept, in seconds, for Welcomes that were made before.
+const GRACE: u64 = 7 * 24 * 3600;
 
 /// The longest identity, in bytes. Every member keeps the identity of every other.
 pub const MAX_IDENTITY: usize = 1024;
@@ -190,6 +194,23 @@ impl Agent {
         let mut rows = Rows::default();
         rows.delete(Shelf::KeyPackage, reference.to_vec());
         rows
+    }
+
+    /// Forgets the private halves of key packages that ended a week ago: nobody can be added by them any more, and no Welcome is on its way.
+    /// `references` are the keys of [`Shelf::KeyPackage`]; `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`GroupError::Storage`] where a row cannot be read.
+    pub fn forget_ended(references: &[Vec<u8>], shelves: &dyn Shelves, now: u64) -> Result<Rows, GroupError> {
+        let mut rows = Rows::default();
+        for reference in references {
+            let Some(row) = shelves.get(Shelf::KeyPackage, reference)? else { continue };
+            let ended = |package: KeyPackageData| package.expiration.saturating_add(GRACE) < now;
+            if KeyPackageData::mls_decode(&mut row.as_slice()).is_ok_and(ended) {
+                rows.delete(Shelf::KeyPackage, reference.clone());
+            }
+        }
+        Ok(rows)
     }
 
     /// The library's view of this agent, reading and writing `store`.

@@ -1,7 +1,7 @@
 //! How a group begins, is joined, written to and read.
 
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Group, GroupError, Intent, KeyPackageKind, Received, Role, Shelf, Why, view_key_package};
+use toq_channels::group::{Admission, Agent, Group, GroupError, Intent, KeyPackageKind, PACKAGE_LIFETIME, Received, Role, Shelf, Why, view_key_package};
 
 use crate::party::{NOW, Party, channel, name, payload, proven_channel};
 
@@ -184,4 +184,17 @@ fn an_agent_is_loaded_with_its_proof_and_another_agents_proof_is_refused() {
     let mut other = Party::new("bob");
     let key = toq_protocol::key::Identity::from_seed(&[3; 32]);
     assert!(matches!(other.agent.prove(key.public(), key.sign(&party.agent.statement())), Err(GroupError::Proof(_))));
+}
+
+#[test]
+fn the_private_half_of_a_key_package_is_kept_a_week_beyond_its_end_and_no_longer() {
+    let mut party = Party::new("a member");
+    let _package = party.package();
+    let references: Vec<Vec<u8>> =
+        party.memory.0.keys().filter(|(shelf, _)| *shelf == Shelf::KeyPackage).map(|(_, reference)| reference.clone()).collect();
+    let forgotten = |now| Agent::forget_ended(&references, &party.memory, now).expect("readable").iter().count();
+    // It begins an hour before it was made.
+    let end = NOW - 3600 + PACKAGE_LIFETIME;
+
+    assert_eq!((references.len(), forgotten(NOW), forgotten(end + 7 * 24 * 3600), forgotten(end + 7 * 24 * 3600 + 1)), (1, 0, 0, 1));
 }

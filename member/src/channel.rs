@@ -79,8 +79,15 @@ pub struct Happening {
 /// Which member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// The one at this leaf.
+    /// The one at this leaf, whoever that is by now.
     Leaf(u32),
+    /// The one that had this leaf with this signature key, as [`Channel::members`] says; nobody who came to the leaf after it.
+    Member {
+        /// The leaf.
+        leaf: u32,
+        /// [`Member::signature_key`].
+        key: Vec<u8>,
+    },
     /// Those of this identity.
     Identity(Vec<u8>),
 }
@@ -265,8 +272,8 @@ impl Channel {
     /// package gives the Welcome of the change that was made meanwhile.
     ///
     /// # Errors
-    /// [`Kind::Mls`] for a key package that is damaged, expired or was used here before; [`Kind::Refused`] without the right;
-    /// [`Kind::Transport`] where the relay does not settle it in time.
+    /// [`Kind::Mls`] for a key package that is damaged, expired or was used here before; [`Kind::Refused`] without the right, and where
+    /// its maker is pinned to another key; [`Kind::Transport`] where the relay does not settle it in time.
     pub async fn add_member(&self, key_package: &[u8]) -> Result<Vec<u8>, Error> {
         self.add_members(vec![key_package.to_vec()]).await
     }
@@ -289,9 +296,10 @@ impl Channel {
         let members = self.members();
         let is_meant = |member: &&Member| match who {
             Who::Leaf(leaf) => member.index == *leaf,
+            Who::Member { leaf, key } => member.index == *leaf && member.signature_key == *key,
             Who::Identity(identity) => member.identity == *identity && !member.me,
         };
-        let leaves: Vec<_> = members.iter().filter(is_meant).map(|member| (member.index, member.identity.clone())).collect();
+        let leaves: Vec<_> = members.iter().filter(is_meant).map(|member| (member.index, member.signature_key.clone())).collect();
         if leaves.is_empty() {
             return Err(Error::new(Kind::NotFound, format!("{} has no such member; look at its members", self.name())));
         }
@@ -414,6 +422,7 @@ pub(crate) async fn welcomed(inner: &Arc<Inner>, seat: &Arc<Seat>, welcome: &[u8
 
 /// Adds members; returns their Welcome.
 pub(crate) async fn add(inner: &Arc<Inner>, seat: &Arc<Seat>, key_packages: Vec<Vec<u8>>) -> Result<Vec<u8>, Error> {
+    crate::pins::check_packages(&inner.settings.pins, &key_packages)?;
     let welcome = wish(inner, seat, Wish::Add(key_packages)).await?;
     welcome.ok_or_else(|| Error::new(Kind::Mls, "the change was made and has no Welcome; remove the member and add it again"))
 }
@@ -448,10 +457,14 @@ async fn wish(inner: &Arc<Inner>, seat: &Arc<Seat>, wish: Wish) -> Result<Option
         Ok(Ok(end)) => end.map(|applied| applied.welcome),
         Ok(Err(_)) => Err(Error::closed()),
         Err(_) => {
-            seat.core().withdraw();
+            let denial = {
+                let mut core = seat.core();
+                core.withdraw();
+                core.denial().map(str::to_owned)
+            };
             let why = match &*inner.state.borrow() {
                 State::Away(error) => error.detail().to_owned(),
-                _ => "it gave no answer".to_owned(),
+                _ => denial.unwrap_or_else(|| "it gave no answer".to_owned()),
             };
             let text = format!(
                 "the relay has not settled the change of {} within {patience:?}: {why}; ask again, where somebody is to be added with the same key package",

@@ -110,9 +110,7 @@ impl Client {
         let (group, rows) = Group::create(&self.0.inner.agent(), &name, admission, now.unsigned_seconds())?;
         drop(group);
         let row = ChannelRow { proven: admission == Admission::Proven, created: true, ..blank(&name, now) };
-        let channel = self.enter(name, row, rows).await?;
-        self.0.inner.created.notify_waiters();
-        Ok(channel)
+        self.enter(name, row, rows).await
     }
 
     /// Joins a channel by a Welcome that was made for a key package of this member. Nothing that is said from the moment of the
@@ -120,16 +118,19 @@ impl Client {
     ///
     /// # Errors
     /// [`Kind::ChannelName`]; [`Kind::Mls`] for a Welcome that is damaged, for somebody else, or for another channel;
+    /// [`Kind::Refused`] where one of its members is pinned to another key;
     /// [`Kind::Storage`].
     pub async fn join_channel(&self, name: &str, welcome: &[u8]) -> Result<Channel, Error> {
         let name = ChannelName::parse(name)?;
         let store = self.0.inner.store()?;
         let (group, rows) = Group::join(&self.0.inner.agent(), &name, welcome, &Kept(&store))?;
+        crate::pins::check_members(&self.0.inner.settings.pins, group.members())?;
         let mut row = ChannelRow { proven: group.admission() == Admission::Proven, ..blank(&name, Now::look()) };
         // Without a place everything is read that the relay has; what was said before does not open.
         let place = group.joined_at().filter(|head| head.seq <= LAST_PLACE);
         row.chain = place.map(|head| head.hash);
         row.cursor = place.map_or(0, |head| head.seq);
+        row.was_numbered = place.is_some();
         self.enter(name, row, rows).await
     }
 
@@ -278,6 +279,7 @@ impl Client {
                 tracing::debug!(%error, "the relay went away; the channel is asked for when it is back");
             }
         }
+        inner.created.notify_waiters();
         inner.nudge(id);
         Ok(Channel::new(self.clone(), seat))
     }
@@ -318,6 +320,7 @@ pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {
         created: false,
         rotated_at: now.seconds(),
         heads: Vec::new(),
+        was_numbered: false,
     }
 }
 

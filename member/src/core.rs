@@ -157,7 +157,12 @@ pub(crate) struct Core {
     has_diverged: bool,
     /// The relay named a place that no log has, and that was told.
     has_been_lied_to: bool,
+    /// The relay says that it numbers nothing, and it did before.
+    is_degraded: bool,
+    was_degraded: bool,
     settle_at: Option<Instant>,
+    /// The relay did not give us the channel: what it said, and when it is asked again.
+    denied: Option<deliver::Denial>,
     /// The channel has to be asked for again, from the cursor.
     pub resubscribe: bool,
     /// Blown where a change could not be written: what is here is then ahead of the disk, and nothing more is written of it.
@@ -210,7 +215,10 @@ impl Core {
             asked: None,
             has_diverged: false,
             has_been_lied_to: false,
+            is_degraded: false,
+            was_degraded: false,
             settle_at: None,
+            denied: None,
             resubscribe: false,
             fuse: Arc::new(AtomicBool::new(false)),
             gives_way: false,
@@ -271,7 +279,9 @@ impl Core {
     /// A connection is there; `is_extended` says whether the relay answers.
     pub(crate) fn connected(&mut self, is_extended: bool) {
         self.is_extended = is_extended;
-        self.tie = if is_extended { Tie::Reading } else { Tie::Live };
+        // Whoever is between could leave out the header that says so, and with it everything by which a bad relay is noticed.
+        self.is_degraded = !is_extended && self.row.was_numbered;
+        self.tie = if is_extended || self.is_degraded { Tie::Reading } else { Tie::Live };
         self.resubscribe = false;
         self.end = None;
         self.ahead.clear();
@@ -313,8 +323,12 @@ impl Core {
             if !outgoing.is_committed {
                 break;
             }
-            if outgoing.is_published || outgoing.not_before.is_some_and(|moment| moment > now.instant) {
+            if outgoing.is_published {
                 continue;
+            }
+            if outgoing.not_before.is_some_and(|moment| moment > now.instant) {
+                // What was said later does not overtake it.
+                break;
             }
             outgoing.is_published = true;
             outgoing.not_before = None;
@@ -402,6 +416,16 @@ impl Core {
             self.wishes = std::mem::take(&mut before.wishes);
             self.handed_over = std::mem::take(&mut before.handed_over);
         }
+    }
+
+    /// Whoever invites answers those who come, also where somebody else made the channel.
+    pub(crate) fn answer_joins(&mut self) -> Step {
+        let mut step = Step::default();
+        if !self.row.created {
+            self.row.created = true;
+            self.stand(&mut step);
+        }
+        step
     }
 
     fn happen(&mut self, step: &mut Step, now: Now, kind: &str, detail: String) {

@@ -139,7 +139,7 @@ enum Part {
     Delivered { seq: u64, frame: Vec<u8> },
     Accepted { tag: Tag, seq: u64 },
     Refused { tag: Tag, why: Refusal, detail: String, wait: Duration },
-    NotSubscribed { why: Refusal, detail: String, oldest: u64 },
+    NotSubscribed { why: Refusal, detail: String, oldest: u64, wait: Duration },
     Subscribed { tag: Tag },
     CaughtUp { seq: u64 },
 }
@@ -154,7 +154,7 @@ fn part(inner: &Inner, event: Event) -> Option<([u8; 32], Part)> {
         },
         Event::Refused { tag, why, detail, seq, retry_after } => match inner.routes().remove(&tag?)? {
             Route::Publication(id) => Some((id, Part::Refused { tag: tag?, why, detail, wait: retry_after })),
-            Route::Subscription(id) => Some((id, Part::NotSubscribed { why, detail, oldest: seq })),
+            Route::Subscription(id) => Some((id, Part::NotSubscribed { why, detail, oldest: seq, wait: retry_after })),
         },
         Event::Closed(_) => None,
     }
@@ -204,7 +204,7 @@ fn take(core: &mut Core, part: Part, step: &mut Step, now: Now) {
         Part::Subscribed { tag } => core.subscribed(tag),
         Part::CaughtUp { seq } => core.caught_up(seq, step, now),
         Part::NotSubscribed { why: Refusal::Behind, oldest, .. } => core.behind(oldest, step, now),
-        Part::NotSubscribed { why, detail, .. } => core.not_subscribed(why, &detail, step, now),
+        Part::NotSubscribed { why, detail, wait, .. } => core.not_subscribed(why, &detail, wait, step, now),
     }
 }
 

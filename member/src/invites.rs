@@ -17,7 +17,7 @@ use toq_channels::group::KeyPackageKind;
 use toq_store::member::{Change, HappeningRow, InviteRow, Standing};
 
 use crate::chance::{Now, Pauses, random};
-use crate::channel::{Channel, add, welcomed};
+use crate::channel::{Channel, add, welcomed, with_core};
 use crate::client::Client;
 use crate::error::{Error, Kind, NEW_KEY};
 use crate::inner::Inner;
@@ -25,6 +25,14 @@ use crate::seat::Seat;
 
 /// How long the API server is asked to wait for somebody to come.
 const WAIT: Duration = Duration::from_secs(25);
+
+/// How long after its end an invite still lets somebody in who came with it before, in seconds: requests wait for the owner.
+const GRACE: i64 = 3600;
+
+/// Whether nobody can come with this invite any more, whatever the server says.
+fn is_over(row: &InviteRow, now: i64) -> bool {
+    row.expires_at.saturating_add(GRACE) < now
+}
 
 /// Makes an invite.
 pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, ttl: Duration) -> Result<String, Error> {
@@ -39,7 +47,7 @@ pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, 
     let store = inner.store()?;
     let mut changes = vec![Change::Invite(seat.id, id, row)];
     let now = Now::look().seconds();
-    let over = store.invites(&seat.id)?.into_iter().filter(|(_, row)| row.expires_at.saturating_add(3600) < now);
+    let over = store.invites(&seat.id)?.into_iter().filter(|(_, row)| is_over(row, now));
     changes.extend(over.map(|(id, _)| Change::Uninvite(seat.id, id)));
     store.commit(changes).await?;
     let invite = NewInvite {
@@ -50,16 +58,7 @@ pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, 
         secret_hash: Some(token.verifier()),
     };
     api.create_invite(&invite).await?;
-    let created = {
-        let mut core = seat.core();
-        let created = core.row.created;
-        core.row.created = true;
-        (!created).then(|| core.row.clone())
-    };
-    if let Some(row) = created {
-        // Whoever invites answers, also where somebody else made the channel.
-        store.commit(vec![Change::Channel(seat.id, row)]).await?;
-    }
+    with_core(inner, seat, |core, _| Ok(core.answer_joins())).await?;
     inner.created.notify_waiters();
     Ok(token.text().to_owned())
 }
@@ -133,7 +132,7 @@ pub(crate) async fn answer(inner: Arc<Inner>) {
         let created = inner.created.notified();
         tokio::pin!(created);
         created.as_mut().enable();
-        let seats: Vec<_> = inner.seats().values().filter(|seat| seat.core().row.created).cloned().collect();
+        let seats: Vec<_> = inner.seats().values().filter(|seat| is_ours(seat)).cloned().collect();
         for seat in seats {
             if open.insert(seat.id, ()).is_none() {
                 asked.spawn(ask(inner.clone(), api.clone(), seat.id));
@@ -151,13 +150,19 @@ pub(crate) async fn answer(inner: Arc<Inner>) {
     }
 }
 
+/// Whether those who want to join this channel are answered here.
+fn is_ours(seat: &Seat) -> bool {
+    let core = seat.core();
+    core.row.created && core.row.standing == Standing::Member
+}
+
 /// Asks who wants to join one channel, again and again.
 async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
     let mut pauses = Pauses::new();
     let mut is_registered = false;
     loop {
         let Some(seat) = inner.seats().get(&id).cloned() else { return id };
-        if !seat.core().row.created || seat.core().row.standing != Standing::Member {
+        if !is_ours(&seat) {
             return id;
         }
         if !is_registered {
@@ -219,7 +224,11 @@ fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Vec<u8>, S
     let package = STANDARD.decode(&request.key_package).map_err(|_| "the key package is not base64".to_owned())?;
     let invites = inner.store().and_then(|store| Ok(store.invites(&seat.id)?)).map_err(|error| error.to_string())?;
     let id = request.invite_id.as_deref().and_then(InviteToken::read_id);
-    let token = id.and_then(|id| invites.into_iter().find(|(known, _)| *known == id)).map(|(_, row)| row.token);
+    let row = id.and_then(|id| invites.into_iter().find(|(known, _)| *known == id)).map(|(_, row)| row);
+    if row.as_ref().is_some_and(|row| is_over(row, Now::look().seconds())) {
+        return Err("the invite has ended; ask for another one".to_owned());
+    }
+    let token = row.map(|row| row.token);
     let token = token.as_deref().and_then(|token| InviteToken::parse(token).ok());
     let admits_unbound = inner.settings.unbound_joins && !seat.core().row.proven;
     match (token, &request.binding) {
@@ -261,5 +270,18 @@ async fn refuse(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, request: &
     match api.refuse(&refusal).await {
         Err(error) if error.is_passing() => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invite_lets_nobody_in_for_longer_than_requests_wait_after_its_end() {
+        let row = InviteRow { token: String::new(), expires_at: 1000 };
+
+        assert!(!is_over(&row, 1000 + GRACE));
+        assert!(is_over(&row, 1001 + GRACE));
     }
 }

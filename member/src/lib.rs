@@ -23,6 +23,7 @@ mod inner;
 mod invites;
 mod line;
 pub mod mock;
+mod pins;
 mod seat;
 mod settings;
 mod shelf;

@@ -1,8 +1,10 @@
 //! What a client is opened with.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toq_protocol::key::PeerKey;
 use zeroize::Zeroizing;
 
 use crate::mock;
@@ -40,6 +42,9 @@ pub struct Settings {
     /// Whether members may join by an invite without binding their key package to it, as published members do. The API server could
     /// then put another key package in its place. Never in channels whose members are proven.
     pub unbound_joins: bool,
+    /// Agent keys that are known already: who is called so must be vouched for by that key, in order to be added by this member
+    /// and for this member to join a channel with it.
+    pub pins: HashMap<Vec<u8>, PeerKey>,
     /// How old the own keys in a group may become. Longer than ever is `Duration::MAX`.
     pub rotate_after: Duration,
     /// How long to wait for the relay to settle a change of members.
@@ -61,6 +66,7 @@ impl Settings {
             passphrase: None,
             padding: false,
             unbound_joins: false,
+            pins: HashMap::new(),
             rotate_after: Duration::from_secs(7 * 24 * 3600),
             commit_timeout: Duration::from_secs(30),
         }

@@ -2,10 +2,12 @@
 
 mod world;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use toq_member::mock::Relay;
 use toq_member::{Admission, KeyPackageKind, Kind, Role, Standing, Who};
+use toq_protocol::key::Identity;
 use world::{LONG, NAME, event, invite, member, next, pair, refused, settings, texts};
 
 #[tokio::test]
@@ -142,6 +144,42 @@ async fn a_relay_that_knows_only_the_published_protocol_is_enough() {
 
     assert_eq!((texts(&bob, 1).await, texts(&carol, 1).await), (vec!["to all".to_owned()], vec!["to all".to_owned()]));
     assert!(alice.flush(LONG).await);
+}
+
+#[tokio::test]
+async fn who_is_called_like_a_pinned_agent_must_have_its_key() {
+    let relay = Relay::new();
+    let [right, wrong] = [1, 2].map(|seed| Identity::from_seed(&[seed; 32]));
+    let mut careful = settings(&relay, "alice", None);
+    careful.pins = HashMap::from([(b"bob".to_vec(), right.public())]);
+    let alice = world::open(careful.clone()).await.create_channel(NAME, Admission::Any).await.expect("made");
+    let mut bobs = Vec::new();
+    for key in [None, Some(&wrong), Some(&right)] {
+        let bob = member(&relay, "bob", None).await;
+        if let Some(key) = key {
+            bob.prove(key.public(), key.sign(&bob.statement())).await.expect("proven");
+        }
+        let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+        bobs.push((bob, package));
+    }
+
+    for (_, package) in &bobs[..2] {
+        let (kind, text) = refused(alice.add_member(package).await);
+        assert!(kind == Kind::Refused && text.contains("pinned"), "{text}");
+    }
+    assert_eq!(alice.members().len(), 1);
+    let welcome = alice.add_member(&bobs[2].1).await.expect("it is he");
+    let bob = bobs[2].0.join_channel(NAME, &welcome).await.expect("joined");
+    bob.send(b"it is me").await.expect("sent");
+    assert_eq!(next(&alice).await.proven, Some(right.public()));
+
+    // A channel in which somebody uses the name is not joined, and what would join it is kept.
+    careful.identity = b"carol".to_vec();
+    careful.pins = HashMap::from([(b"bob".to_vec(), wrong.public())]);
+    let carol = world::open(careful).await;
+    let welcome = alice.add_member(&carol.key_package(KeyPackageKind::OneTime).await.expect("a key package")).await.expect("added");
+    assert_eq!(refused(carol.join_channel(NAME, &welcome).await).0, Kind::Refused);
+    assert!(carol.channels().is_empty());
 }
 
 #[tokio::test]

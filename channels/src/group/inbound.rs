@@ -142,7 +142,7 @@ impl Group {
     fn judge_proposal(&self, description: &ProposalMessageDescription, by: u32) -> Result<(), Refusal> {
         let (roster, context) = (self.inner.roster(), self.inner.context());
         let court = Court { roster: &roster, extensions: &context.extensions };
-        court.judge(&BorrowedProposal::from(&description.proposal), &Sender::Member(by))?;
+        court.judge(&BorrowedProposal::from(&description.proposal), &Sender::Member(by), &[])?;
         let waiting = self.inner.get_cached_proposals().iter().filter(|cached| *cached.sender() == Sender::Member(by)).count();
         if waiting > MAX_PROPOSALS { Err(Refusal::NoRight { by, what: "propose so much at once" }) } else { Ok(()) }
     }

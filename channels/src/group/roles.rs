@@ -2,7 +2,8 @@
 //!
 //! A channel of [`Admission::Any`] has no room for roles, since published members would not carry them: its creator is its owner,
 //! which is the member at leaf 0. Everybody may add; only the owner removes others. Its leaf would go to the next who is added,
-//! and ownership with it, so nobody removes it and it does not leave.
+//! and ownership with it, so nobody removes it and it does not leave. Where the creator lost its state, any member puts a fresh leaf
+//! of the same keys in its place with one commit.
 //!
 //! A channel of [`Admission::Proven`] names the agent keys of its owners in an extension of the group context, which every member
 //! agrees on by MLS. Owners add, remove and name owners.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mls_rs::error::IntoAnyError;
 use mls_rs::extension::ExtensionType;
-use mls_rs::group::proposal::BorrowedProposal;
+use mls_rs::group::proposal::{AddProposal, BorrowedProposal};
 use mls_rs::group::{GroupContext, Roster, Sender};
 use mls_rs::identity::{CredentialType, SigningIdentity};
 use mls_rs::mls_rules::{CommitDirection, CommitOptions, CommitSource, EncryptionOptions, ProposalBundle, ProposalInfo};
@@ -78,8 +78,8 @@ pub(crate) struct Court<'a> {
 }
 
 impl Court<'_> {
-    /// Whether `sender` may make `proposal`.
-    pub(crate) fn judge(&self, proposal: &BorrowedProposal<'_>, sender: &Sender) -> Result<(), Refusal> {
+    /// Whether `sender` may make `proposal`. `returning` are the leaves that it removes for their owners to come back.
+    pub(crate) fn judge(&self, proposal: &BorrowedProposal<'_>, sender: &Sender, returning: &[u32]) -> Result<(), Refusal> {
         let Sender::Member(by) = *sender else { return Err(Refusal::Outsider) };
         let role = roles::role_at(by, self.roster, self.extensions).ok_or(Refusal::Outsider)?;
         let admission = roles::admission(self.extensions);
@@ -93,6 +93,8 @@ impl Court<'_> {
             },
             BorrowedProposal::Update(update) => self.judge_leaf(by, update.signing_identity(), &update.leaf_node_extensions()),
             BorrowedProposal::Remove(remove) => match (admission, role, remove.to_remove()) {
+                // Nobody goes: whoever may add may put a fresh leaf in the place of a lost one.
+                (Admission::Any, _, target) if returning.contains(&target) => Ok(()),
                 (Admission::Any, _, 0) => Err(Refusal::CreatorStays),
                 (_, _, target) if target == by => self.judge_owners(&[target], None),
                 (_, Role::Owner, target) => self.judge_owners(&[target], None),
@@ -108,6 +110,23 @@ impl Court<'_> {
             BorrowedProposal::ExternalInit(_) => Err(Refusal::Never("join from outside")),
             BorrowedProposal::Custom(_) => Err(Refusal::Never("make a proposal of an unknown kind")),
         }
+    }
+
+    /// The leaves that a commit removes to add the same member again: same credential, same signature key, same proof. Only what
+    /// the committer itself proposes counts, so that it is one decision. Leaf 0, which is its creator's by its number, comes
+    /// back to it only where nobody else is added: additions take the leaves that are free from the left.
+    fn returning(&self, bundle: &ProposalBundle) -> Vec<u32> {
+        let adds = bundle.add_proposals();
+        let comes_back = |index: u32| {
+            let Ok(leaf) = self.roster.member_with_index(index) else { return false };
+            let is_same = |add: &&ProposalInfo<AddProposal>| {
+                let proof = Proof::of(&add.proposal.leaf_node_extensions());
+                add.is_by_value() && *add.proposal.signing_identity() == leaf.signing_identity && proof == Proof::of(&leaf.extensions)
+            };
+            adds.iter().filter(is_same).count() == 1 && (index != 0 || adds.len() == 1)
+        };
+        let own = bundle.remove_proposals().iter().filter(|info| info.is_by_value()).map(|info| info.proposal.to_remove());
+        own.filter(|index| comes_back(*index)).collect()
     }
 
     /// A leaf keeps its credential, its signature key and its proof.
@@ -181,8 +200,10 @@ impl MlsRules for Rules {
     ) -> Result<ProposalBundle, Refusal> {
         let CommitSource::ExistingMember(_) = source else { return Err(Refusal::Outsider) };
         let court = Court { roster, extensions: &context.extensions };
+        let returning = court.returning(&bundle);
         // One's own commit leaves out what others should not have proposed; somebody else's is refused for it.
-        let sort = |proposal: &BorrowedProposal<'_>, sender: &Sender, is_by_reference: bool| match court.judge(proposal, sender) {
+        let sort = |proposal: &BorrowedProposal<'_>, sender: &Sender, is_by_reference: bool| match court.judge(proposal, sender, &returning)
+        {
             Ok(()) => Ok(true),
             Err(_) if direction == CommitDirection::Send && is_by_reference => Ok(false),
             Err(refusal) => Err(refusal),

@@ -201,8 +201,11 @@ impl Group {
         let me = self.inner.current_member_index();
         let remove = mls_rs::group::proposal::RemoveProposal::removing(me)?;
         let (roster, context) = (self.inner.roster(), self.inner.context());
-        Court { roster: &roster, extensions: &context.extensions }
-            .judge(&mls_rs::group::proposal::BorrowedProposal::Remove(&remove), &mls_rs::group::Sender::Member(me))?;
+        Court { roster: &roster, extensions: &context.extensions }.judge(
+            &mls_rs::group::proposal::BorrowedProposal::Remove(&remove),
+            &mls_rs::group::Sender::Member(me),
+            &[],
+        )?;
         let stamp = Stamp::make(&mut self.counter, &self.id, self.inner.current_epoch(), None);
         let proposal = self.inner.propose_remove(me, stamp.to_bytes())?.to_bytes()?;
         Ok((Some(proposal), self.save()?))

@@ -123,6 +123,34 @@ fn a_member_that_lost_its_state_comes_back_on_a_fresh_leaf() {
 }
 
 #[test]
+fn any_member_brings_back_any_other_and_the_creator_stays_owner() {
+    for lost in [0, 2] {
+        let mut parties = channel(4);
+        let package = parties[lost].package();
+
+        let staged = parties[1].stage(&Intent::Replace(package));
+        for index in (0..4).filter(|index| *index != lost) {
+            assert!(matches!(parties[index].read(&staged.commit), Received::Committed(_)), "{lost}, read by {index}");
+        }
+        parties[lost].join(&staged.welcome.expect("a welcome"));
+
+        let blob = parties[lost].write("back");
+        assert_eq!(payload(parties[3].read(&blob)), "back");
+        let names: Vec<_> = parties[3].group().members().iter().map(|member| (member.identity.clone(), member.role)).collect();
+        let role = |index: usize| if index == 0 { Role::Owner } else { Role::Member };
+        assert_eq!(names, (0..4).map(|index| (format!("member {index}").into_bytes(), role(index))).collect::<Vec<_>>());
+    }
+    // And it is owner in deed.
+    let mut parties = channel(3);
+    let package = parties[0].package();
+    let staged = parties[2].stage(&Intent::Replace(package));
+    parties[1..].iter_mut().for_each(|party| drop(party.read(&staged.commit)));
+    parties[0].join(&staged.welcome.expect("a welcome"));
+    let staged = parties[0].stage(&Intent::Remove(vec![1]));
+    assert!(parties.iter_mut().all(|party| matches!(party.read(&staged.commit), Received::Committed(_) | Received::Removed { .. })));
+}
+
+#[test]
 fn a_losing_commit_is_told_and_made_again() {
     let mut parties = channel(3);
     let first = parties[0].stage(&Intent::Rotate);

@@ -28,7 +28,7 @@ const SETTLE_TURN: Duration = Duration::from_millis(750);
 pub(crate) enum Wish {
     /// Add the owners of these key packages.
     Add(Vec<Vec<u8>>),
-    /// Remove the members at these leaves; the names are compared when the commit is made.
+    /// Remove the members at these leaves; the signature keys are compared when the commit is made.
     Remove(Vec<(u32, Vec<u8>)>),
     /// New keys for the own leaf.
     Rotate,
@@ -74,6 +74,7 @@ impl Core {
     /// Wants something of the group.
     pub(crate) fn wish(&mut self, wish: Wish, reply: Option<Reply>) -> Result<(), Error> {
         self.may_act()?;
+        self.may_hope()?;
         self.wishes.push_back(Errand { wish, reply, tries: 0, not_before: None });
         Ok(())
     }
@@ -85,7 +86,11 @@ impl Core {
             return step;
         }
         self.appointments(now);
-        let is_due = |errand: &Errand| errand.not_before.is_none_or(|moment| moment <= now.instant);
+        // What was said before this member wants to leave is said first.
+        let has_drafts = !self.drafts.is_empty();
+        let is_due = |errand: &Errand| {
+            errand.not_before.is_none_or(|moment| moment <= now.instant) && !(has_drafts && matches!(errand.wish, Wish::Leave))
+        };
         while self.staged.is_none()
             && let Some(at) = self.wishes.iter().position(is_due)
             && let Some(errand) = self.wishes.remove(at)
@@ -235,7 +240,7 @@ impl Core {
             Wish::Remove(leaves) => {
                 let members = group.members();
                 let left =
-                    leaves.iter().filter(|(leaf, name)| members.iter().any(|member| member.index == *leaf && member.identity == *name));
+                    leaves.iter().filter(|(leaf, key)| members.iter().any(|member| member.index == *leaf && member.signature_key == *key));
                 let left: Vec<u32> = left.map(|(leaf, _)| *leaf).collect();
                 (!left.is_empty()).then_some(Intent::Remove(left))
             }

@@ -1,8 +1,8 @@
 //! What comes from the relay, put in the order of the log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use toq_channels::group::Chain;
+use toq_channels::group::{Chain, Head};
 use toq_dataplane::extension::Tag;
 use toq_dataplane::link::Refusal;
 use toq_store::member::{OutKind, Standing};
@@ -17,6 +17,23 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a missing entry is asked for again before it is taken for withheld.
 const MAX_GAPS: u32 = 4;
 
+/// How long a relay that cannot give the channel now is left alone at most, unless it asks for longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The relay's answer to who asked for the channel, where it is no.
+#[derive(Debug)]
+pub(super) struct Denial {
+    /// What it said.
+    detail: String,
+    /// Whether asking again is of no use until somebody has changed something.
+    is_final: bool,
+    /// Whether the credentials are not good for this channel.
+    is_forbidden: bool,
+    /// How often in a row.
+    times: u32,
+    again_at: Instant,
+}
+
 /// An entry of the log.
 #[derive(Debug)]
 pub(crate) enum Item {
@@ -29,6 +46,9 @@ pub(crate) enum Item {
 impl Core {
     /// An entry of the log.
     pub(crate) fn delivered(&mut self, seq: u64, item: Item, step: &mut Step, now: Now) {
+        if self.is_degraded {
+            return;
+        }
         if !self.is_extended {
             if let Item::Frame(frame) = item {
                 self.enter(self.row.cursor.saturating_add(1), Item::Frame(frame), step, now);
@@ -137,6 +157,11 @@ impl Core {
         if let Some(asked) = self.asked.filter(|asked| seq < asked.after && asked.after == self.row.cursor) {
             return self.shorter(seq, asked.after, step, now);
         }
+        if !self.row.was_numbered {
+            self.row.was_numbered = true;
+            self.stand(step);
+        }
+        self.denied = None;
         self.end = Some(seq);
         if self.row.cursor < seq {
             // Something is missing before its end.
@@ -181,9 +206,13 @@ impl Core {
         if oldest > LAST_PLACE {
             return self.disbelieve(oldest, step, now);
         }
-        if self.row.cursor == 0 && self.chain.is_none() {
-            // Nothing was read yet, and the adder did not say where to begin: at what the relay has.
+        // Whoever has just made the group, under a name that is older, misses nothing either.
+        let is_first = self.row.created && self.epoch() == 0;
+        if self.row.cursor == 0 && (self.chain.is_none() || is_first) {
+            // Nothing was read yet, and the adder did not say where to begin: at what the relay has. Whoever makes a group says it to all
+            // who join, so that its chain may begin with anything.
             self.row.cursor = oldest.saturating_sub(1);
+            self.chain = is_first.then(|| Chain::begin_at(Head { seq: self.row.cursor, hash: [0; 32] }));
             self.stand(step);
             self.resubscribe = true;
             return;
@@ -195,19 +224,52 @@ impl Core {
         self.give_up(step);
     }
 
-    /// The relay does not give us the channel.
-    pub(crate) fn not_subscribed(&mut self, why: Refusal, detail: &str, step: &mut Step, now: Now) {
-        if matches!(why, Refusal::Unavailable | Refusal::OverQuota) {
-            // As for an entry that is missing: it is asked for again after a while.
-            self.gap_since.get_or_insert(now.instant);
-            return;
+    /// The relay does not give us the channel. It is asked again, after a while that grows or that it named; where it will not
+    /// either by itself, whoever waits for something here is told why.
+    pub(crate) fn not_subscribed(&mut self, why: Refusal, detail: &str, wait: Duration, step: &mut Step, now: Now) {
+        let is_final = !matches!(why, Refusal::Unavailable | Refusal::OverQuota);
+        let times = self.denied.as_ref().map_or(0, |denial| denial.times).saturating_add(1);
+        let is_known = self.denied.as_ref().is_some_and(|denial| denial.is_final && denial.detail == detail);
+        let pause = if is_final { LONGEST_PAUSE } else { Duration::from_secs(1 << times.min(6)).min(LONGEST_PAUSE) };
+        let again_at = now.instant + wait.min(LONGEST_PAUSE * 60).max(jitter(pause));
+        self.denied = Some(Denial { detail: detail.to_owned(), is_final, is_forbidden: why == Refusal::Forbidden, times, again_at });
+        if is_final && !is_known {
+            self.happen(step, now, "subscription_refused", detail.to_owned());
+            self.stand(step);
         }
-        self.happen(step, now, "subscription_refused", detail.to_owned());
-        self.stand(step);
+        let Err(error) = self.may_hope() else { return };
+        for errand in std::mem::take(&mut self.wishes) {
+            step.answer(errand.reply, Err(error.clone()));
+        }
+    }
+
+    /// Whether a change of the group can be settled here: the relay has not said that it does not give us the channel.
+    pub(super) fn may_hope(&self) -> Result<(), Error> {
+        let Some(denial) = self.denied.as_ref().filter(|denial| denial.is_final) else { return Ok(()) };
+        let text = format!("the relay does not give {} to this member: {}; it is asked again every minute", self.name, denial.detail);
+        Err(Error::new(if denial.is_forbidden { Kind::Auth } else { Kind::Transport }, text))
+    }
+
+    /// What the relay said, where it does not give us the channel for now.
+    pub(crate) fn denial(&self) -> Option<&str> {
+        self.denied.as_ref().map(|denial| denial.detail.as_str())
     }
 
     /// Time passes: an entry that is missing for too long is asked for again.
     pub(crate) fn look_for_gaps(&mut self, step: &mut Step, now: Now) {
+        if self.is_degraded && !self.was_degraded {
+            let detail = "the relay does not number what stands in its log any more, so that it could leave out or repeat it; nothing is sent or read until it does";
+            self.happen(step, now, "relay_misbehaving", detail.to_owned());
+            self.stand(step);
+        }
+        self.was_degraded = self.is_degraded;
+        if self.tie != Tie::Away
+            && let Some(denial) = self.denied.as_mut().filter(|denial| denial.again_at <= now.instant)
+        {
+            // One question at a time; the answer says when the next is due.
+            denial.again_at = now.instant + LONGEST_PAUSE;
+            self.resubscribe = true;
+        }
         if self.gap_since.is_none_or(|since| now.instant.duration_since(since) < PATIENCE) {
             return;
         }

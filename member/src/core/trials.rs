@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use toq_channels::ChannelName;
 use toq_channels::group::{Admission, Agent, Group, Head, KeyPackageKind, Row, Rows, Shelf, ShelfError, Shelves};
+use toq_dataplane::link::Refusal;
 use toq_store::member::{Change, ChannelRow, OutRow, Standing};
 use zeroize::Zeroizing;
 
@@ -229,4 +230,166 @@ fn the_relays_word_for_an_end_it_does_not_show_is_named_and_passes_over_nothing(
         alice.read(seq, Item::Frame(frame));
     }
     assert_eq!(alice.heard, [b"two".to_vec(), b"three".to_vec()]);
+}
+
+#[test]
+fn a_relay_that_cannot_give_the_channel_now_is_asked_again_for_as_long_as_it_takes() {
+    let mut alice = Party::creator("alice");
+    let mut now = Now::look();
+    for _ in 0..20 {
+        let mut step = Step::default();
+        alice.core.not_subscribed(Refusal::Unavailable, "its disk is full", Duration::from_secs(3), &mut step, now);
+        now.instant += Duration::from_secs(2);
+        alice.core.look_for_gaps(&mut step, now);
+        assert!(!alice.core.resubscribe, "not before the relay wants it");
+        now.instant += Duration::from_secs(60);
+        alice.core.look_for_gaps(&mut step, now);
+        assert!(std::mem::take(&mut alice.core.resubscribe));
+        alice.end(step);
+        alice.core.connected(true);
+    }
+    assert_eq!(alice.core.denial(), Some("its disk is full"));
+    assert!(alice.told.is_empty(), "{:?}", alice.told);
+    alice.core.wish(Wish::Rotate, None).expect("it may be settled later");
+
+    alice.connect(0);
+    assert!(alice.core.denial().is_none() && alice.advance().is_some());
+}
+
+#[test]
+fn a_relay_that_will_not_give_the_channel_is_told_of_once_and_nobody_waits_for_it() {
+    let mut alice = Party::creator("alice");
+    let (reply, mut answer) = oneshot::channel();
+    alice.core.connected(true);
+    alice.core.wish(Wish::Rotate, Some(reply)).expect("a member");
+
+    for _ in 0..3 {
+        alice.act(|core, step, now| core.not_subscribed(Refusal::Forbidden, "no such channel for you", Duration::ZERO, step, now));
+    }
+
+    let error = answer.try_recv().expect("an answer").expect_err("it cannot be done");
+    assert!(error.kind() == crate::Kind::Auth && error.to_string().contains("no such channel for you"), "{error}");
+    assert!(alice.core.wish(Wish::Rotate, None).is_err());
+    assert_eq!(alice.told, ["subscription_refused"]);
+    let (mut later, mut step) = (Now::look(), Step::default());
+    later.instant += Duration::from_secs(120);
+    alice.core.look_for_gaps(&mut step, later);
+    assert!(alice.core.resubscribe);
+}
+
+#[test]
+fn whoever_removes_a_member_does_not_remove_who_came_to_its_leaf_later() {
+    let mut alice = Party::creator("alice");
+    let bob = alice.add("bob", 1);
+    let member = |core: &Core, leaf: usize| core.group.as_ref().expect("a member").members()[leaf].clone();
+    let meant = member(&alice.core, 1);
+    drop(bob);
+    alice.core.wish(Wish::Remove(vec![(1, meant.signature_key.clone())]), None).expect("a member");
+    let n = alice.advance().expect("a commit");
+    alice.read(2, Item::Ours(n));
+    let _later = alice.add("bob", 3);
+    assert_eq!(member(&alice.core, 1).identity, meant.identity);
+
+    let (reply, mut answer) = oneshot::channel();
+    alice.core.wish(Wish::Remove(vec![(1, meant.signature_key)]), Some(reply)).expect("a member");
+
+    assert!(alice.advance().is_none());
+    assert!(answer.try_recv().expect("an answer").is_ok(), "who was meant is out");
+    assert_eq!(alice.core.group.as_ref().expect("a member").members().len(), 2);
+}
+
+#[test]
+fn a_new_group_under_a_name_that_is_older_than_the_relay_remembers_begins_at_what_there_is() {
+    let mut alice = Party::creator("alice");
+    alice.core.connected(true);
+
+    alice.act(|core, step, now| core.behind(501, step, now));
+    assert_eq!((alice.core.row.standing, alice.core.row.cursor), (Standing::Member, 500));
+    alice.connect(500);
+    let bob = alice.add("bob", 501);
+
+    // Both count from the same beginning.
+    assert!(bob.core.row.chain.is_some() && bob.core.row.chain == alice.core.row.chain);
+    let mut bob = bob;
+    bob.act(|core, step, now| core.behind(900, step, now));
+    assert_eq!(bob.core.row.standing, Standing::Behind, "who has missed something is told so");
+}
+
+#[test]
+fn what_was_said_before_leaving_is_said_before_leaving() {
+    let mut alice = Party::creator("alice");
+    let mut bob = alice.add("bob", 1);
+    bob.core.disconnected();
+    let (_, step) = bob.core.say(b"farewell", None, Now::look()).expect("kept");
+    bob.end(step);
+    bob.core.wish(Wish::Leave, None).expect("a member");
+    bob.connect(1);
+
+    assert!(bob.advance().is_none(), "the draft goes first");
+    let (after, most) = bob.core.next_drafts().expect("a draft");
+    let drafts = bob.disk.outbox.range(after + 1..).take(most).map(|(n, row)| (*n, row.clone())).collect();
+    bob.act(|core, step, now| core.encrypt_drafts(drafts, step, now));
+    let step = bob.core.advance(Now::look());
+    bob.end(step);
+    let kinds: Vec<_> = bob.core.publishable(Now::look()).into_iter().map(|publication| publication.carriage).collect();
+
+    assert_eq!(kinds, [toq_dataplane::extension::Carriage::Message, toq_dataplane::extension::Carriage::Proposal]);
+}
+
+#[test]
+fn what_was_said_later_does_not_overtake_what_the_relay_wants_to_wait_for() {
+    let mut alice = Party::creator("alice");
+    let _bob = alice.add("bob", 1);
+    let mut tags = Vec::new();
+    for text in [b"one", b"two"] {
+        let (_, step) = alice.core.say(text, None, Now::look()).expect("said");
+        alice.end(step);
+        tags.extend(alice.core.publishable(Now::look()).into_iter().map(|publication| publication.tag));
+    }
+    alice.act(|core, step, now| core.refused(tags[0], Refusal::OverQuota, "too fast", Duration::from_secs(5), step, now));
+    alice.act(|core, step, now| core.refused(tags[1], Refusal::Unavailable, "too fast", Duration::ZERO, step, now));
+    let mut later = Now::look();
+    later.instant += Duration::from_secs(2);
+
+    assert!(alice.core.publishable(later).is_empty());
+    later.instant += Duration::from_secs(10);
+    assert_eq!(alice.core.publishable(later).into_iter().map(|publication| publication.tag).collect::<Vec<_>>(), tags);
+}
+
+#[test]
+fn a_relay_that_numbers_nothing_any_more_is_named_and_neither_read_nor_sent_to() {
+    let mut alice = Party::creator("alice");
+    let mut bob = alice.add("bob", 1);
+    let frame = bob.frame(b"hello", None);
+    let mut alice = alice.restart();
+
+    alice.core.connected(false);
+    for _ in 0..3 {
+        alice.wait_for_gaps();
+    }
+    alice.read(0, Item::Frame(frame.clone()));
+    let (_, step) = alice.core.say(b"kept", None, Now::look()).expect("kept");
+    alice.end(step);
+    assert_eq!(alice.told, ["relay_misbehaving"]);
+    assert!(alice.heard.is_empty() && alice.core.publishable(Now::look()).is_empty() && alice.core.unsent() == 1);
+
+    alice.connect(1);
+    alice.read(2, Item::Frame(frame));
+    assert_eq!(alice.heard, [b"hello".to_vec()]);
+    assert!(alice.core.next_drafts().is_some());
+}
+
+#[test]
+fn a_relay_that_never_numbered_anything_is_used_as_it_is() {
+    let mut alice = Party::creator("alice");
+    let _bob = alice.add("bob", 1);
+    alice.core.row.was_numbered = false;
+
+    alice.core.connected(false);
+    alice.wait_for_gaps();
+    let (_, step) = alice.core.say(b"hello", None, Now::look()).expect("said");
+    alice.end(step);
+
+    assert_eq!(alice.core.publishable(Now::look()).len(), 1);
+    assert!(!alice.told.contains(&"relay_misbehaving".to_owned()));
 }

@@ -337,12 +337,16 @@ impl MessageIterator {
 enum Named {
     Identity(Vec<u8>),
     Leaf(u32),
+    /// As `members()` gave it.
+    Member { leaf: u32, key: Vec<u8> },
 }
 
 impl Named {
     fn from(member: &Bound<'_, PyAny>) -> PyResult<Self> {
         if let Ok(leaf) = member.getattr("leaf") {
-            return Ok(Self::Leaf(leaf.extract()?));
+            let (leaf, key) = (leaf.extract()?, member.getattr("signature_key")?.extract::<PyBackedBytes>()?);
+            // One that a program has made itself names a leaf and nothing more.
+            return Ok(if key.is_empty() { Self::Leaf(leaf) } else { Self::Member { leaf, key: key.to_vec() } });
         }
         if let Ok(identity) = member.extract::<PyBackedBytes>() {
             return Ok(Self::Identity(identity.to_vec()));
@@ -356,6 +360,7 @@ impl Named {
     fn who(self, members: &[toq_member::Member]) -> Result<Who, Failure> {
         let wanted = match self {
             Self::Leaf(leaf) => return Ok(Who::Leaf(leaf)),
+            Self::Member { leaf, key } => return Ok(Who::Member { leaf, key }),
             Self::Identity(identity) => identity,
         };
         let shown = String::from_utf8_lossy(&wanted).escape_debug().to_string();

@@ -194,6 +194,8 @@ fn read(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
     settings.passphrase = item("passphrase")?.extract::<Option<String>>()?.map(Into::into);
     settings.padding = item("padding")?.extract()?;
     settings.unbound_joins = item("unbound_joins")?.extract()?;
+    let pins = item("pins")?.extract::<HashMap<Vec<u8>, [u8; 32]>>()?;
+    settings.pins = pins.into_iter().map(|(identity, key)| (identity, PeerKey::from_bytes(key))).collect();
     Ok(settings)
 }
 

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList};
 use toq_member::{Happening, Member, Message, Role};
+use toq_protocol::key::PeerKey;
 
 use crate::channel::Inbox;
 use crate::waiting::Answer;
@@ -64,7 +65,12 @@ pub fn message(py: Python<'_>, channel: &str, message: &Message) -> PyResult<Py<
     static MESSAGE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = MESSAGE.import(py, "skytale_sdk.message", "Message")?;
     let (payload, sender) = (PyBytes::new(py, &message.payload), PyBytes::new(py, &message.sender));
-    Ok(class.call1((payload, channel, sender, message.epoch, message.seq, message.proven.is_some()))?.unbind())
+    Ok(class.call1((payload, channel, sender, message.epoch, message.seq, message.proven.is_some(), octets(py, message.proven)))?.unbind())
+}
+
+/// An agent key, where there is one.
+fn octets(py: Python<'_>, key: Option<PeerKey>) -> Option<Bound<'_, PyBytes>> {
+    key.map(|key| PyBytes::new(py, key.as_bytes()))
 }
 
 /// A list of `Member`.
@@ -80,7 +86,8 @@ impl Answer for Members {
                 Role::Owner => "owner",
                 Role::Member => "member",
             };
-            class.call1((identity, member.index, role, member.proven.is_some(), member.me))
+            let signature_key = PyBytes::new(py, &member.signature_key);
+            class.call1((identity, member.index, role, member.proven.is_some(), member.me, octets(py, member.proven), signature_key))
         });
         PyList::new(py, members.collect::<PyResult<Vec<_>>>()?)?.into_py_any(py)
     }

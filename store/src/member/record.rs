@@ -59,6 +59,9 @@ pub struct ChannelRow {
     /// The latest places with their hashes, the one of `chain` last: for each 8 bytes of number, big-endian, and 32 of hash.
     #[cbor(n(9), default, with = "minicbor::bytes")]
     pub heads: Vec<u8>,
+    /// Whether the relay has numbered and confirmed what stands in its log. One that does not any more is not believed.
+    #[cbor(n(10), default)]
+    pub was_numbered: bool,
 }
 
 /// What a row of the outbox is.

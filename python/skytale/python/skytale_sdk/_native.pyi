@@ -14,6 +14,7 @@ class Settings(TypedDict):
     mock_group: str | None
     padding: bool
     unbound_joins: bool
+    pins: dict[bytes, bytes]
     passphrase: str | None
     ca: bytes | None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ def resolve(
     mock_group: str | None = None,
     padding: bool = False,
     unbound_joins: bool = False,
+    pins: Mapping[bytes, bytes] | None = None,
     passphrase: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,
 ) -> Settings:
@@ -46,6 +48,7 @@ def resolve(
         "mock_group": None,
         "padding": padding,
         "unbound_joins": unbound_joins,
+        "pins": _pins(pins or {}),
         "passphrase": passphrase or os.environ.get("SKYTALE_PASSPHRASE") or None,
         "ca": _certificates(ca_file) if ca_file else None,
     }
@@ -66,6 +69,13 @@ def _certificates(ca_file: str | os.PathLike[str]) -> bytes:
         text = f"runtime error: {os.fspath(ca_file)} has no certificate; ca_file is a file in PEM (-----BEGIN CERTIFICATE-----)"
         raise SkytaleError(text, "ca_file")
     return certificates
+
+
+def _pins(pins: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    for identity, key in pins.items():
+        if not isinstance(identity, bytes) or not isinstance(key, bytes) or len(key) != 32:
+            raise TypeError("pins maps identities (bytes) to agent keys (32 bytes)")
+    return dict(pins)
 
 
 def _data_dir(given: str | os.PathLike[str] | None, identity: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 
 from . import _exit, _mock, _native, _settings
@@ -85,6 +85,7 @@ class SkytaleClient:
         *,
         padding: bool = False,
         unbound_joins: bool = False,
+        pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -98,6 +99,7 @@ class SkytaleClient:
             mock_group=mock_group,
             padding=padding,
             unbound_joins=unbound_joins,
+            pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
         )
@@ -188,6 +190,7 @@ class SkytaleChannelManager:
         mock_group: str | None = None,
         padding: bool = False,
         unbound_joins: bool = False,
+        pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -202,6 +205,7 @@ class SkytaleChannelManager:
             mock_group,
             padding=padding,
             unbound_joins=unbound_joins,
+            pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
         )

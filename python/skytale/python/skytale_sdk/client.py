@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from types import TracebackType
 
 from . import _exit, _mock, _native, _settings
@@ -30,6 +31,8 @@ class SkytaleClient:
             published package before 0.5.2 cannot read padded messages.
         unbound_joins: whether members may join by an invite without proving to its maker that they hold it, as those with the
             published package do. The API server could then let in somebody else.
+        pins: agent keys that are known already, by identity. A member that calls itself so with another key, or none, is not
+            added by this client, and a channel that has such a member is not joined.
         passphrase: what the state in `data_dir` is sealed with; else `SKYTALE_PASSPHRASE`, else a key file beside it.
         ca_file: certificates (PEM) to trust besides those of the system.
 
@@ -52,6 +55,7 @@ class SkytaleClient:
         *,
         padding: bool = False,
         unbound_joins: bool = False,
+        pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -65,6 +69,7 @@ class SkytaleClient:
             mock_group=mock_group,
             padding=padding,
             unbound_joins=unbound_joins,
+            pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
         )

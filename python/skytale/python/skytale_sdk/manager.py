@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -39,7 +39,7 @@ class SkytaleChannelManager:
         api_url: URL of the API server; else `SKYTALE_API_URL`, else `http://127.0.0.1:8080`.
         mock: no network; agents of this process reach each other. Also by `SKYTALE_MOCK=1`.
         mock_group: name of the group of mock agents that reach each other.
-        padding, unbound_joins, passphrase, ca_file: as for `SkytaleClient`.
+        padding, unbound_joins, pins, passphrase, ca_file: as for `SkytaleClient`.
         on_message: called with every message, in a thread of the channel; what it is given is not given to `receive`.
         on_event: called with every `Event` of every channel, in a thread.
     """
@@ -56,6 +56,7 @@ class SkytaleChannelManager:
         mock_group: str | None = None,
         padding: bool = False,
         unbound_joins: bool = False,
+        pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
         on_message: Callable[[Message], None] | None = None,
@@ -72,6 +73,7 @@ class SkytaleChannelManager:
             mock_group=mock_group,
             padding=padding,
             unbound_joins=unbound_joins,
+            pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
         )

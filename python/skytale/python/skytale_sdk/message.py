@@ -17,7 +17,9 @@ class Message(bytes):
     seq: int | None
     """Its place in the relay's log of the channel; None when the relay names no places."""
     proven: bool
-    """Whether the sender's identity is bound to an agent key, not just claimed."""
+    """Whether some agent key vouches for the sender's identity. Anybody can make one: compare `key`, or set `pins`."""
+    key: bytes | None
+    """The agent key that vouches for the sender, 32 bytes; None when it is not proven."""
 
     def __new__(
         cls,
@@ -27,6 +29,7 @@ class Message(bytes):
         epoch: int = 0,
         seq: int | None = None,
         proven: bool = False,
+        key: bytes | None = None,
     ) -> Message:
         message = super().__new__(cls, payload)
         message.channel = channel
@@ -34,6 +37,7 @@ class Message(bytes):
         message.epoch = epoch
         message.seq = seq
         message.proven = proven
+        message.key = key
         return message
 
     @property
@@ -52,9 +56,13 @@ class Member(NamedTuple):
     role: str
     """`owner` or `member`."""
     proven: bool
-    """Whether the identity is bound to an agent key, not just claimed."""
+    """Whether some agent key vouches for the identity. Anybody can make one: compare `key`, or set `pins`."""
     me: bool
     """Whether this is the caller."""
+    key: bytes | None = None
+    """The agent key that vouches for the identity, 32 bytes; None when it is not proven."""
+    signature_key: bytes = b""
+    """The key with which it signs in this channel's group. With `leaf` it means this member and none who comes to the leaf later."""
 
 
 class Event(NamedTuple):

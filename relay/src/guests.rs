@@ -35,6 +35,21 @@ impl Guests {
         }
     }
 
+    /// Whether what a token says of its key is true: it works, and is the account's. Tokens of accounts that are not here name
+    /// keys that are not here either.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn vouches(&self, account: &str, key: Option<&str>) -> Result<bool, StoreError> {
+        let Some(key) = key else { return Ok(true) };
+        let Some(account) = Uuid::parse_str(account).ok().map(|id| AccountId(*id.as_bytes())) else { return Ok(true) };
+        if self.accounts.account(account)?.is_none() {
+            return Ok(true);
+        }
+        let Ok(key) = Uuid::parse_str(key) else { return Ok(false) };
+        self.accounts.works(account, *key.as_bytes())
+    }
+
     /// Keys that were revoked.
     #[must_use]
     pub const fn revoked(&self) -> &Revoked {

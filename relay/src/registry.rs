@@ -54,10 +54,13 @@ pub struct Route {
     pub order: Order,
 }
 
-/// API keys were revoked.
-#[derive(Clone, Copy, Debug, Message)]
+/// API keys were revoked, or somebody may no longer take part in a channel.
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Revoke;
+pub struct Revoke {
+    /// In which channels.
+    pub channels: Arc<[ChannelName]>,
+}
 
 /// A topic has nothing to do.
 #[derive(Debug, Message)]
@@ -201,9 +204,9 @@ impl Handler<Route> for Registry {
 impl Handler<Revoke> for Registry {
     type Result = ();
 
-    fn handle(&mut self, _: Revoke, _: &mut Self::Context) {
+    fn handle(&mut self, revoke: Revoke, _: &mut Self::Context) {
         for (_, subscriber) in self.subscribers.iter() {
-            subscriber.do_send(Recheck);
+            subscriber.do_send(Recheck { channels: revoke.channels.clone() });
         }
     }
 }

@@ -1,11 +1,10 @@
-//! Keys that were revoked while tokens made with them may be around.
+//! What was taken away a moment ago: keys, and channels from those who used them.
 //!
-//! A token says which key it was made with. The API server and the data plane of one process share this list, so that a token
-//! ends with its key and not an hour later. A relay that runs without the API server does not have it: there a token is good
-//! until its `exp`.
+//! Whoever comes is judged by the rows of the database. Those who are in already, with a connection or a call that waits, were judged
+//! earlier: they are told by this list, which the API server and the data plane of one process share, to look again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
 use toq_protocol::time::Timestamp;
@@ -17,12 +16,13 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub struct Revoked {
     keys: Arc<RwLock<HashMap<Uuid, Timestamp>>>,
+    channels: Arc<Mutex<BTreeSet<String>>>,
     changes: Arc<watch::Sender<u64>>,
 }
 
 impl Default for Revoked {
     fn default() -> Self {
-        Self { keys: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
+        Self { keys: Arc::default(), channels: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
     }
 }
 
@@ -39,7 +39,19 @@ impl Revoked {
         Ok(revoked)
     }
 
-    /// Adds a key whose tokens may be around until `until`, and tells those who watch.
+    /// Notes that another account has a channel now, or that somebody may no longer take part in it, and tells those who watch.
+    pub fn add_channel(&self, channel: String) {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner).insert(channel);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The channels that were added since this was asked last. There is one who asks.
+    #[must_use]
+    pub fn take_channels(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.channels.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds a key that is remembered until `until`, and tells those who watch.
     pub fn add(&self, key: Id, until: Timestamp) {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(Uuid::from_bytes(key), until);
         self.changes.send_modify(|count| *count += 1);
@@ -52,7 +64,7 @@ impl Revoked {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).contains_key(&key)
     }
 
-    /// Forgets the keys of which no token can be around any more.
+    /// Forgets the keys whose time is over.
     pub fn trim(&self, now: Timestamp) {
         self.keys.write().unwrap_or_else(PoisonError::into_inner).retain(|_, until| *until > now);
     }

@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::InterceptorLayer;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Status};
+use toq_channels::ChannelName;
 use toq_kit::{Clock, Drain, Seat};
 use toq_store::relay::RelayStore;
 use toq_store::{Options, StoreError};
@@ -175,11 +176,12 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     Ok(Relay { grpc, api, socket: config.data.join(SOCKET), office, revocations, home, registry, store, server, accepting, stop })
 }
 
-/// Ends the connections whose keys are revoked, as soon as they are.
+/// Lets connections look again at what they may, as soon as something of it is taken away.
 async fn end_revoked(revoked: Revoked, registry: Addr<Registry>) {
     let mut changes = revoked.changes();
     while changes.changed().await.is_ok() {
-        registry.do_send(Revoke);
+        let channels = revoked.take_channels().iter().filter_map(|name| ChannelName::parse(name).ok()).collect();
+        registry.do_send(Revoke { channels });
     }
 }
 

@@ -84,6 +84,19 @@ impl Room {
         is_within && left > bytes.saturating_add(RESERVE)
     }
 
+    /// Asks for room for something that comes now and then, and takes it.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where it must be refused.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), StoreError> {
+        if !self.fits(bytes as u64) {
+            return Err(StoreError::Full);
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.slack = seen.slack.saturating_sub(bytes as u64);
+        Ok(())
+    }
+
     /// Notes that files have grown by so many bytes.
     pub(crate) fn add_files(&self, bytes: u64) {
         self.files.fetch_add(bytes, Ordering::Relaxed);

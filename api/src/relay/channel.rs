@@ -1,7 +1,7 @@
 //! The registry of channels.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Registers a channel. Registering it again is no error and changes only what is said.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
@@ -31,6 +31,30 @@ pub struct ChannelView {
 
 const fn yes() -> bool {
     true
+}
+
+/// Which channel.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ChannelQuery {
+    /// `org/namespace/service`.
+    pub channel: String,
+}
+
+/// The other accounts that were let into a channel by a Welcome.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Admitted {
+    /// By id.
+    pub accounts: Vec<AdmittedAccount>,
+}
+
+/// An account that may take part in another one's channel.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct AdmittedAccount {
+    /// Its id.
+    pub account: String,
+    /// Since when (RFC 3339, UTC).
+    pub since: String,
 }
 
 /// The channels of an account.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Account, AccountCreated, ChannelView, Channels, Completed, Errand, ErrandAnswer, InviteCreated, Invites, JoinRequest, Joined,
+    Account, AccountCreated, Admitted, ChannelView, Channels, Completed, Errand, ErrandAnswer, InviteCreated, Invites, JoinRequest, Joined,
     KeyCreated, Keys, MAX_WAIT, MAX_WELCOME, NewAccount, NewChannel, NewInvite, NewKey, Pending, Refusal, RelayApiError, RelayErrorBody,
     Token, Usage, WelcomeStatus, WelcomeSubmission,
 };
@@ -174,6 +174,17 @@ impl RelayApi {
     /// Lists the account's channels.
     pub async fn channels(&self) -> Result<Channels, RelayApiError> {
         self.get(&["v1", "channels"], &[]).await
+    }
+
+    /// Lists the other accounts that were let into a channel.
+    pub async fn admitted(&self, channel: &str) -> Result<Admitted, RelayApiError> {
+        self.get(&["v1", "channels", "admitted"], &[("channel", channel)]).await
+    }
+
+    /// Lets an account take part in a channel no more.
+    pub async fn shut_out(&self, channel: &str, account: &str) -> Result<(), RelayApiError> {
+        let path = ["v1", "channels", "admitted", account];
+        self.call(Method::DELETE, &path, &[("channel", channel)], None::<&()>, Repeat::Never, CALL).await
     }
 
     /// Makes an invite, or registers one that the caller made; only the latter is repeated.

@@ -79,6 +79,9 @@ pub struct PendingJoin {
     /// Which invite was used. Published servers do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invite_id: Option<String>,
+    /// The joiner's account. Published servers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// What binds the key package to the invite; the owner checks it, the server cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binding: Option<String>,

@@ -18,7 +18,7 @@ mod key;
 mod operator;
 
 pub use account::{Account, AccountCreated, NewAccount, Plan, Usage, UsageLimits};
-pub use channel::{ChannelView, Channels, NewChannel};
+pub use channel::{Admitted, AdmittedAccount, ChannelQuery, ChannelView, Channels, NewChannel};
 pub use client::{Credential, RelayApi, Target};
 pub use error::{RelayApiError, RelayCode, RelayErrorBody};
 pub use invite::{InviteCreated, InviteToken, InviteView, Invites, InvitesQuery, NewInvite, TokenError};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Account, ChannelView, InviteCreated, InviteView, KeyCreated, KeyView, Plan};
+use super::{Account, AdmittedAccount, ChannelView, InviteCreated, InviteView, KeyCreated, KeyView, Plan};
 
 /// Something to be done.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -59,6 +59,18 @@ pub enum Errand {
         /// `org/namespace/service`.
         name: String,
     },
+    /// Lists the other accounts that were let into a channel.
+    Admitted {
+        /// `org/namespace/service`.
+        name: String,
+    },
+    /// Lets an account take part in a channel no more.
+    ShutOut {
+        /// `org/namespace/service`.
+        name: String,
+        /// The account, by id or e-mail address.
+        account: String,
+    },
     /// Makes an invite to a registered channel, as published clients ask for one.
     CreateInvite {
         /// `org/namespace/service`.
@@ -103,6 +115,8 @@ pub enum ErrandAnswer {
     Accounts(Vec<Account>),
     /// Channels, each with its account.
     Channels(Vec<ChannelOf>),
+    /// Accounts that were let into a channel.
+    Admitted(Vec<AdmittedAccount>),
     /// A new invite.
     Invite(InviteCreated),
     /// Invites.

@@ -9,6 +9,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::guard::{Caller, Origin};
 use super::secrets::new_key;
+use super::operator::OPERATORS;
 use super::{Office, Opening};
 
 /// The longest e-mail address (RFC 5321 section 4.5.3.1.3).
@@ -36,6 +37,10 @@ pub(crate) async fn create(office: web::Data<Office>, origin: Origin, body: Body
 pub(super) async fn open(office: &Office, new: NewAccount, plan: Plan) -> Result<(Account, String), ApiError> {
     let email = new.email.trim().to_owned();
     check_email(&email)?;
+    if email.to_lowercase() == OPERATORS {
+        return Err(ApiError::new(RelayCode::Conflict, format!("{OPERATORS} is the account of this relay's operator"))
+            .hint("use an e-mail address of your own"));
+    }
     let name = new.name.unwrap_or_default();
     if name.len() > MAX_TEXT {
         return Err(ApiError::bad_request(format!("the name is longer than {MAX_TEXT} bytes")));
@@ -54,6 +59,17 @@ pub(super) async fn open(office: &Office, new: NewAccount, plan: Plan) -> Result
         Opened::Taken => Err(ApiError::new(RelayCode::Conflict, "an account with this e-mail address exists already")
             .hint("use one of its keys, or ask the relay's operator for one")),
         Opened::Full => Err(ApiError::new(RelayCode::Unavailable, "this relay has as many accounts as it may")),
+    }
+}
+
+/// The operator's own account, to be opened.
+pub(super) fn operators(office: &Office) -> accounts::NewAccount {
+    accounts::NewAccount {
+        id: *Uuid::new_v4().as_bytes(),
+        email: OPERATORS.to_owned(),
+        name: "operator".to_owned(),
+        plan: PlanTier::Enterprise,
+        most: office.settings.most_accounts,
     }
 }
 

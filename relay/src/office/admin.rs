@@ -1,6 +1,6 @@
 //! The operator's errands, as they arrive at the socket.
 //!
-//! The socket is in a directory and of a mode that only this user can open, and the caller's user is asked of the kernel besides.
+//! The socket is in a directory and of a mode that only this user can open; nothing else is asked of the caller.
 //! What an attacker would try is to reach it through a browser or a proxy: neither speaks to a socket of the file system.
 
 use actix_web::{HttpResponse, web};

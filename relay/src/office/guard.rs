@@ -36,6 +36,32 @@ pub(crate) struct Caller {
     pub(crate) key: Option<Id>,
     /// Where from.
     pub(crate) source: IpAddr,
+    /// What was shown.
+    shown: Shown,
+}
+
+/// What a caller shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Key,
+    Token,
+}
+
+/// Who calls with a key. A token is for the data plane and ends; it must not make what outlives it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyHolder(pub(crate) Caller);
+
+impl FromRequest for KeyHolder {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload).into_inner();
+        ready(caller.and_then(|caller| match caller.shown {
+            Shown::Key => Ok(Self(caller)),
+            Shown::Token => Err(ApiError::new(RelayCode::Forbidden, "this takes an API key, not a token").hint("call it with the key (sk_live_…)")),
+        }))
+    }
 }
 
 impl FromRequest for Caller {
@@ -118,14 +144,15 @@ async fn authenticate(office: &Office, request: &ServiceRequest, source: IpAddr)
     let (Some(header), None) = (headers.next(), headers.next()) else { return refused("missing authorization header") };
     let credential = header.to_str().ok().filter(|text| text.len() <= MAX_CREDENTIAL).and_then(bearer);
     let Some(credential) = credential else { return refused("the authorization header is not \"Bearer KEY\"") };
-    let known = if credential.starts_with("sk_") {
+    let shown = if credential.starts_with("sk_") { Shown::Key } else { Shown::Token };
+    let known = if shown == Shown::Key {
         office.accounts.present(sha256(credential.as_bytes()), office.now()).await?.map(|known| (known.account, Some(known.key)))
     } else {
-        by_token(office, credential)
+        by_token(office, credential)?
     };
     match known {
-        Some((account, key)) => Ok(Caller { tenant: office.accounts.of(account), key, source }),
-        None if credential.starts_with("sk_") => refused("invalid or revoked api key"),
+        Some((account, key)) => Ok(Caller { tenant: office.accounts.of(account), key, source, shown }),
+        None if shown == Shown::Key => refused("invalid or revoked api key"),
         None => refused("invalid, expired or revoked token"),
     }
 }
@@ -136,13 +163,13 @@ fn bearer(header: &str) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && !credential.is_empty()).then_some(credential)
 }
 
-fn by_token(office: &Office, token: &str) -> Option<(AccountId, Option<Id>)> {
-    let claims = office.check.claims(token, office.now().as_secs()).ok()?;
-    let account = AccountId(*Uuid::parse_str(&claims.sub).ok()?.as_bytes());
-    let key = claims.key.as_deref().and_then(|key| Uuid::parse_str(key).ok()).map(|key| *key.as_bytes());
-    // A secret that is shared (HS256) may sign for accounts that are not here.
-    let is_known = office.accounts.account(account).ok().flatten().is_some();
-    (is_known && !office.revoked.holds(claims.key.as_deref())).then_some((account, key))
+fn by_token(office: &Office, token: &str) -> Result<Option<(AccountId, Option<Id>)>, ApiError> {
+    let Ok(claims) = office.check.claims(token, office.now().as_secs()) else { return Ok(None) };
+    let id = |text: &str| Uuid::parse_str(text).ok().map(|id| *id.as_bytes());
+    let (Some(account), Some(key)) = (id(&claims.sub).map(AccountId), claims.key.as_deref().and_then(id)) else { return Ok(None) };
+    // A token is as good as its key, and that of an account that is here.
+    let is_good = office.accounts.works(account, key)? && office.accounts.account(account)?.is_some();
+    Ok(is_good.then_some((account, Some(key))))
 }
 
 impl Office {

@@ -9,7 +9,7 @@ use toq_api::relay::{
     PendingQuery, Refusal, RelayCode, RelayErrorBody, WaitQuery, WelcomeStatus, WelcomeSubmission,
 };
 use toq_protocol::time::Timestamp;
-use toq_store::relay::accounts::{Answer, Answered, Id, Join, JoinEnd, JoinSpec, Standing};
+use toq_store::relay::accounts::{Answer, Answered, Id, Keeping, Join, JoinEnd, JoinSpec, Standing};
 use uuid::Uuid;
 
 use super::Office;
@@ -116,6 +116,7 @@ fn view(join: Join) -> PendingJoin {
         key_package: to_base64(&join.package),
         created_at: Timestamp::from_nanos(join.row.created_at).to_string(),
         invite_id: Some(InviteToken::id_text(&join.row.invite)),
+        account: Some(Uuid::from_bytes(join.row.joiner).to_string()),
         binding: join.row.binding,
     }
 }
@@ -148,12 +149,14 @@ pub(crate) async fn refuse(office: web::Data<Office>, caller: Caller, body: Body
 async fn answer(office: &Office, caller: &Caller, id: &str, answer: Answer) -> Result<(), ApiError> {
     let id = request_id(id)?;
     let now = office.now();
-    match caller.tenant.answer(id, answer, now, now.plus(office.settings.welcome_lifetime)).await? {
+    let keeping = Keeping { until: now.plus(office.settings.welcome_lifetime), most: office.settings.most_answer_bytes };
+    match caller.tenant.answer(id, answer, now, keeping).await? {
         Answered::Stored => {
             office.bells.ring(&Bell::Request(id));
             Ok(())
         }
         Answered::Unknown => Err(no_request()),
+        Answered::Full => Err(ApiError::too_often("as many answers of this account wait to be fetched as may", Duration::from_secs(30))),
         Answered::Otherwise => {
             Err(ApiError::new(RelayCode::Conflict, "the request has been answered otherwise").hint("there is nothing left to do"))
         }

@@ -1,23 +1,29 @@
 //! Keys of the caller's account, and the tokens they are exchanged for.
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
 use toq_api::relay::{KeyCreated, KeyView, Keys, MAX_TEXT, NewKey, RelayCode, RelayErrorBody, Token};
 use toq_protocol::time::Timestamp;
-use toq_store::relay::accounts::{Key, Tenant};
+use toq_store::relay::accounts::{Id, Key, Tenant};
 use uuid::Uuid;
 
 use super::Office;
 use super::accounts::from_tier;
 use super::body::Body;
 use super::error::ApiError;
-use super::guard::Caller;
+use super::guard::KeyHolder;
 use super::secrets::new_key;
 use crate::token::{Claims, ISSUER};
+
+/// How long a revoked key is remembered by name, for those who came in with it and are told to look again. Whoever comes later is
+/// judged by the key's row, however long a token lives.
+const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Makes another key.
 #[utoipa::path(post, path = "/v1/keys", request_body = NewKey,
     responses((status = 200, body = KeyCreated), (status = "default", body = RelayErrorBody)))]
-pub(crate) async fn create(office: web::Data<Office>, caller: Caller, body: Body<NewKey>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn create(office: web::Data<Office>, KeyHolder(caller): KeyHolder, body: Body<NewKey>) -> Result<HttpResponse, ApiError> {
     let name = body.0.name.unwrap_or_else(|| "default".to_owned());
     Ok(HttpResponse::Ok().json(make(&office, &caller.tenant, name).await?))
 }
@@ -37,7 +43,7 @@ pub(super) async fn make(office: &Office, tenant: &Tenant, name: String) -> Resu
 
 /// Lists the keys that work.
 #[utoipa::path(get, path = "/v1/keys", responses((status = 200, body = Keys), (status = "default", body = RelayErrorBody)))]
-pub(crate) async fn list(caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(KeyHolder(caller): KeyHolder) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(Keys { keys: caller.tenant.keys()?.into_iter().map(view).collect() }))
 }
 
@@ -54,7 +60,7 @@ pub(super) fn view(key: Key) -> KeyView {
 /// Revokes a key. It and the tokens that were made with it are refused at once.
 #[utoipa::path(delete, path = "/v1/keys/{id}", params(("id" = String, Path, description = "The key's id")),
     responses((status = 204, description = "Revoked"), (status = "default", body = RelayErrorBody)))]
-pub(crate) async fn revoke(office: web::Data<Office>, caller: Caller, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn revoke(office: web::Data<Office>, KeyHolder(caller): KeyHolder, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
     revoke_of(&office, &caller.tenant, &id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -63,19 +69,44 @@ pub(crate) async fn revoke(office: web::Data<Office>, caller: Caller, id: web::P
 pub(super) async fn revoke_of(office: &Office, tenant: &Tenant, id: &str) -> Result<(), ApiError> {
     let not_found = || ApiError::not_found("the account has no key of this id that works");
     let id = *Uuid::parse_str(id).map_err(|_| not_found())?.as_bytes();
-    let until = office.tokens_end();
-    if !tenant.revoke_key(id, office.now(), until).await? {
+    if !office.accounts.works(tenant.account(), id)? && !tenant.has_revoked(id)? {
         return Err(not_found());
     }
-    office.revoked.add(id, until);
-    // Who waits with this key looks again, and is refused.
-    office.bells.ring_all();
-    Ok(())
+    let now = office.now();
+    let until = now.plus(REMEMBERED);
+    // Who called may go away while this is written, which does not take it back.
+    let mut news = News { office, key: id, until, is_due: true };
+    match tenant.revoke_key(id, now, until).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(not_found()),
+        Err(error) => {
+            news.is_due = false;
+            Err(error.into())
+        }
+    }
+}
+
+/// That a key was revoked; told when this is dropped, however that comes.
+struct News<'a> {
+    office: &'a Office,
+    key: Id,
+    until: Timestamp,
+    is_due: bool,
+}
+
+impl Drop for News<'_> {
+    fn drop(&mut self) {
+        if self.is_due {
+            self.office.revoked.add(self.key, self.until);
+            // Who waits with this key looks again, and is refused.
+            self.office.bells.ring_all();
+        }
+    }
 }
 
 /// Exchanges the key for what the relay is shown.
 #[utoipa::path(post, path = "/v1/tokens", responses((status = 200, body = Token), (status = "default", body = RelayErrorBody)))]
-pub(crate) async fn token(office: web::Data<Office>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn token(office: web::Data<Office>, KeyHolder(caller): KeyHolder) -> Result<HttpResponse, ApiError> {
     let account = caller.tenant.account();
     let row = office.accounts.account(account)?.ok_or_else(|| ApiError::not_found("the account does not exist"))?;
     let now = office.now();

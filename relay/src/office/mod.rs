@@ -147,11 +147,6 @@ impl Office {
         ask(&mut paces, self.clock.monotonic())
     }
 
-    /// Until when tokens that are minted now may be good anywhere.
-    fn tokens_end(&self) -> Timestamp {
-        self.now().plus(self.settings.token_lifetime + Duration::from_secs(60))
-    }
-
     async fn room_for_large(&self) -> Result<SemaphorePermit<'_>, ApiError> {
         let room = tokio::time::timeout(LARGE_PATIENCE, self.large.acquire()).await;
         room.ok().and_then(Result::ok).ok_or_else(|| ApiError::new(RelayCode::Unavailable, "too many large requests at once"))

@@ -20,6 +20,8 @@ use super::{accounts, channels, invites, joins, keys, routes};
         keys::token,
         channels::register,
         channels::list,
+        channels::admitted,
+        channels::shut_out,
         invites::create,
         invites::list,
         invites::revoke,

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, Plan, RelayCode};
+use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, RelayCode};
 use toq_kit::Clock;
 use toq_store::relay::RelayStore;
-use toq_store::relay::accounts::{AccountId, Claimed, Tenant};
+use toq_store::relay::accounts::{AccountId, ChannelSpec, Claimed, Opened, Tenant};
 use toq_store::{Options, StoreError};
 use uuid::Uuid;
 
@@ -17,8 +17,8 @@ use super::{Office, Settings, accounts, channels, invites, keys};
 use crate::keep;
 use crate::revoked::Revoked;
 
-/// The account of keys that are made for nobody in particular.
-const OWN: &str = "operator@localhost";
+/// What the account of keys that are made for nobody in particular is called. Nobody else may be called so, and nothing is granted for it.
+pub(super) const OPERATORS: &str = "operator@localhost";
 
 /// How many rows one list has.
 const MOST: usize = 10_000;
@@ -109,9 +109,17 @@ impl<'a> Operator<'a> {
             Errand::RegisterChannel { name, account } => ErrandAnswer::Channels(vec![self.register(&name, account.as_deref()).await?]),
             Errand::Channels => ErrandAnswer::Channels(self.channels()?),
             Errand::ForgetChannel { name } => {
-                if !office.accounts.forget_channel(channels::name(&name)?).await? {
+                let name = channels::name(&name)?;
+                if !office.accounts.forget_channel(name.clone()).await? {
                     return Err(no_channel());
                 }
+                office.revoked.add_channel(name);
+                ErrandAnswer::Done
+            }
+            Errand::Admitted { name } => ErrandAnswer::Admitted(channels::admitted_to(&self.owner(&name)?, &channels::name(&name)?)?),
+            Errand::ShutOut { name, account } => {
+                let other = self.tenant(&account)?.account();
+                channels::shut_out_of(office, &self.owner(&name)?, channels::name(&name)?, other).await?;
                 ErrandAnswer::Done
             }
             Errand::CreateInvite { channel, max_uses, ttl_seconds } => {
@@ -127,28 +135,33 @@ impl<'a> Operator<'a> {
         })
     }
 
-    /// An account, or the operator's own: it has no limit and is opened when it is first needed.
+    /// An account, or the operator's own: it has no limit, and is opened without a key when it is first needed.
     async fn tenant_or_own(&self, account: Option<&str>) -> Result<Tenant, ApiError> {
         if let Some(account) = account {
             return self.tenant(account);
         }
-        if self.office.accounts.by_email(OWN)?.is_none() {
-            let new = NewAccount { email: OWN.to_owned(), name: Some("operator".to_owned()) };
-            let (account, _) = accounts::open(self.office, new, Plan::Enterprise).await?;
-            // Its first key was shown to nobody.
-            let tenant = self.tenant(&account.id)?;
-            for key in tenant.keys()? {
-                keys::revoke_of(self.office, &tenant, &Uuid::from_bytes(key.id).to_string()).await?;
+        if let Some(own) = self.office.accounts.operators()? {
+            return Ok(self.office.accounts.of(own));
+        }
+        let new = accounts::operators(self.office);
+        match self.office.accounts.open_operators(new, self.office.now()).await? {
+            Opened::Opened => {}
+            Opened::Taken | Opened::Full => {
+                return Err(ApiError::new(RelayCode::Conflict, format!("{OPERATORS} is somebody else's account"))
+                    .hint("name an account with --account"));
             }
         }
-        self.tenant(OWN)
+        let own = self.office.accounts.operators()?.ok_or_else(|| ApiError::not_found("the operator's account has gone"))?;
+        Ok(self.office.accounts.of(own))
     }
 
     async fn register(&self, name: &str, account: Option<&str>) -> Result<ChannelOf, ApiError> {
         let name = channels::name(name)?;
         let tenant = self.tenant_or_own(account).await?;
         let id = *Uuid::new_v4().as_bytes();
-        match tenant.claim(name.clone(), id, None, MOST, self.office.now()).await? {
+        // The operator gives a channel to whom it likes, whoever uses it.
+        let spec = ChannelSpec { name: name.clone(), id, unbound_joins: None, most: MOST, publisher: None };
+        match channels::claim(self.office, &tenant, spec).await? {
             Claimed::Yours(row) => {
                 let account = Uuid::from_bytes(tenant.account().0).to_string();
                 Ok(ChannelOf { account, channel: channels::view(name, &row) })

@@ -20,6 +20,8 @@ pub(crate) fn members(config: &mut web::ServiceConfig) {
         .service(path("/v1/tokens").route(web::post().to(keys::token)))
         .service(path("/v1/usage").route(web::get().to(accounts::usage)))
         .service(path("/v1/channels").route(web::get().to(channels::list)).route(web::post().to(channels::register)))
+        .service(path("/v1/channels/admitted").route(web::get().to(channels::admitted)))
+        .service(path("/v1/channels/admitted/{account}").route(web::delete().to(channels::shut_out)))
         .service(path("/v1/channels/invites").route(web::get().to(invites::list)).route(web::post().to(invites::create)))
         .service(path("/v1/channels/invites/{id}").route(web::delete().to(invites::revoke)))
         .service(path("/v1/channels/join").route(web::post().to(joins::join)))

@@ -81,6 +81,8 @@ pub struct Settings {
     pub most_invites: usize,
     /// How many requests to join one channel may wait at once.
     pub most_requests: usize,
+    /// How many bytes of answers of one account may wait to be fetched, each with a kibibyte for its rows.
+    pub most_answer_bytes: u64,
     /// How many connections may be open.
     pub most_connections: usize,
 }
@@ -99,6 +101,7 @@ impl Default for Settings {
             most_channels: 10_000,
             most_invites: 1000,
             most_requests: 1000,
+            most_answer_bytes: 64 << 20,
             most_connections: 4096,
         }
     }

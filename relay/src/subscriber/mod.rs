@@ -122,10 +122,13 @@ pub struct End {
     pub of: Option<ChannelName>,
 }
 
-/// API keys were revoked: the connection is to be ended if its token was made with one of them.
-#[derive(Clone, Copy, Debug, Message)]
+/// API keys were revoked, or somebody may no longer take part in a channel: what the connection was let do is to be looked at again.
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Recheck;
+pub struct Recheck {
+    /// In which channels.
+    pub channels: Arc<[ChannelName]>,
+}
 
 /// A channel's topic knows that we listen.
 #[derive(Clone, Copy, Debug, Message)]
@@ -340,10 +343,24 @@ impl Handler<End> for Subscriber {
 impl Handler<Recheck> for Subscriber {
     type Result = ();
 
-    fn handle(&mut self, _: Recheck, ctx: &mut Self::Context) {
+    fn handle(&mut self, recheck: Recheck, ctx: &mut Self::Context) {
         let key = self.account.key.as_deref();
         if self.home.guests.as_ref().is_some_and(|guests| guests.revoked().holds(key)) {
-            self.end(Status::unauthenticated("the API key of this connection has been revoked; use another key"), ctx);
+            return self.end(Status::unauthenticated("the API key of this connection has been revoked; use another key"), ctx);
+        }
+        for channel in recheck.channels.iter() {
+            self.admitted.remove(channel);
+            let is_wanted = self.plan.borrow().wants(channel);
+            if !is_wanted || self.admit(channel).is_ok() {
+                continue;
+            }
+            if self.dialect == Dialect::Extended {
+                // Its wish was answered long ago. Who connects again asks again, and is told.
+                let why = format!("the account may no longer take part in {channel}; connect again for the other channels");
+                return self.end(Status::aborted(why), ctx);
+            }
+            self.plan.borrow_mut().unwant(channel);
+            self.tell(channel.clone(), Order::Leave(*self.lifeline.key()));
         }
     }
 }

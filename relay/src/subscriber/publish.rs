@@ -78,7 +78,7 @@ impl Subscriber {
     }
 
     /// Whether the account may take part in a channel. It is asked once for each channel and connection.
-    fn admit(&mut self, channel: &ChannelName) -> Result<(), Answer> {
+    pub(super) fn admit(&mut self, channel: &ChannelName) -> Result<(), Answer> {
         let Some(guests) = self.home.guests.as_ref().filter(|_| !self.admitted.contains(channel)) else { return Ok(()) };
         match guests.admit(channel, &self.account.id) {
             Ok(true) => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use toq_api::relay::{InviteToken, JoinRequest, JoinStatus, NewInvite, Refusal, WelcomeSubmission};
+use toq_api::relay::{Credential, InviteToken, JoinRequest, JoinStatus, NewChannel, NewInvite, Refusal, WelcomeSubmission};
 
 use super::world::{CHANNEL, PACKAGE, World, bound_join, holds, invite, join_with, refused};
 
@@ -64,7 +64,7 @@ async fn an_invite_that_a_member_made_is_never_seen_by_the_server_and_binds_the_
 async fn no_key_and_no_invite_stands_in_the_database() {
     let world = World::new().await;
     let (owner, key) = world.account("owner").await;
-    owner.register_channel(&toq_api::relay::NewChannel { name: CHANNEL.to_owned(), unbound_joins: None }).await.expect("registered");
+    owner.register_channel(&NewChannel { name: CHANNEL.to_owned(), unbound_joins: None }).await.expect("registered");
     let token = owner.create_invite(&invite(1)).await.expect("made").token.expect("the server made it");
     let jwt = owner.token().await.expect("exchanged").token;
     owner.join(&join_with(&token)).await.expect("taken");
@@ -140,16 +140,24 @@ async fn a_refused_joiner_is_told_why() {
 #[actix_web::test]
 async fn what_was_asked_and_answered_survives_a_restart() {
     let world = World::new().await;
-    let owner = world.owner(None).await;
+    let (owner, key) = world.account("owner").await;
+    owner.register_channel(&NewChannel { name: CHANNEL.to_owned(), unbound_joins: None }).await.expect("registered");
     let token = owner.create_invite(&invite(2)).await.expect("made").token.expect("the server made it");
-    let id = owner.join(&join_with(&token)).await.expect("taken").request_id;
-    owner.submit_welcome(&welcome(&id)).await.expect("stored");
+    let answered = owner.join(&join_with(&token)).await.expect("taken").request_id;
+    owner.submit_welcome(&welcome(&answered)).await.expect("stored");
+    let waits = JoinRequest { key_package: "AAEABQ==".to_owned(), ..join_with(&token) };
+    let waiting = owner.join(&waits).await.expect("taken").request_id;
 
-    let dir = world.stop().await;
-    let store = toq_store::relay::RelayStore::open(dir.path(), toq_store::Options::default()).await.expect("closed before");
+    let world = World::again(world.stop().await).await;
+    let owner = world.api(Credential::Bearer(key));
 
-    let accounts = store.accounts();
-    let account = accounts.by_email("owner@example.org").expect("read").expect("it is there");
-    assert_eq!(accounts.of(account).channels().expect("read").len(), 1);
-    store.close();
+    let answer = owner.welcome(&answered, AT_ONCE).await.expect("read");
+    assert_eq!((answer.status, answer.welcome.as_deref()), (JoinStatus::Completed, Some("d2VsY29tZQ==")));
+    let pending = owner.pending(CHANNEL, AT_ONCE).await.expect("read").requests;
+    assert_eq!((pending.len(), pending[0].id.as_str(), pending[0].key_package.as_str()), (1, waiting.as_str(), "AAEABQ=="));
+    assert_eq!(owner.submit_welcome(&welcome(&waiting)).await.expect("stored").status, JoinStatus::Completed);
+    assert_eq!(owner.invites(CHANNEL).await.expect("read").invites[0].uses, 2);
+    let third = JoinRequest { key_package: "AAEABg==".to_owned(), ..join_with(&token) };
+    assert_eq!(refused(owner.join(&third).await), (400, "bad_request".to_owned()), "its uses are still counted");
+    world.stop().await;
 }

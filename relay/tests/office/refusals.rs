@@ -4,9 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use toq_api::relay::{Credential, InviteToken, JoinRequest, NewAccount, NewChannel, NewInvite, NewKey, RelayApiError, WelcomeSubmission};
+use toq_api::relay::{Credential, Errand, ErrandAnswer, InviteToken, JoinRequest, NewAccount, NewChannel, NewInvite, NewKey, RelayApiError, WelcomeSubmission};
 use toq_protocol::time::Timestamp;
-use toq_relay::office::{Opening, Rates, Settings};
+use toq_relay::office::{Opening, Operator, Rates, Settings};
 use toq_store::relay::accounts::InviteSpec;
 
 use super::world::{CHANNEL, World, bound_join, invite, join_with, refused};
@@ -253,6 +253,60 @@ async fn a_revoked_key_and_its_tokens_are_refused_at_once_and_others_work() {
     assert_eq!(refused(by_token.account().await), code(401, "unauthorized"));
     assert_eq!(refused(owner.revoke_key(&key.id).await), code(404, "not_found"));
     assert_eq!(owner.keys().await.expect("read").keys.len(), 1);
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_makes_nothing_that_outlives_it() {
+    let world = World::new().await;
+    let (owner, _) = world.account("owner").await;
+    let by_token = world.api(Credential::Bearer(owner.token().await.expect("exchanged").token));
+    let key = owner.keys().await.expect("read").keys.remove(0).id;
+
+    assert_eq!(refused(by_token.token().await), code(403, "forbidden"));
+    assert_eq!(refused(by_token.create_key(&NewKey { name: None }).await), code(403, "forbidden"));
+    assert_eq!(refused(by_token.revoke_key(&key).await), code(403, "forbidden"));
+    assert_eq!(refused(by_token.keys().await), code(403, "forbidden"));
+    assert!(by_token.account().await.is_ok(), "and is good for everything else");
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_revocation_that_nobody_waits_for_any_more_still_ends_what_is_open() {
+    let world = World::new().await;
+    let (owner, _) = world.account("owner").await;
+    let key = owner.keys().await.expect("read").keys.remove(0).id;
+    let office = world.running.office().clone();
+    let mut changes = world.revoked.changes();
+
+    // Its caller goes away while it is written.
+    let operator = Operator::of(&office);
+    let mut revoking = Box::pin(operator.run(Errand::RevokeKey { id: key.clone() }));
+    let is_pending = std::future::poll_fn(|context| std::task::Poll::Ready(revoking.as_mut().poll(context).is_pending())).await;
+    assert!(is_pending, "it waits for the disk");
+    drop(revoking);
+
+    tokio::time::timeout(Duration::from_secs(30), changes.changed()).await.expect("it is told").expect("it lives");
+    assert!(world.revoked.holds(Some(&key)));
+    let again = operator.run(Errand::RevokeKey { id: key }).await;
+    assert!(again.is_err() && owner.keys().await.is_err(), "the task was not taken back");
+    drop(office);
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn nobody_is_called_like_the_operator() {
+    let world = World::with(Settings { accounts: Opening::Open, ..Settings::default() }).await;
+    for email in ["operator@localhost", "Operator@LOCALHOST", " operator@localhost "] {
+        let new = NewAccount { email: email.to_owned(), name: Some("operator".to_owned()) };
+        assert_eq!(refused(world.api(Credential::None).create_account(&new).await), code(409, "conflict"), "{email}");
+    }
+
+    let made = world.operator().errand(&Errand::CreateKey { account: None, name: None }).await.expect("made");
+
+    let ErrandAnswer::Key(key) = made else { panic!("no key") };
+    let own = world.api(Credential::Bearer(key.key));
+    assert_eq!(own.account().await.expect("it is good").email, "operator@localhost");
     world.stop().await;
 }
 

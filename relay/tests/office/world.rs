@@ -23,6 +23,8 @@ pub struct World {
     pub address: SocketAddr,
     pub store: RelayStore,
     pub running: Running,
+    /// What those who are connected are told.
+    pub revoked: Revoked,
 }
 
 impl World {
@@ -31,16 +33,24 @@ impl World {
     }
 
     pub async fn with(settings: Settings) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
+        Self::at(tempfile::tempdir().expect("a directory"), settings).await
+    }
+
+    /// The server of a directory that was stopped.
+    pub async fn again(dir: TempDir) -> Self {
+        Self::at(dir, Settings::default()).await
+    }
+
+    async fn at(dir: TempDir, settings: Settings) -> Self {
         let store = RelayStore::open(dir.path(), Options::default()).await.expect("free");
         let mint = Mint::EdDsa(Box::new(Identity::from_seed(&[7; 32])));
         let revoked = Revoked::load(store.accounts()).expect("read");
-        let office = Office::new(store.clone(), mint, revoked, settings, Clock::system());
+        let office = Office::new(store.clone(), mint, revoked.clone(), settings, Clock::system());
         let api = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = api.local_addr().expect("it is bound");
         let socket = bind_socket(dir.path()).expect("a short path");
         let running = start(office, api, None, Some(socket)).expect("started");
-        Self { dir, address, store, running }
+        Self { dir, address, store, running, revoked }
     }
 
     pub fn api(&self, credential: Credential) -> RelayApi {

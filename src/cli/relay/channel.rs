@@ -9,7 +9,7 @@ use super::super::sanitize;
 use super::Data;
 use super::errand::{strange, table};
 
-/// Registers, lists and forgets channels
+/// Registers, lists and forgets channels, and says who may use them
 #[derive(Debug, clap::Args)]
 pub struct Channel {
     #[command(subcommand)]
@@ -34,7 +34,23 @@ enum Action {
         #[command(flatten)]
         data: Data,
     },
-    /// Takes a channel out of the registry, with its invites; its name is free again, its log stays
+    /// Lists the other accounts that were let into a channel
+    Admitted {
+        /// org/namespace/service
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Lets an account take part in a channel no more; its connections to it end at once
+    ShutOut {
+        /// org/namespace/service
+        name: String,
+        /// The account's id or e-mail address
+        account: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Takes a channel out of the registry, with its invites and requests; its name is free again, its log stays
     Forget {
         /// org/namespace/service
         name: String,
@@ -63,6 +79,17 @@ impl Channel {
                 };
                 desk.output
                     .answer(|| json!({ "channels": channels }), || if channels.is_empty() { "No channels".to_owned() } else { rows() })
+            }
+            Action::Admitted { name, data } => {
+                let ErrandAnswer::Admitted(accounts) = data.run(desk, Errand::Admitted { name }).await? else { return Err(strange()) };
+                let rows = || table(&["ACCOUNT", "SINCE"], accounts.iter().map(|of| vec![of.account.clone(), of.since.clone()]).collect());
+                desk.output
+                    .answer(|| json!({ "accounts": accounts }), || if accounts.is_empty() { "No accounts".to_owned() } else { rows() })
+            }
+            Action::ShutOut { name, account, data } => {
+                data.run(desk, Errand::ShutOut { name: name.clone(), account: account.clone() }).await?;
+                let text = || format!("{} takes part in {} no more", sanitize::name(&account), sanitize::name(&name));
+                desk.output.answer(|| json!({ "channel": name, "shut_out": account }), text)
             }
             Action::Forget { name, data } => {
                 data.run(desk, Errand::ForgetChannel { name: name.clone() }).await?;

@@ -133,8 +133,8 @@ impl RelayLog {
         Ok(Self { desk, room: Arc::new(Room::unlimited()) })
     }
 
-    pub(super) fn within(self, room: Room) -> Self {
-        Self { room: Arc::new(room), ..self }
+    pub(super) fn within(self, room: Arc<Room>) -> Self {
+        Self { room, ..self }
     }
 
     /// Appends in order; answers when everything that has a place is on disk. `now` is the time since a fixed start.
@@ -265,6 +265,16 @@ fn prepare(transaction: &WriteTransaction) -> Result<u64, StoreError> {
     transaction.open_table(PAYERS)?;
     transaction.open_table(SHARES)?;
     Ok(SCHEMA)
+}
+
+/// Whether a channel has a log with something in it that another account began. What nobody with an account began is nobody's, and so is
+/// what nobody has written into for as long as anything is kept.
+pub(super) fn is_anothers(transaction: &WriteTransaction, channel: &str, publisher: Option<&str>) -> Result<bool, StoreError> {
+    let Some(publisher) = publisher else { return Ok(false) };
+    let Some((id, ends)) = find(&transaction.open_table(CHANNELS)?, channel)? else { return Ok(false) };
+    let begun = transaction.open_table(BEGUN)?;
+    let is_by = |account: &str| Ok::<_, StoreError>(begun.get((account, id))?.is_some());
+    Ok(ends.first <= ends.last && !is_by(publisher)? && !is_by("")?)
 }
 
 fn find(channels: &impl ReadableTable<&'static str, ChannelRow>, channel: &str) -> Result<Option<(u64, Ends)>, StoreError> {

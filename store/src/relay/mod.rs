@@ -13,6 +13,7 @@ use std::fs::{OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
 pub use accounts::Accounts;
 pub use log::{Append, Appended, Cut, Ends, RelayLog, Stretch, Trimmed, Use};
@@ -44,9 +45,9 @@ impl RelayStore {
         make_private(&path).map_err(|error| StoreError::from_io(&error))?;
         let desk = Desk::open("relay-writer", Source::File { path: path.clone(), options })?;
         let log = RelayLog::open(desk.clone(), &path).await?;
-        let room = Room::new(&path, options.quota, || log.used_bytes())?;
         let accounts = Accounts::with(desk.clone(), &path).await?;
-        Ok(Self { desk, log: log.within(room), accounts })
+        let room = Arc::new(Room::new(&path, options.quota, || Ok(log.used_bytes()? + accounts.used_bytes()?))?);
+        Ok(Self { desk, log: log.within(room.clone()), accounts: accounts.within(room) })
     }
 
     /// Makes a database that is gone with the process.

@@ -7,6 +7,7 @@ use super::account::reading;
 use super::tables::{ADMITTED, CHANNELS, CHANNELS_OF};
 use super::{AccountId, Accounts, ChannelRow, Id, Tenant};
 use crate::error::StoreError;
+use crate::relay::log;
 use crate::record::Record as _;
 
 /// A channel of an account.
@@ -18,12 +19,28 @@ pub struct Channel {
     pub row: ChannelRow,
 }
 
+/// A channel to be registered.
+#[derive(Clone, Debug)]
+pub struct ChannelSpec {
+    /// `org/namespace/service`.
+    pub name: String,
+    /// A fresh UUID.
+    pub id: Id,
+    /// Whether joins that are not bound to an invite are taken; as it was, or `true`, where it is not given.
+    pub unbound_joins: Option<bool>,
+    /// How many channels the account may have with this one.
+    pub most: usize,
+    /// What the channel's log calls the account: a channel that another account has begun to use is not given away. `None` gives it
+    /// to this account in any case.
+    pub publisher: Option<String>,
+}
+
 /// What became of registering a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claimed {
     /// It is this account's, now or since earlier.
     Yours(ChannelRow),
-    /// It belongs to another account.
+    /// It belongs to another account, or another account has begun to use it.
     Taken,
     /// The account has as many channels as it may.
     Full,
@@ -69,8 +86,8 @@ impl Accounts {
         Ok(found)
     }
 
-    /// Takes a channel out of the registry, whosever it is, and lets nobody in whom its owner had let in; `false` where it was not
-    /// there. Its log stays.
+    /// Takes a channel out of the registry, whosever it is, with its invites and requests, and lets nobody in whom its owner had let
+    /// in; `false` where it was not there. Its log stays.
     ///
     /// # Errors
     /// [`StoreError`] where the disk fails.
@@ -78,33 +95,29 @@ impl Accounts {
         let work = move |tx: &WriteTransaction| {
             let mut channels = tx.open_table(CHANNELS)?;
             let Some(row) = channels.remove(name.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()? else {
-                return Ok(false);
+                return Ok(None);
             };
             tx.open_table(CHANNELS_OF)?.remove((&row.account, name.as_str()))?;
             let guests = (name.as_str(), &[0; 16])..=(name.as_str(), &[0xff; 16]);
             tx.open_table(ADMITTED)?.retain_in::<(&str, &Id), _>(guests, |_, _| false)?;
             super::invites::forget_of(tx, &name)?;
-            Ok(true)
+            Ok(Some(super::joins::forget_of(tx, &name)?))
         };
-        self.desk.run(work).await
+        let freed = self.desk.run(work).await?;
+        self.room.give(freed.unwrap_or(0));
+        Ok(freed.is_some())
     }
 }
 
 impl Tenant {
-    /// Registers a channel, or finds it registered. `unbound_joins` is set where it is given.
+    /// Registers a channel, or finds it registered.
     ///
     /// # Errors
     /// [`StoreError`] where the disk fails.
-    pub async fn claim(
-        &self,
-        name: String,
-        id: Id,
-        unbound_joins: Option<bool>,
-        most: usize,
-        now: Timestamp,
-    ) -> Result<Claimed, StoreError> {
+    pub async fn claim(&self, spec: ChannelSpec, now: Timestamp) -> Result<Claimed, StoreError> {
         let account = self.account;
         let work = move |tx: &WriteTransaction| {
+            let ChannelSpec { name, id, unbound_joins, most, publisher } = spec;
             let mut channels = tx.open_table(CHANNELS)?;
             let mut channels_of = tx.open_table(CHANNELS_OF)?;
             let found = channels.get(name.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
@@ -113,6 +126,9 @@ impl Tenant {
                 Some(row) if unbound_joins.is_none_or(|wanted| wanted == row.unbound_joins) => return Ok(Claimed::Yours(row)),
                 Some(row) => ChannelRow { unbound_joins: unbound_joins.unwrap_or(row.unbound_joins), ..row },
                 None => {
+                    if log::is_anothers(tx, &name, publisher.as_deref())? {
+                        return Ok(Claimed::Taken);
+                    }
                     if count(&channels_of, account)? >= most {
                         return Ok(Claimed::Full);
                     }
@@ -123,6 +139,40 @@ impl Tenant {
             channels.insert(name.as_str(), row.to_bytes().as_slice())?;
             channels_of.insert((&account.0, name.as_str()), ())?;
             Ok(Claimed::Yours(row))
+        };
+        self.desk.run(work).await
+    }
+
+    /// The other accounts that were let into a channel of this account, and since when; `None` where it is not this account's.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn admitted(&self, channel: &str) -> Result<Option<Vec<(AccountId, Timestamp)>>, StoreError> {
+        if self.channel(channel)?.is_none() {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        for row in reading(&self.desk)?.open_table(ADMITTED)?.range::<(&str, &Id)>((channel, &[0; 16])..=(channel, &[0xff; 16]))? {
+            let (at, since) = row?;
+            found.push((AccountId(*at.value().1), Timestamp::from_nanos(since.value())));
+        }
+        Ok(Some(found))
+    }
+
+    /// Lets another account take part in a channel of this account no more; `false` where the channel is not this account's, or the
+    /// other one was not let in.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub async fn shut_out(&self, channel: String, other: AccountId) -> Result<bool, StoreError> {
+        let account = self.account;
+        let work = move |tx: &WriteTransaction| {
+            let row = tx.open_table(CHANNELS)?.get(channel.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+            if row.is_none_or(|row| row.account != account.0) {
+                return Ok(false);
+            }
+            let was_in = tx.open_table(ADMITTED)?.remove((channel.as_str(), &other.0))?.is_some();
+            Ok(was_in)
         };
         self.desk.run(work).await
     }

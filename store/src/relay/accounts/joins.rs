@@ -4,7 +4,7 @@ use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
 use super::invites::of;
-use super::tables::{CHANNELS, ENDS, INVITES, JOINED_WITH, JOINS, PACKAGES, PENDING};
+use super::tables::{ANSWERS, CHANNELS, ENDS, INVITES, JOINED_WITH, JOINS, PACKAGES, PENDING, WELCOMES};
 use super::{ChannelRow, Id, InviteRow, JoinRow, Tenant};
 use crate::error::StoreError;
 use crate::record::Record as _;
@@ -72,6 +72,8 @@ impl Tenant {
     /// [`StoreError`] where the disk fails.
     pub async fn join(&self, spec: JoinSpec, now: Timestamp) -> Result<JoinEnd, StoreError> {
         let joiner = self.account;
+        let (id, size) = (spec.id, spec.package.len());
+        self.room.hold(size)?;
         let work = move |tx: &WriteTransaction| {
             let mut invites = tx.open_table(INVITES)?;
             let found = invites.get(&spec.invite)?.map(|row| InviteRow::from_bytes(row.value())).transpose()?;
@@ -125,17 +127,51 @@ impl Tenant {
             tx.open_table(ENDS)?.insert((row.expires_at, KIND, &spec.id), ())?;
             Ok(JoinEnd::Accepted(spec.id))
         };
-        self.desk.run(work).await
+        let end = self.desk.run(work).await;
+        // Whatever ended otherwise has taken no room.
+        if !matches!(end, Ok(JoinEnd::Accepted(written)) if written == id) {
+            self.room.give(size);
+        }
+        end
     }
 }
 
-/// Removes all rows of a request.
-pub(super) fn remove(tx: &WriteTransaction, id: &Id, row: &JoinRow) -> Result<(), StoreError> {
+/// Removes all rows of a request; returns how many bytes of a key package and a Welcome that were.
+pub(super) fn remove(tx: &WriteTransaction, id: &Id, row: &JoinRow) -> Result<usize, StoreError> {
     tx.open_table(JOINS)?.remove(id)?;
-    tx.open_table(PACKAGES)?.remove(id)?;
-    tx.open_table(super::tables::WELCOMES)?.remove(id)?;
+    let package = tx.open_table(PACKAGES)?.remove(id)?.map_or(0, |package| package.value().len());
+    let welcome = tx.open_table(WELCOMES)?.remove(id)?.map_or(0, |welcome| welcome.value().len());
+    if row.answered_at.is_some() {
+        let mut answers = tx.open_table(ANSWERS)?;
+        let left = answers.get(&row.owner)?.map_or(0, |row| row.value()).saturating_sub(weight(welcome));
+        match left {
+            0 => answers.remove(&row.owner)?,
+            left => answers.insert(&row.owner, left)?,
+        };
+    }
     tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, id))?;
     tx.open_table(JOINED_WITH)?.remove((&row.invite, &row.package_hash))?;
     tx.open_table(ENDS)?.remove((row.expires_at, KIND, id))?;
-    Ok(())
+    Ok(package + welcome)
+}
+
+/// Removes the unanswered requests to join a channel; returns how many bytes of key packages that were.
+pub(super) fn forget_of(tx: &WriteTransaction, channel: &str) -> Result<usize, StoreError> {
+    let mut ids = Vec::new();
+    for row in tx.open_table(PENDING)?.range(of(channel))? {
+        ids.push(*row?.0.value().2);
+    }
+    let mut freed = 0;
+    for id in ids {
+        let row = tx.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
+        if let Some(row) = row {
+            freed += remove(tx, &id, &row)?;
+        }
+    }
+    Ok(freed)
+}
+
+/// What an answer that is kept counts, in bytes: what it is, and its rows.
+pub(super) fn weight(welcome: usize) -> u64 {
+    welcome as u64 + 1024
 }

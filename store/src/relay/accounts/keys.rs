@@ -6,7 +6,7 @@ use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
 use super::account::reading;
-use super::tables::{KEYS, KEYS_OF, REVOKED};
+use super::tables::{GONE, KEYS, KEYS_OF, REVOKED};
 use super::{AccountId, Accounts, Id, KeyRow, Tenant};
 use crate::error::StoreError;
 use crate::record::Record as _;
@@ -65,8 +65,11 @@ impl Accounts {
                 }
                 Ok(false)
             };
-            if !self.desk.run(touch).await? {
-                return Ok(None);
+            match self.desk.run(touch).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                // When a key was last used is not worth turning its owner away, who may want to read what is there.
+                Err(error) => tracing::debug!(%error, "the last use of a key was not written down"),
             }
         }
         Ok(Some(Known { account: AccountId(row.account), key: row.id }))
@@ -77,7 +80,18 @@ impl Accounts {
         found.map(|row| KeyRow::from_bytes(row.value())).transpose()
     }
 
-    /// Revoked keys whose tokens may still be around, and until when.
+    /// Whether a key of an account works: whatever was made with one that does not is worth nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn works(&self, account: AccountId, key: Id) -> Result<bool, StoreError> {
+        let reading = reading(&self.desk)?;
+        let Some(hash) = reading.open_table(KEYS_OF)?.get((&account.0, &key))? else { return Ok(false) };
+        let row = reading.open_table(KEYS)?.get(hash.value())?.map(|row| KeyRow::from_bytes(row.value())).transpose()?;
+        Ok(row.is_some_and(|row| row.revoked_at.is_none()))
+    }
+
+    /// Revoked keys that are remembered, and until when.
     ///
     /// # Errors
     /// [`StoreError`] where the disk fails.
@@ -100,7 +114,7 @@ impl Tenant {
     pub async fn add_key(&self, key: KeySpec, most: usize, now: Timestamp) -> Result<bool, StoreError> {
         let account = self.account;
         let work = move |tx: &WriteTransaction| {
-            if of(tx, account)?.iter().filter(|key| key.row.revoked_at.is_none()).count() >= most {
+            if tx.open_table(KEYS_OF)?.range(owned(&account))?.take(most).count() >= most {
                 return Ok(false);
             }
             insert(tx, account, key, now)?;
@@ -123,19 +137,20 @@ impl Tenant {
                 found.push(Key { id: *at.value().1, row: KeyRow::from_bytes(row.value())? });
             }
         }
+        // One that was revoked by an earlier version has stayed in the list.
         found.retain(|key| key.row.revoked_at.is_none());
         found.sort_by_key(|key| std::cmp::Reverse((key.row.created_at, key.id)));
         Ok(found)
     }
 
-    /// Revokes a key; `false` where this account has no such key that works. Tokens made with it may be around until `until`.
+    /// Revokes a key; `false` where this account has no such key that works. It is remembered until `until`.
     ///
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub async fn revoke_key(&self, id: Id, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         let account = self.account;
         let work = move |tx: &WriteTransaction| {
-            let hash = tx.open_table(KEYS_OF)?.get((&account.0, &id))?.map(|row| *row.value());
+            let hash = tx.open_table(KEYS_OF)?.remove((&account.0, &id))?.map(|row| *row.value());
             let Some(hash) = hash else { return Ok(false) };
             let mut keys = tx.open_table(KEYS)?;
             let row = keys.get(&hash)?.map(|row| KeyRow::from_bytes(row.value())).transpose()?;
@@ -143,9 +158,19 @@ impl Tenant {
             row.revoked_at = Some(now.as_nanos());
             keys.insert(&hash, row.to_bytes().as_slice())?;
             tx.open_table(REVOKED)?.insert(&id, until.as_nanos())?;
+            tx.open_table(GONE)?.insert(&id, (&account.0, &hash))?;
             Ok(true)
         };
         self.desk.run(work).await
+    }
+
+    /// Whether a key of this account was revoked and is remembered.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn has_revoked(&self, id: Id) -> Result<bool, StoreError> {
+        let row = reading(&self.desk)?.open_table(GONE)?.get(&id)?.map(|row| *row.value().0);
+        Ok(row == Some(self.account.0))
     }
 }
 
@@ -165,16 +190,24 @@ pub(super) fn insert(tx: &WriteTransaction, account: AccountId, key: KeySpec, no
     Ok(())
 }
 
-fn of(tx: &WriteTransaction, account: AccountId) -> Result<Vec<Key>, StoreError> {
-    let (hashes, keys) = (tx.open_table(KEYS_OF)?, tx.open_table(KEYS)?);
-    let mut found = Vec::new();
-    for row in hashes.range(owned(&account))? {
-        let (at, hash) = row?;
-        if let Some(row) = keys.get(hash.value())? {
-            found.push(Key { id: *at.value().1, row: KeyRow::from_bytes(row.value())? });
+/// Removes what is remembered of revoked keys until now.
+pub(super) fn forget(tx: &WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
+    let (mut revoked, mut gone, mut keys) = (tx.open_table(REVOKED)?, tx.open_table(GONE)?, tx.open_table(KEYS)?);
+    let mut ended = Vec::new();
+    for row in revoked.iter()? {
+        let (id, until) = row?;
+        if until.value() <= now.as_nanos() {
+            ended.push(*id.value());
         }
     }
-    Ok(found)
+    for id in ended {
+        revoked.remove(&id)?;
+        let hash = gone.remove(&id)?.map(|row| *row.value().1);
+        if let Some(hash) = hash {
+            keys.remove(&hash)?;
+        }
+    }
+    Ok(())
 }
 
 /// All rows of one account in a table of (account, id).

@@ -5,9 +5,9 @@ use toq_protocol::time::Timestamp;
 
 use super::account::reading;
 use super::invites::of;
-use super::joins::KIND;
-use super::tables::{ADMITTED, ENDS, JOINS, PACKAGES, PENDING, WELCOMES};
-use super::{Id, Join, JoinRow, Tenant};
+use super::joins::{KIND, weight};
+use super::tables::{ADMITTED, ANSWERS, CHANNELS, ENDS, JOINS, PACKAGES, PENDING, WELCOMES};
+use super::{ChannelRow, Id, Join, JoinRow, Tenant};
 use crate::error::StoreError;
 use crate::record::Record as _;
 
@@ -29,6 +29,17 @@ pub enum Answered {
     Unknown,
     /// Another answer was given before; that one stays.
     Otherwise,
+    /// As much waits to be fetched as may.
+    Full,
+}
+
+/// Until when an answer is kept, and how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping {
+    /// When it ends.
+    pub until: Timestamp,
+    /// How many bytes of answers of this account there may be with this one.
+    pub most: u64,
 }
 
 /// Where a request stands.
@@ -67,34 +78,50 @@ impl Tenant {
         Ok(found)
     }
 
-    /// Answers a request to a channel of this account. The answer is kept until `expires_at`.
+    /// Answers a request to a channel that is this account's now, whoever made the invite.
     ///
     /// A Welcome lets the joiner's account take part in the channel.
     ///
     /// # Errors
     /// [`StoreError`] where the disk fails.
-    pub async fn answer(&self, id: Id, answer: Answer, now: Timestamp, expires_at: Timestamp) -> Result<Answered, StoreError> {
+    pub async fn answer(&self, id: Id, answer: Answer, now: Timestamp, keeping: Keeping) -> Result<Answered, StoreError> {
         let account = self.account;
+        let size = match &answer {
+            Answer::Welcome(welcome) => welcome.len(),
+            Answer::Refused(_) => 0,
+        };
+        self.room.hold(size)?;
         let work = move |tx: &WriteTransaction| {
             let mut joins = tx.open_table(JOINS)?;
             let found = joins.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
             let found = found.filter(|row| row.owner == account.0 && row.expires_at > now.as_nanos());
-            let Some(mut row) = found else { return Ok(Answered::Unknown) };
+            let Some(mut row) = found else { return Ok((Answered::Unknown, size)) };
+            let owner =
+                tx.open_table(CHANNELS)?.get(row.channel.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+            if owner.is_none_or(|channel| channel.account != account.0) {
+                return Ok((Answered::Unknown, size));
+            }
             let mut welcomes = tx.open_table(WELCOMES)?;
             if row.answered_at.is_some() {
                 let is_same = match &answer {
                     Answer::Welcome(welcome) => welcomes.get(&id)?.is_some_and(|row| row.value() == welcome),
                     Answer::Refused(_) => row.refused.is_some(),
                 };
-                return Ok(if is_same { Answered::Stored } else { Answered::Otherwise });
+                return Ok((if is_same { Answered::Stored } else { Answered::Otherwise }, size));
             }
+            let mut answers = tx.open_table(ANSWERS)?;
+            let kept = answers.get(&account.0)?.map_or(0, |row| row.value()).saturating_add(weight(size));
+            if kept > keeping.most {
+                return Ok((Answered::Full, size));
+            }
+            answers.insert(&account.0, kept)?;
             tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, &id))?;
             // Nobody needs it any more, and it is the joiner's.
-            tx.open_table(PACKAGES)?.remove(&id)?;
+            let package = tx.open_table(PACKAGES)?.remove(&id)?.map_or(0, |package| package.value().len());
             let mut ends = tx.open_table(ENDS)?;
             ends.remove((row.expires_at, KIND, &id))?;
             row.answered_at = Some(now.as_nanos());
-            row.expires_at = expires_at.as_nanos();
+            row.expires_at = keeping.until.as_nanos();
             match answer {
                 Answer::Welcome(welcome) => {
                     welcomes.insert(&id, welcome.as_slice())?;
@@ -106,9 +133,11 @@ impl Tenant {
             }
             ends.insert((row.expires_at, KIND, &id), ())?;
             joins.insert(&id, row.to_bytes().as_slice())?;
-            Ok(Answered::Stored)
+            Ok((Answered::Stored, package))
         };
-        self.desk.run(work).await
+        let answered = self.desk.run(work).await;
+        self.room.give(answered.as_ref().map_or(size, |(_, freed)| *freed));
+        answered.map(|(answered, _)| answered)
     }
 
     /// Where a request of this account stands; `None` where it has none of this id, or it has ended.

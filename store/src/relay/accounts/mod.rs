@@ -18,11 +18,11 @@ mod trim;
 mod usage;
 
 pub use account::{Accounts, NewAccount, Opened, Tenant};
-pub use channels::{Channel, Claimed};
+pub use channels::{Channel, ChannelSpec, Claimed};
 pub use invites::{Invite, InviteSpec, Registered};
 pub use joins::{Join, JoinEnd, JoinSpec};
 pub use keys::{Key, KeySpec, Known};
-pub use mailbox::{Answer, Answered, Standing};
+pub use mailbox::{Answer, Answered, Keeping, Standing};
 pub use rows::{AccountId, AccountRow, ChannelRow, InviteRow, JoinRow, KeyRow, PlanTier};
 pub use trim::Trimmed;
 

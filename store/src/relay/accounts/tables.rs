@@ -16,14 +16,20 @@ pub(super) const ACCOUNTS: TableDefinition<Id, &[u8]> = TableDefinition::new("ac
 /// e-mail address in small letters → account. What makes an address unique.
 pub(super) const EMAILS: TableDefinition<&str, Id> = TableDefinition::new("emails");
 
-/// SHA-256 of a key → [`KeyRow`](super::KeyRow). A revoked key stays, so that it is told from one that never was.
+/// `operator` → the operator's own account. What it is called gives nobody its rights.
+pub(super) const ROLES: TableDefinition<&str, Id> = TableDefinition::new("roles");
+
+/// SHA-256 of a key → [`KeyRow`](super::KeyRow). A revoked key stays for a while, so that it is told from one that never was.
 pub(super) const KEYS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("keys");
 
-/// (account, key) → SHA-256 of the key.
+/// (account, key) → SHA-256 of the key; those that work.
 pub(super) const KEYS_OF: TableDefinition<(Id, Id), &[u8; 32]> = TableDefinition::new("keys_of");
 
-/// key → until when tokens that were made with it may be around. Written when a key is revoked; trimmed.
+/// key → until when it is remembered that it was revoked. Written when a key is revoked; trimmed.
 pub(super) const REVOKED: TableDefinition<Id, i64> = TableDefinition::new("revoked");
+
+/// key → (its account, SHA-256 of the key), of those in [`REVOKED`]. Trimmed with it, and so is the key's row.
+pub(super) const GONE: TableDefinition<Id, (Id, &[u8; 32])> = TableDefinition::new("gone_keys");
 
 /// channel name → [`ChannelRow`](super::ChannelRow). The relay routes by name, so a name has one account.
 pub(super) const CHANNELS: TableDefinition<&str, &[u8]> = TableDefinition::new("channels");
@@ -48,6 +54,9 @@ pub(super) const PACKAGES: TableDefinition<Id, &[u8]> = TableDefinition::new("pa
 
 /// request → the Welcome, bytes. Removed with its request.
 pub(super) const WELCOMES: TableDefinition<Id, &[u8]> = TableDefinition::new("welcomes");
+
+/// account → what its answers that are kept take up, in bytes. Written with every answer and with the removal of one.
+pub(super) const ANSWERS: TableDefinition<Id, u64> = TableDefinition::new("answers");
 
 /// (channel name, when it came, request) → nothing: requests without an answer.
 pub(super) const PENDING: TableDefinition<(&str, i64, Id), ()> = TableDefinition::new("pending");
@@ -78,6 +87,9 @@ pub(super) fn make(transaction: &WriteTransaction) -> Result<Option<u64>, StoreE
     meta.insert("schema", SCHEMA)?;
     transaction.open_table(ACCOUNTS)?;
     transaction.open_table(EMAILS)?;
+    transaction.open_table(ROLES)?;
+    transaction.open_table(GONE)?;
+    transaction.open_table(ANSWERS)?;
     transaction.open_table(KEYS)?;
     transaction.open_table(KEYS_OF)?;
     transaction.open_table(REVOKED)?;

@@ -3,8 +3,8 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
-use super::tables::{ENDS, INVITES, JOINS, REVOKED};
-use super::{Accounts, Id, InviteRow, JoinRow, invites, joins};
+use super::tables::{ENDS, INVITES, JOINS};
+use super::{Accounts, Id, InviteRow, JoinRow, invites, joins, keys};
 use crate::error::StoreError;
 use crate::record::Record as _;
 
@@ -35,6 +35,7 @@ impl Accounts {
                 let (_, kind, id) = at.value();
                 ended.push((kind, *id));
             }
+            let mut freed = 0;
             let mut trimmed = Trimmed { is_more: ended.len() == MOST, ..Trimmed::default() };
             for (kind, id) in ended {
                 if kind == invites::KIND {
@@ -46,14 +47,16 @@ impl Accounts {
                 } else {
                     let row = tx.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
                     if let Some(row) = row {
-                        joins::remove(tx, &id, &row)?;
+                        freed += joins::remove(tx, &id, &row)?;
                         trimmed.requests += 1;
                     }
                 }
             }
-            tx.open_table(REVOKED)?.retain(|_, until| until > now.as_nanos())?;
-            Ok(trimmed)
+            keys::forget(tx, now)?;
+            Ok((trimmed, freed))
         };
-        self.desk.run(work).await
+        let (trimmed, freed) = self.desk.run(work).await?;
+        self.room.give(freed);
+        Ok(trimmed)
     }
 }

@@ -64,7 +64,7 @@ fn an_error_of_the_disk_refuses_what_it_hits_and_nothing_that_was_accepted_is_lo
         // The database may not grow beyond 12 MiB: writing fails in the middle of a commit.
         let relay = Relay::start_in(dir.path(), "trap '' XFSZ; ulimit -S -f 24576 && exec \"$0\" \"$@\"");
         let pid = Pid::from_raw(relay.pid.try_into().expect("a pid"));
-        let mend = || drop(prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).expect("ours"));
+        let mend = || prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).map(|_| ()).expect("ours");
 
         let relay = fails_and_heals(relay, mend).await;
         let kept = history(&relay).await;

@@ -36,7 +36,7 @@ async fn deliver(bob: &Agent, peer: u8, messages: u8) -> Delivered {
         body: None,
     };
     let envelopes = (0..messages).map(envelope).collect();
-    let deliver = Deliver { connection: ConnectionId(0), peer: key(peer), address, source: None, envelopes };
+    let deliver = Deliver { connection: ConnectionId(0), peer: key(peer), address, source: None, is_bound: false, envelopes };
     bob.workspace.address().send(deliver).await.expect("alive")
 }
 
@@ -104,6 +104,7 @@ fn a_muted_peer_of_our_own_kind_delivers_everything_in_the_end() {
             peer: alice.identity.public(),
             address: alice.address.clone(),
             source: None,
+            is_bound: false,
             envelopes: vec![
                 Envelope {
                     version: VERSION.to_owned(),

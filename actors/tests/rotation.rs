@@ -61,6 +61,7 @@ async fn deliver(house: &House, peer: PeerKey, id: MessageId) -> Stored {
         peer,
         address: house.alice.address.clone(),
         source: None,
+        is_bound: false,
         envelopes: vec![envelope],
     };
     house.bob.workspace.address().send(deliver).await.expect("alive").stored[0]

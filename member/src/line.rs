@@ -40,12 +40,13 @@ pub(crate) async fn open(settings: &Settings, token: Option<String>) -> Result<(
         Relay::Endpoint(endpoint) => {
             let options = Options { token, ca: settings.ca.clone(), ..Options::new(endpoint.clone()) };
             let (link, incoming) = Link::open(options).await?;
+            let incoming = Box::new(incoming);
             #[cfg(feature = "faults")]
             let incoming = match crate::weather::Weather::over(incoming) {
                 Ok(rough) => return Ok((Line::Grpc(link), Arrivals::Rough(Box::new(rough)))),
                 Err(incoming) => incoming,
             };
-            Ok((Line::Grpc(link), Arrivals::Grpc(Box::new(incoming))))
+            Ok((Line::Grpc(link), Arrivals::Grpc(incoming)))
         }
         Relay::InProcess(relay) => {
             let line = relay.connect()?;

@@ -4,29 +4,30 @@
 //! next one, and that are late; by how many milliseconds at most; and any text from which the dice begin.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::time::Instant;
+use tokio::time::Sleep;
 use toq_dataplane::link::{Event, Incoming};
 
 use crate::chance::sha256;
 
 /// A connection in bad weather.
 pub(crate) struct Weather {
-    incoming: Incoming,
+    incoming: Box<Incoming>,
     duplicate: u64,
     reorder: u64,
     late: u64,
     most: u64,
     dice: u64,
     held: VecDeque<Event>,
-    until: Option<Instant>,
+    until: Option<Pin<Box<Sleep>>>,
 }
 
 impl Weather {
     /// The weather that the environment asks for; the connection as it is where it asks for none.
-    pub(crate) fn over(incoming: Incoming) -> Result<Self, Incoming> {
+    pub(crate) fn over(incoming: Box<Incoming>) -> Result<Self, Box<Incoming>> {
         let Some(text) = crate::fault::setting("TOQ_MEMBER_WEATHER") else { return Err(incoming) };
         let mut parts = text.splitn(5, ':');
         let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok()).unwrap_or(0);
@@ -53,11 +54,12 @@ impl Weather {
                 if is_delivery { self.held.push_front(next) } else { self.held.push_back(next) }
             }
             if self.roll(100) < self.late {
-                self.until = Some(Instant::now() + Duration::from_millis(self.roll(self.most.max(1))));
+                let pause = Duration::from_millis(self.roll(self.most.max(1)));
+                self.until = Some(Box::pin(tokio::time::sleep(pause)));
             }
         }
-        if let Some(until) = self.until {
-            tokio::time::sleep_until(until).await;
+        if let Some(until) = &mut self.until {
+            until.await;
             self.until = None;
         }
         self.held.pop_front()

@@ -53,6 +53,7 @@ async fn a_key_that_is_revoked_ends_the_connection_and_what_is_said_is_kept_unti
 
     assert_eq!((token, kind), (Kind::Auth, Kind::Auth), "{text}");
     assert_eq!(texts(&joined, 1).await, ["kept"]);
-    let package = open(with_key(&office, &owner, "carol", dir.path())).await.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package =
+        open(with_key(&office, &owner, "carol", dir.path())).await.key_package(KeyPackageKind::OneTime).await.expect("a key package");
     again.channel(NAME).expect("kept").add_member(&package).await.expect("the group goes on");
 }

@@ -5,9 +5,7 @@ mod world;
 use std::collections::BTreeMap;
 
 use toq_channels::ChannelName;
-use toq_channels::group::{
-    Admission, Agent, Chain, Group, Head, Intent, KeyPackageKind, Received, Row, Rows, Shelf, ShelfError, Shelves,
-};
+use toq_channels::group::{Admission, Agent, Chain, Group, Head, Intent, KeyPackageKind, Received, Row, Rows, Shelf, ShelfError, Shelves};
 use toq_dataplane::extension::Carriage;
 use toq_member::mock::Relay;
 use toq_member::{Channel, Client};

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use toq_protocol::time::Timestamp;
 use toq_store::StoreError;
-use toq_store::relay::{Append, Cut, Mark, RelayStore};
 use toq_store::relay::accounts::{
-    AccountId, Answer, Answered, ChannelSpec, Claimed, InviteSpec, JoinEnd, JoinSpec, Keeping, KeySpec, NewAccount, Opened, PlanTier, Registered, Standing,
-    Tenant,
+    AccountId, Answer, Answered, ChannelSpec, Claimed, InviteSpec, JoinEnd, JoinSpec, Keeping, KeySpec, NewAccount, Opened, PlanTier,
+    Registered, Standing, Tenant,
 };
+use toq_store::relay::{Append, Cut, Mark, RelayStore};
 
 const CHANNEL: &str = "acme/team/general";
 const NOW: Timestamp = Timestamp::from_nanos(1_800_000_000_000_000_000);
@@ -353,7 +353,8 @@ async fn a_channel_that_others_have_begun_to_use_is_not_given_away() {
         frame: vec![0; 9],
     };
     store.log().append(vec![append("ann")], Duration::ZERO).await.expect("written");
-    let of = |publisher: Option<&str>| ChannelSpec { publisher: publisher.map(str::to_owned), ..channel(CHANNEL.to_owned(), [9; 16], None) };
+    let of =
+        |publisher: Option<&str>| ChannelSpec { publisher: publisher.map(str::to_owned), ..channel(CHANNEL.to_owned(), [9; 16], None) };
 
     assert_eq!(bob.claim(of(Some("bob")), NOW).await.expect("decided"), Claimed::Taken);
     store.log().append(vec![append("bob")], Duration::ZERO).await.expect("written");
@@ -370,7 +371,13 @@ async fn a_channel_that_others_have_begun_to_use_is_not_given_away() {
 #[tokio::test]
 async fn the_operators_account_is_known_by_its_role_and_not_by_its_name() {
     let store = RelayStore::in_memory().await.expect("memory");
-    let new = |id: u8, email: &str| NewAccount { id: [id; 16], email: email.to_owned(), name: String::new(), plan: PlanTier::Enterprise, most: 9 };
+    let new = |id: u8, email: &str| NewAccount {
+        id: [id; 16],
+        email: email.to_owned(),
+        name: String::new(),
+        plan: PlanTier::Enterprise,
+        most: 9,
+    };
     let _squatter = tenant(&store, 1).await;
 
     assert_eq!(store.accounts().operators().expect("read"), None);

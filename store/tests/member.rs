@@ -28,6 +28,7 @@ fn channel() -> ChannelRow {
         created: true,
         rotated_at: 1_800_000_000,
         heads: vec![2; 40],
+        was_numbered: false,
     }
 }
 

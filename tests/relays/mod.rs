@@ -32,11 +32,10 @@ pub fn text(bytes: &[u8]) -> String {
 
 impl Relay {
     pub fn start(data: &Path, more: &[&str]) -> Self {
-        let data = data.to_owned();
         let mut arguments = vec!["--json", "relay", "up", "--data", data.to_str().expect("utf-8")];
         arguments.extend(["--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0", "--anonymous"]);
         arguments.extend(more);
-        Self::started(data, toq(&arguments))
+        Self::started(data.to_owned(), toq(&arguments))
     }
 
     /// Starts one with what a shell has set before, such as limits; `$0` is toq and `$@` what it is given.

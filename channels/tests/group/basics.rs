@@ -1,7 +1,9 @@
 //! How a group begins, is joined, written to and read.
 
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Group, GroupError, Intent, KeyPackageKind, PACKAGE_LIFETIME, Received, Role, Shelf, Why, view_key_package};
+use toq_channels::group::{
+    Admission, Agent, Group, GroupError, Intent, KeyPackageKind, PACKAGE_LIFETIME, Received, Role, Shelf, Why, view_key_package,
+};
 
 use crate::party::{NOW, Party, channel, name, payload, proven_channel};
 

@@ -338,7 +338,10 @@ enum Named {
     Identity(Vec<u8>),
     Leaf(u32),
     /// As `members()` gave it.
-    Member { leaf: u32, key: Vec<u8> },
+    Member {
+        leaf: u32,
+        key: Vec<u8>,
+    },
 }
 
 impl Named {

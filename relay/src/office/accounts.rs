@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::body::Body;
 use super::error::ApiError;
 use super::guard::{Caller, Origin};
-use super::secrets::new_key;
 use super::operator::OPERATORS;
+use super::secrets::new_key;
 use super::{Office, Opening};
 
 /// The longest e-mail address (RFC 5321 section 4.5.3.1.3).

@@ -59,7 +59,9 @@ impl FromRequest for KeyHolder {
         let caller = Caller::from_request(request, payload).into_inner();
         ready(caller.and_then(|caller| match caller.shown {
             Shown::Key => Ok(Self(caller)),
-            Shown::Token => Err(ApiError::new(RelayCode::Forbidden, "this takes an API key, not a token").hint("call it with the key (sk_live_…)")),
+            Shown::Token => {
+                Err(ApiError::new(RelayCode::Forbidden, "this takes an API key, not a token").hint("call it with the key (sk_live_…)"))
+            }
         }))
     }
 }

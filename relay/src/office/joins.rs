@@ -9,7 +9,7 @@ use toq_api::relay::{
     PendingQuery, Refusal, RelayCode, RelayErrorBody, WaitQuery, WelcomeStatus, WelcomeSubmission,
 };
 use toq_protocol::time::Timestamp;
-use toq_store::relay::accounts::{Answer, Answered, Id, Keeping, Join, JoinEnd, JoinSpec, Standing};
+use toq_store::relay::accounts::{Answer, Answered, Id, Join, JoinEnd, JoinSpec, Keeping, Standing};
 use uuid::Uuid;
 
 use super::Office;

@@ -60,7 +60,11 @@ pub(super) fn view(key: Key) -> KeyView {
 /// Revokes a key. It and the tokens that were made with it are refused at once.
 #[utoipa::path(delete, path = "/v1/keys/{id}", params(("id" = String, Path, description = "The key's id")),
     responses((status = 204, description = "Revoked"), (status = "default", body = RelayErrorBody)))]
-pub(crate) async fn revoke(office: web::Data<Office>, KeyHolder(caller): KeyHolder, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn revoke(
+    office: web::Data<Office>,
+    KeyHolder(caller): KeyHolder,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
     revoke_of(&office, &caller.tenant, &id).await?;
     Ok(HttpResponse::NoContent().finish())
 }

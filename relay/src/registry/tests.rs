@@ -35,7 +35,7 @@ impl Connection {
         let id: Arc<str> = "".into();
         let seat = Seats::new(8, 8).take(&id).expect("there is room");
         let account = Account { id, messages_per_month: u64::MAX, channels: u64::MAX, until: None, key: None };
-        registry.do_send(Connect(Box::new(Newcomer { account, dialect: Dialect::Extended, incoming, outgoing, seat })));
+        registry.do_send(Connect(Box::new(Newcomer { account, dialect: Dialect::Extended, incoming, outgoing, seat, carried: None })));
         Self { says, hears }
     }
 

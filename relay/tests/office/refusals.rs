@@ -4,7 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use toq_api::relay::{Credential, Errand, ErrandAnswer, InviteToken, JoinRequest, NewAccount, NewChannel, NewInvite, NewKey, RelayApiError, WelcomeSubmission};
+use toq_api::relay::{
+    Credential, Errand, ErrandAnswer, InviteToken, JoinRequest, NewAccount, NewChannel, NewInvite, NewKey, RelayApiError, WelcomeSubmission,
+};
 use toq_protocol::time::Timestamp;
 use toq_relay::office::{Opening, Operator, Rates, Settings};
 use toq_store::relay::accounts::InviteSpec;

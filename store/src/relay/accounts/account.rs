@@ -97,7 +97,9 @@ impl Accounts {
             let known = tx.open_table(EMAILS)?.get(new.email.to_lowercase().as_str())?.map(|row| *row.value());
             let known = match known {
                 None => None,
-                Some(id) => tx.open_table(ACCOUNTS)?.get(&id)?.map(|row| AccountRow::from_bytes(row.value())).transpose()?.map(|row| (id, row)),
+                Some(id) => {
+                    tx.open_table(ACCOUNTS)?.get(&id)?.map(|row| AccountRow::from_bytes(row.value())).transpose()?.map(|row| (id, row))
+                }
             };
             let id = match known {
                 Some((id, row)) if row.plan == PlanTier::Enterprise => id,

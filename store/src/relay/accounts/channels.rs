@@ -7,8 +7,8 @@ use super::account::reading;
 use super::tables::{ADMITTED, CHANNELS, CHANNELS_OF};
 use super::{AccountId, Accounts, ChannelRow, Id, Tenant};
 use crate::error::StoreError;
-use crate::relay::log;
 use crate::record::Record as _;
+use crate::relay::log;
 
 /// A channel of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -96,8 +96,7 @@ impl Tenant {
             let found = joins.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
             let found = found.filter(|row| row.owner == account.0 && row.expires_at > now.as_nanos());
             let Some(mut row) = found else { return Ok((Answered::Unknown, size)) };
-            let owner =
-                tx.open_table(CHANNELS)?.get(row.channel.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+            let owner = tx.open_table(CHANNELS)?.get(row.channel.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
             if owner.is_none_or(|channel| channel.account != account.0) {
                 return Ok((Answered::Unknown, size));
             }

@@ -15,8 +15,9 @@ const SIZE: usize = 256 << 10;
 
 /// Publishes one large message; what became of it.
 async fn publish(link: &Link, incoming: &mut Incoming, number: u64) -> Result<u64, String> {
-    let blob = format!("{number:0>SIZE$}").into_bytes().into();
-    link.publish(&channel(), Carriage::Message, blob, tag(number), None).await.expect("the link holds");
+    let mut blob = number.to_string().into_bytes();
+    blob.resize(SIZE, b'.');
+    link.publish(&channel(), Carriage::Message, blob.into(), tag(number), None).await.expect("the link holds");
     match incoming.next().await.expect("the link holds") {
         Event::Accepted { tag: of, seq } if of == tag(number) => Ok(seq),
         Event::Refused { tag: Some(of), why: Refusal::Unavailable, detail, .. } if of == tag(number) => Err(detail),

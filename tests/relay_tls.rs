@@ -5,23 +5,15 @@ mod relays;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use relays::{Relay, block_on, text, toq};
 use toq_dataplane::{Event, Link, LinkError, Options};
 
 /// Certificate and key of a fresh agent: as good as any that somebody signed himself.
 fn certificate(home: &Path) -> (PathBuf, PathBuf) {
-    let mut init = Command::new(env!("CARGO_BIN_EXE_toq"));
-    let made = init.env_clear().env("HOME", home).current_dir(home).args(["init", "--name", "alice"]).output().expect("it runs");
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let keys = home.join(".toq/keys");
-    let find = |word: &str| {
-        let found = std::fs::read_dir(&keys).expect("made").map(|entry| entry.expect("readable").path());
-        let is_it = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains(word));
-        found.into_iter().find(is_it).expect("there is one")
-    };
-    (find("BEGIN CERTIFICATE"), find("PRIVATE KEY"))
+    let keys = home.join("keys");
+    toq_vault::Keys::open(&keys).expect("made");
+    (keys.join("tls_cert.pem"), keys.join("tls_key.pem"))
 }
 
 fn refused(data: &Path) -> String {

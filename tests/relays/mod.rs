@@ -54,10 +54,20 @@ impl Relay {
         Self { data, pid, grpc: address("grpc"), api: address("api") }
     }
 
+    /// Kills it; it is gone, with its files closed, when this returns.
     pub fn kill(&self) {
         let pid = Pid::from_raw(i32::try_from(self.pid).expect("a pid")).expect("a pid");
         // It may have ended already.
         let _gone = kill_process(pid, Signal::KILL);
+        // A thread that is still in the middle of a write keeps the files open for a moment.
+        let tasks = format!("/proc/{}/task", self.pid);
+        let is_there = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            Some(!stat.rsplit_once(") ")?.1.starts_with(['Z', 'X']))
+        };
+        while std::fs::read_dir(&tasks).is_ok_and(|mut tasks| tasks.any(|task| is_there(task) == Some(true))) {
+            std::thread::yield_now();
+        }
     }
 
     pub async fn link(&self) -> (Link, Incoming) {
@@ -104,7 +114,7 @@ pub async fn history(relay: &Relay) -> Vec<u64> {
         match incoming.next().await.expect("it lives") {
             Event::Delivered { seq, blob, .. } => {
                 assert_eq!(seq, heard.len() as u64 + 1, "no gap");
-                heard.push(text(&blob).parse().expect("a number"));
+                heard.push(text(&blob).trim_end_matches('.').parse().expect("a number"));
             }
             Event::CaughtUp { .. } => return heard,
             Event::Accepted { .. } => {}

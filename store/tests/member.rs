@@ -28,7 +28,7 @@ fn channel() -> ChannelRow {
         created: true,
         rotated_at: 1_800_000_000,
         heads: vec![2; 40],
-        was_numbered: false,
+        was_numbered: true,
     }
 }
 
@@ -196,7 +196,12 @@ fn a_members_records_that_were_ever_written_are_read() {
         (0..line.len()).step_by(2).map(|at| u8::from_str_radix(&line[at..at + 2], 16).expect("hex")).collect()
     };
 
-    assert_eq!(ChannelRow::from_bytes(&bytes("earlier-channel")).expect("version 1"), ChannelRow { heads: Vec::new(), ..channel() });
+    let unnumbered = ChannelRow { was_numbered: false, ..channel() };
+    assert_eq!(
+        ChannelRow::from_bytes(&bytes("earlier-channel")).expect("version 1"),
+        ChannelRow { heads: Vec::new(), ..unnumbered.clone() }
+    );
+    assert_eq!(ChannelRow::from_bytes(&bytes("earlier-channel-unnumbered")).expect("version 1"), unnumbered);
     assert_eq!(ChannelRow::from_bytes(&bytes("channel")).expect("version 1"), channel());
     assert_eq!(OutRow::from_bytes(&bytes("out")).expect("version 1"), outgoing());
     assert_eq!(InRow::from_bytes(&bytes("in")).expect("version 1"), message());

@@ -253,6 +253,7 @@ impl Client {
                 // What could not be written of the group before is not carried on.
                 seat.mend(&inner.settings, &agent, &store, None)?;
                 let slot = store.slot().await?;
+                crate::fault::point("replacing");
                 let committed = {
                     let mut core = seat.core();
                     core.give_way(row, &mut all);

@@ -2,12 +2,13 @@
 
 mod world;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use toq_member::mock::Relay;
-use toq_member::{Admission, KeyPackageKind, Kind, Standing};
+use toq_member::{Admission, KeyPackageKind, Kind, Standing, Who};
 use world::{LONG, NAME, event, invite, member, next, pair, refused, settings, spawn, texts, until};
 
 #[tokio::test]
@@ -182,6 +183,61 @@ async fn what_the_relay_no_longer_keeps_is_named_and_the_way_back_is_a_new_invit
     let back = invite(&alice, &bob).await;
     alice.send(b"welcome back").await.expect("sent");
     assert_eq!(texts(&back, 1).await, ["welcome back"]);
+}
+
+#[tokio::test]
+async fn the_creator_of_a_channel_is_brought_back_by_another_member_and_is_its_owner_again() {
+    let (relay, dir) = (Relay::new(), tempfile::tempdir().expect("a directory"));
+    let (alice, bob) = pair(&relay, Some(dir.path())).await;
+    let carol = invite(&alice, &member(&relay, "carol", None).await).await;
+    drop(alice);
+    for n in 0..5 {
+        bob.send(format!("{n}").as_bytes()).await.expect("sent");
+    }
+    assert!(bob.flush(LONG).await);
+    relay.forget(&name(), 5);
+    let alice = member(&relay, "alice", Some(dir.path())).await;
+    event(&alice.channel(NAME).expect("kept"), "behind").await;
+
+    let back = invite(&bob, &alice).await;
+    back.send(b"back").await.expect("sent");
+    assert_eq!(texts(&bob, 1).await, ["back"]);
+    back.remove_member(&Who::Identity(b"carol".to_vec())).await.expect("the creator may");
+
+    event(&carol, "removed").await;
+    assert_eq!(bob.members().into_iter().map(|member| member.identity).collect::<Vec<_>>(), [b"alice".to_vec(), b"bob".to_vec()]);
+}
+
+/// Not a test by itself: what [`a_channel_that_is_made_again_is_the_old_or_the_new_one_wherever_the_process_is_killed`] starts and kills.
+#[tokio::test]
+#[allow(clippy::disallowed_methods, reason = "it is told by its parent what to do")]
+async fn child() {
+    let Ok(dir) = std::env::var("CHILD_DIR") else { return };
+    let alice = member(&Relay::new(), "alice", Some(&PathBuf::from(dir))).await;
+    drop(alice.create_channel(NAME, Admission::Any).await);
+}
+
+#[tokio::test]
+async fn a_channel_that_is_made_again_is_the_old_or_the_new_one_wherever_the_process_is_killed() {
+    for (point, is_new) in [("replacing", false), ("replaced", true)] {
+        let (relay, dir) = (Relay::new(), tempfile::tempdir().expect("a directory"));
+        let (alice, bob) = pair(&relay, Some(dir.path())).await;
+        drop(alice);
+        let closed = member(&relay, "alice", Some(dir.path())).await;
+        closed.close().await;
+        drop(closed);
+
+        let mut child = Command::new(std::env::current_exe().expect("this test"));
+        child.args(["child", "--exact"]).env("CHILD_DIR", dir.path()).env("TOQ_MEMBER_CRASH", format!("{point}:1"));
+        let end = tokio::task::spawn_blocking(move || child.output()).await.expect("no panic").expect("it starts");
+        assert!(!end.status.success(), "{point} was not reached");
+
+        let alice = member(&relay, "alice", Some(dir.path())).await.channel(NAME).expect("kept");
+        assert_eq!(alice.members().len(), if is_new { 1 } else { 2 }, "{point}");
+        let heard = if is_new { invite(&alice, &member(&relay, "carol", None).await).await } else { bob };
+        alice.send(point.as_bytes()).await.expect("sent");
+        assert_eq!(texts(&heard, 1).await, [point]);
+    }
 }
 
 #[tokio::test]

@@ -57,7 +57,8 @@ pub struct Message {
 ///
 /// Kinds: `member_added`, `member_removed`, `key_rotated`, `owners_changed`, `removed` (this member was), `left`, `commit_refused` (somebody
 /// tried what it may not), `relay_misbehaving`, `behind` (the relay no longer keeps what was missed), `restored_copy`,
-/// `message_refused`, `subscription_refused`, `over_quota`, `join_refused`.
+/// `message_refused`, `subscription_refused`, `over_quota`, `join_refused`, `inbox_full` (nothing more is taken from the relay until something
+/// was read).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
     /// Its number; they rise.
@@ -130,7 +131,8 @@ impl Channel {
     /// Says something to all members. It is kept when this returns, and sent as soon as the relay is there.
     ///
     /// # Errors
-    /// [`Kind::TooLarge`] above 262,144 bytes; [`Kind::Refused`] where this member is out; [`Kind::Quota`] where too much waits already;
+    /// [`Kind::TooLarge`] above 262,144 bytes; [`Kind::Refused`] where this member is out; [`Kind::Quota`] where 100,000 messages or 256 MiB
+    /// wait already;
     /// [`Kind::Storage`].
     pub async fn send(&self, payload: &[u8]) -> Result<(), Error> {
         self.say(payload, None).await
@@ -390,7 +392,7 @@ impl Channel {
     }
 
     fn read(&self, stretch: Stretch) -> Result<(), Error> {
-        let rows = self.client.0.inner.store()?.inbox(&self.seat.id, stretch.after, PAGE)?;
+        let rows = self.client.0.inner.store()?.inbox(&self.seat.id, stretch.after, PAGE, DRAINED)?;
         self.seat.fill(stretch, rows);
         Ok(())
     }
@@ -457,14 +459,14 @@ async fn wish(inner: &Arc<Inner>, seat: &Arc<Seat>, wish: Wish) -> Result<Option
         Ok(Ok(end)) => end.map(|applied| applied.welcome),
         Ok(Err(_)) => Err(Error::closed()),
         Err(_) => {
-            let denial = {
+            let hindrance = {
                 let mut core = seat.core();
                 core.withdraw();
-                core.denial().map(str::to_owned)
+                core.hindrance().map(str::to_owned)
             };
             let why = match &*inner.state.borrow() {
                 State::Away(error) => error.detail().to_owned(),
-                _ => denial.unwrap_or_else(|| "it gave no answer".to_owned()),
+                _ => hindrance.unwrap_or_else(|| "it gave no answer".to_owned()),
             };
             let text = format!(
                 "the relay has not settled the change of {} within {patience:?}: {why}; ask again, where somebody is to be added with the same key package",

@@ -274,11 +274,10 @@ impl Client {
             }
         };
         let line = inner.line().clone();
-        if let Some(line) = line {
-            seat.core().connected(line.is_extended());
-            if let Err(error) = driver::subscribe(inner, &line, &seat).await {
-                tracing::debug!(%error, "the relay went away; the channel is asked for when it is back");
-            }
+        if let Some(line) = line
+            && let Err(error) = driver::subscribe(inner, &line, &seat).await
+        {
+            tracing::debug!(%error, "the relay went away; the channel is asked for when it is back");
         }
         inner.created.notify_waiters();
         inner.nudge(id);
@@ -322,6 +321,7 @@ pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {
         rotated_at: now.seconds(),
         heads: Vec::new(),
         was_numbered: false,
+        octets_in: 0,
     }
 }
 

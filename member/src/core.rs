@@ -13,9 +13,12 @@
 //! The relay is not believed: places are counted, a frame that stands where ours was accepted must be ours, and the hash chain in
 //! each message is compared with what was read (threat H7).
 
+mod ahead;
 mod commit;
 mod deliver;
+mod drafts;
 mod heard;
+mod limits;
 mod say;
 #[cfg(test)]
 mod trials;
@@ -38,6 +41,7 @@ use crate::line::Publication;
 
 pub(crate) use commit::Wish;
 pub(crate) use deliver::Item;
+pub(crate) use limits::{Limits, weight};
 
 /// How many frames may be on their way to the relay; more is kept as drafts. Receivers skip at most 1,000 keys of a sender.
 const WINDOW: usize = 512;
@@ -47,9 +51,6 @@ pub(crate) const READABLE: u64 = PAST_EPOCHS;
 
 /// A frame is made again where it is older than this many epochs before it is sent again, so that it is still readable when it lands.
 const FRESH: u64 = 2;
-
-/// How many entries may wait for one that is missing before them.
-const MAX_AHEAD: usize = 4096;
 
 /// No log has more places: a relay that gives one out in each nanosecond gets there in nine years. Larger numbers are somebody's
 /// invention, and smaller ones can be counted on from without a look at the end of `u64`.
@@ -134,11 +135,12 @@ pub(crate) struct Core {
     pub group: Option<Group>,
     chain: Option<Chain>,
     outgoing: BTreeMap<u64, Outgoing>,
-    drafts: VecDeque<u64>,
+    outgoing_octets: usize,
+    drafts: drafts::Drafts,
     next_out: u64,
     by_frame: HashMap<[u8; 32], u64>,
     by_tag: HashMap<[u8; 16], u64>,
-    ahead: BTreeMap<u64, Item>,
+    ahead: ahead::Ahead,
     gap_since: Option<Instant>,
     gaps: u32,
     /// Where the log ended when it was asked for, as the relay says.
@@ -163,6 +165,11 @@ pub(crate) struct Core {
     settle_at: Option<Instant>,
     /// The relay did not give us the channel: what it said, and when it is asked again.
     denied: Option<deliver::Denial>,
+    /// What was handed out of the messages, as their rows count it.
+    octets_read: u64,
+    /// There is no room for more messages, and the relay sends none.
+    is_full: bool,
+    pub limits: Limits,
     /// The channel has to be asked for again, from the cursor.
     pub resubscribe: bool,
     /// Blown where a change could not be written: what is here is then ahead of the disk, and nothing more is written of it.
@@ -174,14 +181,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// A channel as its rows say. `outbox` is everything that was on its way.
-    pub(crate) fn new(
-        name: ChannelName,
-        row: ChannelRow,
-        group: Option<Group>,
-        outbox: Vec<(u64, OutRow)>,
-        welcomes: Vec<(u64, WelcomeRow)>,
-    ) -> Self {
+    /// A channel as its rows say, before it is told [what was on its way](Core::recall).
+    pub(crate) fn new(name: ChannelName, row: ChannelRow, group: Option<Group>, welcomes: Vec<(u64, WelcomeRow)>) -> Self {
         let chain = row.chain.map(|hash| {
             let head = Head { seq: row.cursor, hash };
             match row.cursor {
@@ -189,18 +190,19 @@ impl Core {
                 _ => Chain::from_bytes(&row.heads).filter(|chain| chain.head() == head).unwrap_or_else(|| Chain::begin_at(head)),
             }
         });
-        let mut core = Self {
+        Self {
             id: name.id(),
             name,
             row,
             group,
             chain,
             outgoing: BTreeMap::new(),
-            drafts: VecDeque::new(),
-            next_out: outbox.last().map_or(1, |(n, _)| n + 1),
+            outgoing_octets: 0,
+            drafts: drafts::Drafts::default(),
+            next_out: 1,
             by_frame: HashMap::new(),
             by_tag: HashMap::new(),
-            ahead: BTreeMap::new(),
+            ahead: ahead::Ahead::default(),
             gap_since: None,
             gaps: 0,
             end: None,
@@ -219,23 +221,28 @@ impl Core {
             was_degraded: false,
             settle_at: None,
             denied: None,
+            octets_read: 0,
+            is_full: false,
+            limits: Limits::default(),
             resubscribe: false,
             fuse: Arc::new(AtomicBool::new(false)),
             gives_way: false,
             padding: false,
             rotate_after: Duration::MAX,
-        };
-        for (n, row) in outbox {
-            match row.kind {
-                OutKind::Draft => core.drafts.push_back(n),
-                OutKind::Commit => {
-                    core.staged = Some(commit::Staged::kept(n, &row));
-                    core.hold(n, row, true);
-                }
-                OutKind::Message | OutKind::Proposal => core.hold(n, row, true),
-            }
         }
-        core
+    }
+
+    /// A row of the outbox, in their order: it was on its way when the process ended. Of a draft only its size is kept.
+    pub(crate) fn recall(&mut self, n: u64, row: OutRow) {
+        self.next_out = n.saturating_add(1);
+        match row.kind {
+            OutKind::Draft => self.drafts.push(n, limits::size(&row)),
+            OutKind::Commit => {
+                self.staged = Some(commit::Staged::kept(n, &row));
+                self.hold(n, row, true);
+            }
+            OutKind::Message | OutKind::Proposal => self.hold(n, row, true),
+        }
     }
 
     /// Remembers a frame by all that the relay could show of it.
@@ -245,12 +252,15 @@ impl Core {
         for earlier in row.earlier.as_chunks::<32>().0 {
             self.by_frame.insert(*earlier, n);
         }
-        self.outgoing.insert(n, Outgoing { row, is_committed, is_published: false, not_before: None });
+        self.outgoing_octets = self.outgoing_octets.saturating_add(limits::size(&row));
+        let before = self.outgoing.insert(n, Outgoing { row, is_committed, is_published: false, not_before: None });
+        self.outgoing_octets = self.outgoing_octets.saturating_sub(before.map_or(0, |before| limits::size(&before.row)));
     }
 
     /// Forgets a frame.
     fn release(&mut self, n: u64, step: &mut Step) -> Option<OutRow> {
         let outgoing = self.outgoing.remove(&n)?;
+        self.outgoing_octets = self.outgoing_octets.saturating_sub(limits::size(&outgoing.row));
         self.by_tag.remove(&outgoing.row.tag);
         self.by_frame.retain(|_, at| *at != n);
         step.changes.push(Change::Unqueue(self.id, n));
@@ -299,18 +309,23 @@ impl Core {
         self.gap_since = None;
     }
 
-    /// Whether this member has nothing more to do with the channel, but the relay still sends it. Asked once.
-    pub(crate) fn is_over(&mut self) -> bool {
-        let is_over = self.group.is_none() && self.tie != Tie::Away;
-        if is_over {
+    /// Whether the relay sends the channel though this member has nothing more to do with it, or has no room for more. Asked once.
+    pub(crate) fn is_unwanted(&mut self) -> bool {
+        let is_unwanted = self.tie != Tie::Away && (self.group.is_none() || self.is_full && self.is_extended);
+        if is_unwanted {
             self.disconnected();
         }
-        is_over
+        is_unwanted
     }
 
     /// How much has not reached the relay: drafts and frames.
     pub(crate) fn unsent(&self) -> usize {
         self.drafts.len() + self.outgoing.len()
+    }
+
+    /// The same in bytes.
+    fn unsent_octets(&self) -> usize {
+        self.drafts.octets().saturating_add(self.outgoing_octets)
     }
 
     /// Frames that may leave now, in the order in which they were made.
@@ -388,6 +403,7 @@ impl Core {
     pub(crate) fn give_way(&mut self, mut row: ChannelRow, changes: &mut Vec<Change>) {
         row.next_in = self.row.next_in;
         row.next_happening = self.row.next_happening;
+        row.octets_in = self.row.octets_in;
         if row.created && row.cursor == 0 {
             // What is in the log so far was said in the group before this one.
             row.cursor = self.row.cursor;
@@ -410,7 +426,7 @@ impl Core {
     /// Takes over those who wait, from the core that was here before: for places of messages that are still to be sent and, in the
     /// same group, for changes that were not staged yet.
     pub(crate) fn inherit(&mut self, before: &mut Self, is_same_group: bool) {
-        let is_here = |n: &u64| self.drafts.contains(n) || self.outgoing.contains_key(n);
+        let is_here = |n: &u64| self.drafts.has(*n) || self.outgoing.contains_key(n);
         self.waiters = std::mem::take(&mut before.waiters).into_iter().filter(|(n, _)| is_here(n)).collect();
         if is_same_group {
             self.wishes = std::mem::take(&mut before.wishes);

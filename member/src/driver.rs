@@ -28,6 +28,9 @@ use crate::seat::Seat;
 /// How many events are handled in one transaction.
 const BATCH: usize = 256;
 
+/// How many bytes of frames.
+const BATCH_OCTETS: usize = 8 << 20;
+
 /// How often channels are looked after when nothing happens.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -55,10 +58,6 @@ pub(crate) async fn connect(inner: Arc<Inner>) {
                 *inner.line() = Some(line.clone());
                 let seats: Vec<_> = inner.seats().values().cloned().collect();
                 for seat in seats {
-                    if seat.core().group.is_none() {
-                        continue;
-                    }
-                    seat.core().connected(line.is_extended());
                     if let Err(error) = subscribe(&inner, &line, &seat).await {
                         tracing::debug!(%error, "the relay went away again");
                     }
@@ -96,22 +95,33 @@ async fn open(inner: &Inner) -> Result<(Line, Arrivals), Error> {
     Ok(line::open(&inner.settings, token).await?)
 }
 
-/// Asks for a channel from where it was read to.
+/// Asks for a channel from where it was read to, unless there is nothing to be done with it.
 pub(crate) async fn subscribe(inner: &Inner, line: &Line, seat: &Seat) -> Result<(), LinkError> {
     let tag = Tag(random());
+    let after = {
+        let mut core = seat.core();
+        core.connected(line.is_extended());
+        if core.is_unwanted() {
+            return Ok(());
+        }
+        core.asking(tag)
+    };
     inner.routes().insert(tag, Route::Subscription(seat.id));
-    let after = seat.core().asking(tag);
     line.subscribe(&seat.name, after, tag).await
 }
 
 async fn read(inner: &Arc<Inner>, mut arrivals: Arrivals, pauses: &mut Pauses) -> LinkError {
     let gone = || LinkError::Closed("it ended without a word".to_owned());
     loop {
+        wait_for_room(inner).await;
         let Some(first) = arrivals.next().await else { return gone() };
+        let mut octets = size(&first);
         let mut events = vec![first];
         while events.len() < BATCH
+            && octets < BATCH_OCTETS
             && let Some(Some(event)) = arrivals.next().now_or_never()
         {
+            octets = octets.saturating_add(size(&event));
             events.push(event);
         }
         pauses.reset();
@@ -132,6 +142,21 @@ async fn read(inner: &Arc<Inner>, mut arrivals: Arrivals, pauses: &mut Pauses) -
             return end;
         }
     }
+}
+
+/// Where the relay cannot be asked again for what was not taken, nothing is read while a channel has no room: HTTP/2 holds the relay back.
+async fn wait_for_room(inner: &Inner) {
+    let is_extended = inner.line().as_ref().is_none_or(Line::is_extended);
+    if is_extended {
+        return;
+    }
+    while inner.seats().values().any(|seat| seat.is_overfull()) {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+fn size(event: &Event) -> usize {
+    if let Event::Delivered { blob, .. } = event { blob.len() } else { 0 }
 }
 
 /// What an event means to one channel.
@@ -173,6 +198,7 @@ async fn handle(inner: &Arc<Inner>, parts: BTreeMap<[u8; 32], Vec<Part>>) -> Res
         };
         let now = Now::look();
         let mut step = Step::default();
+        core.has_read(seat.octets_read());
         for part in parts {
             take(&mut core, part, &mut step, now);
         }
@@ -250,6 +276,7 @@ async fn advance(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
             // Where it gives way to another group there is nothing to move here.
             let Ok(mut core) = seat.sound_core() else { return Ok(()) };
             let now = Now::look();
+            core.has_read(seat.octets_read());
             let mut step = core.advance(now);
             core.look_for_gaps(&mut step, now);
             core.look_for_the_end(&mut step, now);
@@ -266,13 +293,12 @@ async fn advance(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
     }
     let line = inner.line().clone();
     if let Some(line) = line {
-        let is_over = seat.core().is_over();
-        if is_over {
+        let is_unwanted = seat.core().is_unwanted();
+        if is_unwanted {
             line.unsubscribe(&seat.name).await?;
         }
         let again = std::mem::take(&mut seat.core().resubscribe);
         if again {
-            seat.core().connected(line.is_extended());
             subscribe(inner, &line, seat).await?;
         }
     }

@@ -8,7 +8,7 @@ use toq_channels::ChannelName;
 use toq_channels::group::{Agent, Group};
 use toq_store::member::{ChannelRow, HappeningRow, InRow, MemberStore};
 
-use crate::core::{Core, HAPPENINGS, Step};
+use crate::core::{Core, HAPPENINGS, Step, weight};
 use crate::error::{Error, Kind};
 use crate::home::Kept;
 use crate::settings::Settings;
@@ -29,18 +29,35 @@ pub(crate) struct Seat {
 impl Seat {
     /// Reads a channel as the store has it.
     pub(crate) fn load(settings: &Settings, agent: &Agent, store: &MemberStore, row: ChannelRow) -> Result<Self, Error> {
-        let core = load(settings, agent, store, row)?;
+        let mut core = load(settings, agent, store, row)?;
         let first = core.row.next_happening.saturating_sub(HAPPENINGS);
         let happenings = store.happenings(&core.id, first.saturating_sub(1), usize::MAX)?;
+        // Everything before the first message that was not read.
+        let unread = store.inbox(&core.id, 0, 1, 0)?;
+        let read = unread.first().map_or(core.row.octets_in, |(_, row)| row.octets.saturating_sub(weight(&row.payload)));
+        core.has_read(read);
         Ok(Self {
             name: core.name.clone(),
             id: core.id,
             unsent: watch::Sender::new(core.unsent()),
-            shelf: Mutex::new(Shelf::new(core.row.next_in.saturating_sub(1), happenings)),
+            shelf: Mutex::new(Shelf::new(core.row.next_in.saturating_sub(1), read, happenings)),
             core: Mutex::new(core),
             arrived: Notify::new(),
             happened: Notify::new(),
         })
+    }
+
+    /// Whether more messages wait to be read than there is room for.
+    pub(crate) fn is_overfull(&self) -> bool {
+        let read = self.octets_read();
+        let mut core = self.core();
+        core.has_read(read);
+        core.is_overfull()
+    }
+
+    /// What was handed out of the messages, as their rows count it.
+    pub(crate) fn octets_read(&self) -> u64 {
+        self.shelf().octets_read()
     }
 
     /// The core, for as long as one decision takes.
@@ -97,6 +114,7 @@ impl Seat {
         // What was decided before and is not written yet never will be.
         core.fuse.store(true, Ordering::SeqCst);
         fresh.inherit(core, is_same_group);
+        fresh.has_read(self.octets_read());
         *core = fresh;
         self.unsent.send_replace(core.unsent());
     }
@@ -149,10 +167,12 @@ impl Seat {
 fn load(settings: &Settings, agent: &Agent, store: &MemberStore, row: ChannelRow) -> Result<Core, Error> {
     let name = ChannelName::parse(&row.name)?;
     let group = Group::load(agent, &name, &Kept(store))?;
-    let outbox = store.outbox(&name.id(), 0, usize::MAX)?;
     let welcomes = store.welcomes(&name.id())?;
-    let mut core = Core::new(name, row, group, outbox, welcomes);
+    let mut core = Core::new(name, row, group, welcomes);
+    let id = core.id;
+    store.each_outgoing(&id, |n, row| core.recall(n, row))?;
     core.padding = settings.padding;
+    core.limits.unread = settings.max_unread;
     core.rotate_after = settings.rotate_after;
     core.fuse = Arc::new(AtomicBool::new(false));
     Ok(core)

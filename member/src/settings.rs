@@ -45,6 +45,9 @@ pub struct Settings {
     /// Agent keys that are known already: who is called so must be vouched for by that key, in order to be added by this member
     /// and for this member to join a channel with it.
     pub pins: HashMap<Vec<u8>, PeerKey>,
+    /// How many bytes of messages may wait to be read in one channel, about: 128 are counted for each beside its own. Nothing more is
+    /// taken from the relay then, and nothing sent in that channel, until half of them were read.
+    pub max_unread: u64,
     /// How old the own keys in a group may become. Longer than ever is `Duration::MAX`.
     pub rotate_after: Duration,
     /// How long to wait for the relay to settle a change of members.
@@ -67,6 +70,7 @@ impl Settings {
             padding: false,
             unbound_joins: false,
             pins: HashMap::new(),
+            max_unread: 256 << 20,
             rotate_after: Duration::from_secs(7 * 24 * 3600),
             commit_timeout: Duration::from_secs(30),
         }

@@ -12,16 +12,22 @@ use crate::core::HAPPENINGS;
 /// How many messages are kept at hand; the others are read from the disk when their turn comes.
 const PAGE: usize = 512;
 
+/// How many bytes they may have.
+const PAGE_OCTETS: usize = 16 << 20;
+
 /// The messages at hand.
 #[derive(Default)]
 pub(crate) struct Shelf {
     page: VecDeque<(u64, InRow)>,
+    page_octets: usize,
     /// The last number that was put into the page.
     read_to: u64,
     /// The last number that is on the disk.
     newest: u64,
     /// What was handed out last, and is done with when the next is asked for.
     at: Option<u64>,
+    /// Up to where messages were handed out, in the bytes that their rows count.
+    octets_read: u64,
     happenings: VecDeque<(u64, HappeningRow)>,
 }
 
@@ -45,9 +51,14 @@ pub(crate) enum Taken {
 }
 
 impl Shelf {
-    /// With a disk that goes up to `newest`, and these happenings.
-    pub(crate) fn new(newest: u64, happenings: impl IntoIterator<Item = (u64, HappeningRow)>) -> Self {
-        Self { newest, happenings: happenings.into_iter().collect(), ..Self::default() }
+    /// With a disk that goes up to `newest`, of which so many bytes were handed out, and these happenings.
+    pub(crate) fn new(newest: u64, octets_read: u64, happenings: impl IntoIterator<Item = (u64, HappeningRow)>) -> Self {
+        Self { newest, octets_read, happenings: happenings.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Up to where messages were handed out, in the bytes that their rows count.
+    pub(crate) fn octets_read(&self) -> u64 {
+        self.octets_read
     }
 
     /// Messages are on the disk.
@@ -55,8 +66,9 @@ impl Shelf {
         for (n, row) in rows {
             // Two tasks write, and the one that was first may be told last.
             self.newest = self.newest.max(n);
-            if self.read_to + 1 == n && self.page.len() < PAGE {
+            if self.read_to + 1 == n && self.page.len() < PAGE && self.page_octets < PAGE_OCTETS {
                 self.read_to = n;
+                self.page_octets = self.page_octets.saturating_add(row.payload.len());
                 self.page.push_back((n, row));
             }
         }
@@ -99,8 +111,11 @@ impl Shelf {
         let count = if more { fitting } else { fitting.max(1).min(most).min(self.page.len()) };
         let rows: Vec<_> = self.page.drain(..count).collect();
         match rows.last() {
-            Some((n, _)) => {
+            Some((n, last)) => {
                 self.at = Some(*n);
+                self.octets_read = self.octets_read.max(last.octets);
+                let taken: usize = rows.iter().map(|(_, row)| row.payload.len()).sum();
+                self.page_octets = self.page_octets.saturating_sub(taken);
                 Taken::Messages(rows, done)
             }
             None => Taken::Nothing(done),
@@ -114,6 +129,7 @@ impl Shelf {
         }
         // Rows of the stretch that are not there any more were read before the last restart. Of later ones this says nothing.
         self.read_to = rows.last().map_or(stretch.newest, |(n, _)| *n);
+        self.page_octets = rows.iter().map(|(_, row)| row.payload.len()).sum();
         self.page.extend(rows);
     }
 
@@ -139,7 +155,7 @@ mod tests {
     }
 
     fn sized(n: u64, bytes: usize) -> (u64, InRow) {
-        (n, InRow { seq: n, epoch: 1, sender: Vec::new(), proven: None, leaf: 0, payload: vec![0; bytes] })
+        (n, InRow { seq: n, epoch: 1, sender: Vec::new(), proven: None, leaf: 0, payload: vec![0; bytes], octets: n * 1000 })
     }
 
     fn numbers(taken: Taken) -> Vec<u64> {
@@ -158,7 +174,7 @@ mod tests {
     #[test]
     fn what_comes_between_an_empty_look_at_the_disk_and_its_end_is_not_skipped() {
         // After an orderly close everything up to 5 was read and is gone.
-        let mut shelf = Shelf::new(5, []);
+        let mut shelf = Shelf::new(5, 0, []);
         let looked = stretch(shelf.take(1, usize::MAX, false));
 
         shelf.arrived([row(6), row(7)]);
@@ -172,7 +188,7 @@ mod tests {
 
     #[test]
     fn what_was_read_before_the_last_restart_does_not_wait() {
-        let mut shelf = Shelf::new(5, []);
+        let mut shelf = Shelf::new(5, 0, []);
         let (_, on_disk) = shelf.waiting();
 
         shelf.fill(on_disk.expect("the disk has to be looked at first"), Vec::new());
@@ -183,7 +199,7 @@ mod tests {
 
     #[test]
     fn two_tasks_that_tell_in_the_wrong_order_hide_nothing() {
-        let mut shelf = Shelf::new(4, []);
+        let mut shelf = Shelf::new(4, 0, []);
         shelf.fill(Stretch { after: 0, newest: 4 }, Vec::new());
 
         shelf.arrived([row(6)]);
@@ -198,7 +214,7 @@ mod tests {
     fn what_two_tasks_saw_is_told_in_the_order_of_its_numbers() {
         let happening =
             |n: u64| (n, HappeningRow { kind: n.to_string(), subject: vec![], by: vec![], epoch: 0, detail: String::new(), at: 0 });
-        let mut shelf = Shelf::new(0, [happening(1)]);
+        let mut shelf = Shelf::new(0, 0, [happening(1)]);
 
         shelf.happened([happening(3)]);
         shelf.happened([happening(2)]);
@@ -208,12 +224,28 @@ mod tests {
 
     #[test]
     fn a_reader_is_given_no_more_bytes_than_it_wants_but_always_one_message() {
-        let mut shelf = Shelf::new(0, []);
+        let mut shelf = Shelf::new(0, 0, []);
         shelf.arrived([sized(1, 100), sized(2, 40), sized(3, 40), sized(4, 40)]);
 
         assert_eq!(numbers(shelf.take(9, 80, false)), [1]);
         assert_eq!(numbers(shelf.take(9, 80, false)), [2, 3]);
         assert_eq!(numbers(shelf.take(9, 10, true)), [0; 0]);
         assert_eq!(numbers(shelf.take(9, 10, false)), [4]);
+    }
+
+    #[test]
+    fn no_more_bytes_are_at_hand_than_a_page_has_and_the_rest_is_read_from_the_disk() {
+        let mut shelf = Shelf::new(0, 0, []);
+        let half = PAGE_OCTETS / 2;
+
+        shelf.arrived([sized(1, half), sized(2, half), sized(3, 1)]);
+        assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [1, 2]);
+        let on_disk = stretch(shelf.take(9, usize::MAX, false));
+        assert_eq!(on_disk, Stretch { after: 2, newest: 3 });
+        shelf.fill(on_disk, vec![sized(3, 1)]);
+        assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [3]);
+        shelf.arrived([sized(4, 1)]);
+        assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [4]);
+        assert_eq!(shelf.octets_read(), 4000);
     }
 }

@@ -29,11 +29,12 @@ fn channel() -> ChannelRow {
         rotated_at: 1_800_000_000,
         heads: vec![2; 40],
         was_numbered: true,
+        octets_in: 300,
     }
 }
 
 fn message() -> InRow {
-    InRow { seq: 7, epoch: 2, sender: b"alice".to_vec(), proven: None, leaf: 1, payload: b"canary of the inbox".to_vec() }
+    InRow { seq: 7, epoch: 2, sender: b"alice".to_vec(), proven: None, leaf: 1, payload: b"canary of the inbox".to_vec(), octets: 147 }
 }
 
 fn outgoing() -> OutRow {
@@ -95,7 +96,7 @@ async fn what_was_committed_is_there_after_another_opening() {
     assert_eq!(store.kept(2, b"group").expect("read").as_deref().map(Vec::as_slice), Some(&b"canary of the shelf"[..]));
     assert_eq!(store.channels().expect("read"), [(ID, channel())]);
     assert_eq!(store.outbox(&ID, 0, 10).expect("read"), [(1, outgoing())]);
-    assert_eq!(store.inbox(&ID, 0, 10).expect("read"), [(1, message())]);
+    assert_eq!(store.inbox(&ID, 0, 10, usize::MAX).expect("read"), [(1, message())]);
     assert_eq!(store.happenings(&ID, 0, 10).expect("read"), [(1, happening())]);
     assert_eq!(store.invites(&ID).expect("read"), [([8; 16], invite())]);
 }
@@ -118,7 +119,7 @@ async fn what_is_taken_away_is_gone_and_the_rest_stays() {
     assert!(store.kept(2, b"group").expect("read").is_none() && store.keys(2, b"").expect("read").is_empty());
     assert!(store.outbox(&ID, 0, 10).expect("read").is_empty() && store.happenings(&ID, 0, 10).expect("read").is_empty());
     assert!(store.invites(&ID).expect("read").is_empty());
-    assert_eq!(store.inbox(&ID, 0, 10).expect("read"), [(4, message())]);
+    assert_eq!(store.inbox(&ID, 0, 10, usize::MAX).expect("read"), [(4, message())]);
 }
 
 #[tokio::test]
@@ -129,7 +130,19 @@ async fn rows_of_one_channel_and_keys_of_one_shelf_do_not_mix_with_others() {
     store.commit(vec![Change::Arrive([8; 32], 1, message()), Change::Arrive(ID, 2, message())]).await.expect("written");
 
     assert_eq!(store.keys(1, b"a").expect("read"), [b"aa".to_vec(), b"ab".to_vec()]);
-    assert_eq!(store.inbox(&ID, 0, 10).expect("read").len(), 1);
+    assert_eq!(store.inbox(&ID, 0, 10, usize::MAX).expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn a_page_of_the_inbox_has_no_more_bytes_than_are_wanted_but_always_one_message() {
+    let store = MemberStore::in_memory().await.expect("memory");
+    let sized = |n: u64, bytes: usize| Change::Arrive(ID, n, InRow { payload: vec![0; bytes], ..message() });
+    store.commit(vec![sized(1, 100), sized(2, 40), sized(3, 40), sized(4, 40)]).await.expect("written");
+
+    let page = |after: u64, limit: usize, octets: usize| -> Vec<u64> {
+        store.inbox(&ID, after, limit, octets).expect("read").into_iter().map(|(n, _)| n).collect()
+    };
+    assert_eq!((page(0, 9, 80), page(1, 9, 80), page(1, 1, 80), page(3, 9, 0)), (vec![1], vec![2, 3], vec![2], vec![4]));
 }
 
 #[tokio::test]
@@ -196,7 +209,7 @@ fn a_members_records_that_were_ever_written_are_read() {
         (0..line.len()).step_by(2).map(|at| u8::from_str_radix(&line[at..at + 2], 16).expect("hex")).collect()
     };
 
-    let unnumbered = ChannelRow { was_numbered: false, ..channel() };
+    let unnumbered = ChannelRow { was_numbered: false, octets_in: 0, ..channel() };
     assert_eq!(
         ChannelRow::from_bytes(&bytes("earlier-channel")).expect("version 1"),
         ChannelRow { heads: Vec::new(), ..unnumbered.clone() }
@@ -204,6 +217,7 @@ fn a_members_records_that_were_ever_written_are_read() {
     assert_eq!(ChannelRow::from_bytes(&bytes("earlier-channel-unnumbered")).expect("version 1"), unnumbered);
     assert_eq!(ChannelRow::from_bytes(&bytes("channel")).expect("version 1"), channel());
     assert_eq!(OutRow::from_bytes(&bytes("out")).expect("version 1"), outgoing());
+    assert_eq!(InRow::from_bytes(&bytes("earlier-in")).expect("version 1"), InRow { octets: 0, ..message() });
     assert_eq!(InRow::from_bytes(&bytes("in")).expect("version 1"), message());
     assert_eq!(HappeningRow::from_bytes(&bytes("happening")).expect("version 1"), happening());
     assert_eq!(InviteRow::from_bytes(&bytes("invite")).expect("version 1"), invite());

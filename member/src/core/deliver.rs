@@ -7,7 +7,7 @@ use toq_dataplane::extension::Tag;
 use toq_dataplane::link::Refusal;
 use toq_store::member::{OutKind, Standing};
 
-use super::{Core, LAST_PLACE, MAX_AHEAD, READABLE, Step, Tie};
+use super::{Core, LAST_PLACE, READABLE, Step, Tie};
 use crate::chance::{Now, jitter};
 use crate::error::{Error, Kind};
 
@@ -19,6 +19,9 @@ const MAX_GAPS: u32 = 4;
 
 /// How long a relay that cannot give the channel now is left alone at most, unless it asks for longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What is said of a relay that turned off what it had.
+const DEGRADED: &str = "the relay does not number what stands in its log any more, so that it could leave out or repeat it; nothing is sent or read until it does";
 
 /// The relay's answer to who asked for the channel, where it is no.
 #[derive(Debug)]
@@ -43,10 +46,21 @@ pub(crate) enum Item {
     Ours(u64),
 }
 
+impl Item {
+    /// How many bytes it has by itself.
+    pub(super) fn octets(&self) -> usize {
+        match self {
+            Item::Frame(frame) => frame.len(),
+            Item::Ours(_) => 0,
+        }
+    }
+}
+
 impl Core {
     /// An entry of the log.
     pub(crate) fn delivered(&mut self, seq: u64, item: Item, step: &mut Step, now: Now) {
-        if self.is_degraded {
+        // What is not taken now is asked for again.
+        if self.is_degraded || self.is_full && self.is_extended {
             return;
         }
         if !self.is_extended {
@@ -63,21 +77,27 @@ impl Core {
         }
         if seq > self.row.cursor + 1 {
             self.gap_since.get_or_insert(now.instant);
-            if self.ahead.len() < MAX_AHEAD {
-                self.ahead.entry(seq).or_insert(item);
-            } else {
-                self.resubscribe = true;
+            if !self.ahead.keep(seq, item, self.limits.ahead) {
+                // It is there, and comes when what is missing is asked for again.
+                self.end = Some(self.end.map_or(seq, |end| end.max(seq)));
             }
             return;
         }
         self.enter(seq, item, step, now);
-        while let Some(item) = self.ahead.remove(&(self.row.cursor + 1)) {
-            self.enter(self.row.cursor + 1, item, step, now);
-        }
-        self.ahead = self.ahead.split_off(&(self.row.cursor + 1));
+        self.catch_up(step, now);
+        self.ahead.forget_to(self.row.cursor);
         self.gaps = 0;
         if self.ahead.is_empty() && self.end.is_none_or(|end| end <= self.row.cursor) {
             self.gap_since = None;
+        }
+    }
+
+    /// Reads what waited for the entry that was just read.
+    fn catch_up(&mut self, step: &mut Step, now: Now) {
+        while !self.is_full
+            && let Some(item) = self.ahead.take(self.row.cursor + 1)
+        {
+            self.enter(self.row.cursor + 1, item, step, now);
         }
     }
 
@@ -148,7 +168,7 @@ impl Core {
 
     /// What was in the log when it was asked for has been delivered.
     pub(crate) fn caught_up(&mut self, seq: u64, step: &mut Step, now: Now) {
-        if self.is_unasked() {
+        if self.is_unasked() || self.is_full {
             return;
         }
         if seq > LAST_PLACE {
@@ -250,16 +270,17 @@ impl Core {
         Err(Error::new(if denial.is_forbidden { Kind::Auth } else { Kind::Transport }, text))
     }
 
-    /// What the relay said, where it does not give us the channel for now.
-    pub(crate) fn denial(&self) -> Option<&str> {
-        self.denied.as_ref().map(|denial| denial.detail.as_str())
+    /// Why nothing is settled here for now, where it is known.
+    pub(crate) fn hindrance(&self) -> Option<&str> {
+        let denial = self.denied.as_ref().map(|denial| denial.detail.as_str());
+        let full = self.is_full.then_some("too many messages wait to be read here; read some first");
+        denial.or(full).or(self.is_degraded.then_some(DEGRADED))
     }
 
     /// Time passes: an entry that is missing for too long is asked for again.
     pub(crate) fn look_for_gaps(&mut self, step: &mut Step, now: Now) {
         if self.is_degraded && !self.was_degraded {
-            let detail = "the relay does not number what stands in its log any more, so that it could leave out or repeat it; nothing is sent or read until it does";
-            self.happen(step, now, "relay_misbehaving", detail.to_owned());
+            self.happen(step, now, "relay_misbehaving", DEGRADED.to_owned());
             self.stand(step);
         }
         self.was_degraded = self.is_degraded;
@@ -280,7 +301,7 @@ impl Core {
             return;
         }
         // The relay was asked often enough. What is missing is named, and the rest is read.
-        let next = self.ahead.first_key_value().map(|(next, _)| next.saturating_sub(1));
+        let next = self.ahead.first().map(|next| next.saturating_sub(1));
         let Some(to) = next.or(self.end) else { return };
         let from = self.row.cursor + 1;
         if to < from {
@@ -296,9 +317,7 @@ impl Core {
         }
         self.row.cursor = to;
         self.chain = None;
-        while let Some(item) = self.ahead.remove(&(self.row.cursor + 1)) {
-            self.enter(self.row.cursor + 1, item, step, now);
-        }
+        self.catch_up(step, now);
         self.stand(step);
     }
 

@@ -4,7 +4,7 @@ use toq_channels::group::{Chain, Change as Changed, Head, Received, Verdict};
 use toq_channels::padding;
 use toq_store::member::{Change, HappeningRow, InRow, OutKind, Standing};
 
-use super::{Core, Item, Step};
+use super::{Core, Item, Step, weight};
 use crate::chance::{Now, sha256};
 
 impl Core {
@@ -68,16 +68,19 @@ impl Core {
                 self.heard_of(&sender, step);
                 let n = self.row.next_in;
                 self.row.next_in += 1;
+                self.row.octets_in = self.row.octets_in.saturating_add(weight(&payload));
                 let row = InRow {
                     seq: if self.is_extended { seq } else { 0 },
                     epoch,
                     sender: sender.identity,
                     proven: sender.proven.map(|key| *key.as_bytes()),
                     leaf: sender.index,
-                    payload: payload.to_vec(),
+                    octets: self.row.octets_in,
+                    payload,
                 };
                 step.changes.push(Change::Arrive(self.id, n, row.clone()));
                 step.arrived.push((n, row));
+                self.look_for_room(step, now);
             }
             Received::Committed(change) => {
                 self.tell(&change, step, now);

@@ -5,6 +5,7 @@ use toq_channels::group::GroupError;
 use toq_channels::padding;
 use toq_store::member::{Change, OutKind, OutRow, Standing};
 
+use super::limits::size;
 use super::{Core, FRESH, Step, Tie, WINDOW};
 use crate::chance::{Now, fill, random, sha256};
 use crate::error::{Error, Kind};
@@ -28,6 +29,11 @@ impl Core {
             let text = format!("{MAX_UNSENT} messages of {} wait for the relay already; wait until it is back", self.name);
             return Err(Error::new(Kind::Quota, text));
         }
+        if self.unsent_octets().saturating_add(payload.len()) > self.limits.unsent {
+            let most = self.limits.unsent >> 20;
+            let text = format!("{most} MiB of {} wait for the relay already; wait until it is back", self.name);
+            return Err(Error::new(Kind::Quota, text));
+        }
         if payload.len() > MAX_MESSAGE {
             let text = format!("message too large: {} bytes exceeds {MAX_MESSAGE} byte limit", payload.len());
             return Err(Error::new(Kind::TooLarge, text));
@@ -48,18 +54,18 @@ impl Core {
     /// The drafts that may be encrypted now, by number.
     pub(crate) fn next_drafts(&self) -> Option<(u64, usize)> {
         let room = WINDOW.saturating_sub(self.outgoing.len()).min(64);
-        let first = *self.drafts.front()?;
-        let may = self.is_ready() && self.row.standing == Standing::Member && room > 0;
+        let first = self.drafts.first()?;
+        let may = self.is_ready() && self.row.standing == Standing::Member && room > 0 && self.has_window();
         may.then(|| (first - 1, room))
     }
 
     /// Encrypts drafts, in their order. `rows` are the rows of the outbox from the first draft on.
     pub(crate) fn encrypt_drafts(&mut self, rows: Vec<(u64, OutRow)>, step: &mut Step, now: Now) {
         for (n, row) in rows {
-            if self.drafts.front() != Some(&n) {
+            if self.drafts.first() != Some(n) {
                 continue;
             }
-            if !self.is_ready() {
+            if !self.is_ready() || !self.has_window() {
                 break;
             }
             let row = match self.encrypt(row, step, now) {
@@ -67,7 +73,7 @@ impl Core {
                 Ok(row) => row,
                 Err(error) => {
                     // It would not be encrypted next time either, and what was said after it waits behind it.
-                    self.drafts.pop_front();
+                    self.drafts.pop();
                     step.changes.push(Change::Unqueue(self.id, n));
                     let waiter = self.waiters.remove(&n);
                     self.happen(step, now, "message_refused", error.to_string());
@@ -76,7 +82,7 @@ impl Core {
                     continue;
                 }
             };
-            self.drafts.pop_front();
+            self.drafts.pop();
             self.put(n, row, step);
         }
     }
@@ -111,7 +117,16 @@ impl Core {
     }
 
     fn may_encrypt(&self) -> bool {
-        self.is_ready() && self.row.standing == Standing::Member && self.drafts.is_empty() && self.outgoing.len() < WINDOW
+        self.is_ready()
+            && self.row.standing == Standing::Member
+            && self.drafts.is_empty()
+            && self.outgoing.len() < WINDOW
+            && self.has_window()
+    }
+
+    /// Whether more may be on its way to the relay.
+    fn has_window(&self) -> bool {
+        self.outgoing_octets < self.limits.window
     }
 
     /// Makes a message of a draft; returns the draft where a change of members has to be committed first.
@@ -146,7 +161,7 @@ impl Core {
     fn put(&mut self, n: u64, row: OutRow, step: &mut Step) {
         step.changes.push(Change::Queue(self.id, n, row.clone()));
         if row.kind == OutKind::Draft {
-            self.drafts.push_back(n);
+            self.drafts.push(n, size(&row));
         } else {
             self.hold(n, row, false);
             step.sealed.push(n);

@@ -10,7 +10,7 @@ use toq_dataplane::link::Refusal;
 use toq_store::member::{Change, ChannelRow, OutRow, Standing};
 use zeroize::Zeroizing;
 
-use super::{Core, Item, LAST_PLACE, Step, Wish};
+use super::{Core, Item, LAST_PLACE, Step, Wish, weight};
 use crate::chance::Now;
 
 const NAME: &str = "acme/team/general";
@@ -87,7 +87,7 @@ impl Party {
     }
 
     fn begin(agent: Agent, disk: Disk, group: Group, row: ChannelRow) -> Self {
-        let core = Core::new(name(), row, Some(group), Vec::new(), Vec::new());
+        let core = Core::new(name(), row, Some(group), Vec::new());
         let mut party = Self { agent, disk, core, told: Vec::new(), heard: Vec::new() };
         party.connect(0);
         party
@@ -163,10 +163,11 @@ impl Party {
 
     /// The member after its process ended: what is on its disk.
     fn restart(self) -> Self {
-        let Self { agent, disk, .. } = self;
+        let (limits, Self { agent, disk, .. }) = (self.core.limits, self);
         let group = Group::load(&agent, &name(), &disk).expect("it loads");
-        let outbox = disk.outbox.iter().map(|(n, row)| (*n, row.clone())).collect();
-        let core = Core::new(name(), disk.row.clone().expect("a row"), group, outbox, Vec::new());
+        let mut core = Core::new(name(), disk.row.clone().expect("a row"), group, Vec::new());
+        disk.outbox.iter().for_each(|(n, row)| core.recall(*n, row.clone()));
+        core.limits = limits;
         Self { agent, disk, core, told: Vec::new(), heard: Vec::new() }
     }
 }
@@ -248,12 +249,12 @@ fn a_relay_that_cannot_give_the_channel_now_is_asked_again_for_as_long_as_it_tak
         alice.end(step);
         alice.core.connected(true);
     }
-    assert_eq!(alice.core.denial(), Some("its disk is full"));
+    assert_eq!(alice.core.hindrance(), Some("its disk is full"));
     assert!(alice.told.is_empty(), "{:?}", alice.told);
     alice.core.wish(Wish::Rotate, None).expect("it may be settled later");
 
     alice.connect(0);
-    assert!(alice.core.denial().is_none() && alice.advance().is_some());
+    assert!(alice.core.hindrance().is_none() && alice.advance().is_some());
 }
 
 #[test]
@@ -392,4 +393,77 @@ fn a_relay_that_never_numbered_anything_is_used_as_it_is() {
 
     assert_eq!(alice.core.publishable(Now::look()).len(), 1);
     assert!(!alice.told.contains(&"relay_misbehaving".to_owned()));
+}
+
+#[test]
+fn a_channel_that_is_full_takes_nothing_more_until_half_was_read_and_then_misses_nothing() {
+    let mut alice = Party::creator("alice");
+    let mut bob = alice.add("bob", 1);
+    alice.core.limits.unread = 4 * weight(b"one");
+    let frames: Vec<_> = (0..6).map(|_| bob.frame(b"one", None)).collect();
+
+    for (seq, frame) in (2..).zip(frames.iter().cloned()) {
+        alice.read(seq, Item::Frame(frame));
+    }
+    assert_eq!((alice.heard.len(), alice.core.row.cursor), (4, 5));
+    assert_eq!(alice.told.iter().filter(|kind| *kind == "inbox_full").count(), 1, "{:?}", alice.told);
+    assert!(alice.core.is_unwanted() && !alice.core.is_unwanted(), "the relay is told once");
+    let (_, step) = alice.core.say(b"kept", None, Now::look()).expect("kept");
+    alice.end(step);
+    assert!(alice.core.publishable(Now::look()).is_empty());
+
+    alice.core.has_read(weight(b"one"));
+    assert!(!alice.core.resubscribe, "one was read, and it takes two");
+    alice.core.has_read(2 * weight(b"one"));
+    assert!(alice.core.resubscribe);
+    alice.connect(7);
+    for (seq, frame) in (6..).zip(frames[4..].iter().cloned()) {
+        alice.read(seq, Item::Frame(frame));
+    }
+    assert_eq!((alice.heard.len(), alice.core.row.cursor), (6, 7));
+}
+
+#[test]
+fn what_waits_for_a_missing_entry_has_few_bytes_and_what_has_no_room_comes_when_it_is_asked_for() {
+    let mut alice = Party::creator("alice");
+    let mut bob = alice.add("bob", 1);
+    let frames: Vec<_> = ["two", "three", "four"].iter().map(|text| bob.frame(text.as_bytes(), None)).collect();
+    alice.core.limits.ahead = frames[1].len();
+
+    for (seq, frame) in [(3, &frames[1]), (4, &frames[2]), (2, &frames[0])] {
+        alice.read(seq, Item::Frame(frame.clone()));
+    }
+    assert_eq!(alice.heard, [b"two".to_vec(), b"three".to_vec()]);
+
+    alice.wait_for_gaps();
+    assert!(alice.core.resubscribe);
+    alice.connect(4);
+    alice.read(4, Item::Frame(frames[2].clone()));
+    assert_eq!(alice.heard.len(), 3);
+}
+
+#[test]
+fn what_waits_for_the_relay_has_no_more_bytes_than_may_and_neither_has_what_is_on_its_way() {
+    let mut alice = Party::creator("alice");
+    let _bob = alice.add("bob", 1);
+    alice.core.limits.window = 1000;
+    alice.core.limits.unsent = 10_000;
+    let mut said = 0;
+    let error = loop {
+        match alice.core.say(&[0; 500], None, Now::look()) {
+            Ok((_, step)) => alice.end(step),
+            Err(error) => break error,
+        }
+        said += 1;
+    };
+
+    assert_eq!(error.kind(), crate::Kind::Quota);
+    assert!((10..20).contains(&said), "frames have their messages beside them: {said}");
+    assert_eq!(alice.core.publishable(Now::look()).len(), 1);
+    assert!(alice.core.next_drafts().is_none(), "there is no room on the way");
+    let mut alice = alice.restart();
+    alice.connect(1);
+    assert_eq!(alice.core.unsent(), said);
+    assert!(alice.core.next_drafts().is_none());
+    assert!(alice.core.say(&[0; 500], None, Now::look()).is_err(), "what was kept counts");
 }

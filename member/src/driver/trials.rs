@@ -126,3 +126,20 @@ async fn a_part_that_panics_ends_the_client_with_an_error_that_says_so() {
     assert!(error.to_string().contains("open it again"), "{error}");
     assert!(*inner.closing.borrow() && matches!(&*inner.state.borrow(), State::Away(error) if error.kind() == Kind::Runtime));
 }
+
+#[tokio::test]
+async fn a_relay_that_cannot_be_asked_again_is_not_read_while_a_channel_has_no_room() {
+    let (inner, [seat, _]) = inner().await;
+    let line = |relay: Mock| Some(Line::InProcess(relay.connect().expect("it is there")));
+    seat.core().limits.unread = 0;
+
+    *inner.line() = line(Mock::plain());
+    assert!(wait_for_room(&inner).now_or_never().is_none());
+    seat.core().limits.unread = 1;
+    assert!(wait_for_room(&inner).now_or_never().is_some());
+
+    // Of one that can, only the full channel is not read.
+    seat.core().limits.unread = 0;
+    *inner.line() = line(Mock::new());
+    assert!(wait_for_room(&inner).now_or_never().is_some());
+}

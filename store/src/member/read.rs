@@ -64,13 +64,35 @@ impl MemberStore {
         self.numbered("outbox", &table, id, after, limit)
     }
 
-    /// At most `limit` unread messages of a channel after number `after`.
+    /// Every row of a channel's outbox, one after the other: all together may be more than fits into memory.
     ///
     /// # Errors
     /// [`StoreError`] where a row cannot be read.
-    pub fn inbox(&self, id: &Id, after: u64, limit: usize) -> Result<Vec<(u64, InRow)>, StoreError> {
+    pub fn each_outgoing(&self, id: &Id, mut look: impl FnMut(u64, OutRow)) -> Result<(), StoreError> {
+        let table = self.snapshot()?.open_table(OUTBOX)?;
+        self.each("outbox", &table, id, 0, |n, row| {
+            look(n, row);
+            true
+        })
+    }
+
+    /// At most `limit` unread messages of a channel after number `after`, and of these no more than have `octets` bytes together, but one
+    /// whatever its size.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn inbox(&self, id: &Id, after: u64, limit: usize, octets: usize) -> Result<Vec<(u64, InRow)>, StoreError> {
         let table = self.snapshot()?.open_table(INBOX)?;
-        self.numbered("inbox", &table, id, after, limit)
+        let (mut rows, mut left) = (Vec::new(), octets);
+        self.each("inbox", &table, id, after, |n, row: InRow| {
+            if rows.len() >= limit || (!rows.is_empty() && row.payload.len() > left) {
+                return false;
+            }
+            left = left.saturating_sub(row.payload.len());
+            rows.push((n, row));
+            true
+        })?;
+        Ok(rows)
     }
 
     /// At most `limit` happenings of a channel after number `after`.
@@ -119,12 +141,33 @@ impl MemberStore {
         limit: usize,
     ) -> Result<Vec<(u64, R)>, StoreError> {
         let mut rows = Vec::new();
-        for row in table.range((id, after.saturating_add(1))..=(id, u64::MAX))?.take(limit) {
+        self.each(name, table, id, after, |n, row| {
+            let has_room = rows.len() < limit;
+            if has_room {
+                rows.push((n, row));
+            }
+            has_room
+        })?;
+        Ok(rows)
+    }
+
+    /// Shows the rows after number `after`, for as long as `look` wants to see them.
+    fn each<R: Record>(
+        &self,
+        name: &str,
+        table: &redb::ReadOnlyTable<(&'static Id, u64), &'static [u8]>,
+        id: &Id,
+        after: u64,
+        mut look: impl FnMut(u64, R) -> bool,
+    ) -> Result<(), StoreError> {
+        for row in table.range((id, after.saturating_add(1))..=(id, u64::MAX))? {
             let (key, row) = row?;
             let n = key.value().1;
-            rows.push((n, self.record(&numbered(name, id, n), row.value())?));
+            if !look(n, self.record(&numbered(name, id, n), row.value())?) {
+                break;
+            }
         }
-        Ok(rows)
+        Ok(())
     }
 
     fn record<R: Record>(&self, place: &[u8], sealed: &[u8]) -> Result<R, StoreError> {

@@ -62,6 +62,9 @@ pub struct ChannelRow {
     /// Whether the relay has numbered and confirmed what stands in its log. One that does not any more is not believed.
     #[cbor(n(10), default)]
     pub was_numbered: bool,
+    /// How many bytes have come in messages, as [`InRow::octets`] counts them.
+    #[cbor(n(11), default)]
+    pub octets_in: u64,
 }
 
 /// What a row of the outbox is.
@@ -128,6 +131,10 @@ pub struct InRow {
     /// What was said.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub payload: Vec<u8>,
+    /// How many bytes had come in messages of this channel, this one and something for each row included: what waits to be read is a
+    /// difference of two of these, and need not be looked through.
+    #[cbor(n(6), default)]
+    pub octets: u64,
 }
 
 /// Something that happened to a channel.

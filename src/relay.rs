@@ -33,6 +33,9 @@ const MIN_SECRET: usize = 32;
 /// The largest secret that is read, in bytes.
 const MAX_SECRET: u64 = 1 << 20;
 
+// Members would not take what a relay forwards that takes more.
+const _: () = assert!(toq_config::relay::MAX_MESSAGE == toq_relay::MAX_MESSAGE);
+
 /// Where a running relay is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {

@@ -21,7 +21,7 @@ pub const DEFAULTS: &str = include_str!("../relay.toml");
 /// The most days that anything is kept.
 const MAX_DAYS: u64 = 3_650;
 /// The largest message that a relay can be told to take, in bytes.
-const MAX_MESSAGE: usize = 16 << 20;
+pub const MAX_MESSAGE: usize = 16 << 20;
 
 /// The settings of a relay.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

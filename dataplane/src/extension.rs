@@ -24,6 +24,9 @@ pub const VERSION: &str = "1";
 /// commit that adds many members is larger than any message.
 pub const MAX_FRAME: usize = 1 << 20;
 
+/// The largest blob that a relay can be told to take, in bytes. Members take whatever such a relay forwards.
+pub const MAX_MESSAGE: usize = 16 << 20;
+
 /// What a relay appends to the MLS bytes of everything that it forwards: the place in the log, 8 bytes, big-endian.
 pub const TRAILER: usize = 8;
 
@@ -115,19 +118,6 @@ pub fn carried(publish: &Publish) -> Option<(Carriage, &Bytes)> {
             }
             CommandPayloadType::GroupWelcome(welcome) => Some((Carriage::Welcome, &welcome.mls.as_ref()?.mls_content)),
             CommandPayloadType::GroupProposal(proposal) => Some((Carriage::Proposal, &proposal.mls_proposal)),
-            CommandPayloadType::GroupAck(_) | CommandPayloadType::GroupNack(_) | CommandPayloadType::Ping(_) => None,
-        },
-    }
-}
-
-/// The same, to change the bytes in place.
-pub fn carried_mut(publish: &mut Publish) -> Option<&mut Bytes> {
-    match publish.msg.as_mut()?.content_type.as_mut()? {
-        ContentType::AppPayload(payload) => Some(&mut payload.blob),
-        ContentType::CommandPayload(command) => match command.command_payload_type.as_mut()? {
-            CommandPayloadType::GroupAdd(change) | CommandPayloadType::GroupRemove(change) => Some(&mut change.mls.as_mut()?.mls_content),
-            CommandPayloadType::GroupWelcome(welcome) => Some(&mut welcome.mls.as_mut()?.mls_content),
-            CommandPayloadType::GroupProposal(proposal) => Some(&mut proposal.mls_proposal),
             CommandPayloadType::GroupAck(_) | CommandPayloadType::GroupNack(_) | CommandPayloadType::Ping(_) => None,
         },
     }

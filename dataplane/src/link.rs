@@ -33,8 +33,10 @@ use crate::wire::{Message, Publish, Refused};
 
 /// How many frames may wait to be written.
 const OUTGOING: usize = 64;
-/// The largest frame that is taken from a relay: twice what ours takes from anybody.
-const MAX_INCOMING: usize = 2 * extension::MAX_FRAME + TRAILER;
+/// What a relay puts around a blob, at most: a name, headers, a place.
+const AROUND: usize = 4 << 10;
+/// The largest frame that is taken from a relay: what the most generous one forwards.
+const MAX_INCOMING: usize = extension::MAX_MESSAGE + TRAILER + AROUND;
 /// What may be on its way towards us in one stream, in bytes: two of the largest frames that members send.
 const WINDOW: u32 = 1 << 20;
 

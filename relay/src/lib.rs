@@ -10,6 +10,7 @@
 //!   take part in a channel, and whose key was [`revoked`].
 //! - [`token`] is what an account shows, [`tls`] what the servers show, [`home`] what everybody in the relay knows.
 
+mod asked;
 mod awake;
 pub mod bus;
 #[cfg(feature = "faults")]
@@ -35,4 +36,5 @@ mod topic;
 mod up;
 
 pub use keep::prepare;
+pub use toq_dataplane::extension::MAX_MESSAGE;
 pub use up::{Config, Relay, UpError, up};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix::Addr;
+use prost::bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
@@ -18,7 +19,7 @@ use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 use toq_dataplane::extension::{HEADER, MAX_FRAME, VERSION};
 
-use crate::frame::{FrameCodec, Inbound, Outbound};
+use crate::frame::{FrameCodec, Outbound};
 use crate::home::{Account, Counters, Home, Limits};
 use crate::lobby::Visit;
 use crate::registry::{Connect, Registry};
@@ -72,7 +73,7 @@ impl DataPlane {
 }
 
 impl Gate {
-    fn open(&self, mut request: Request<Streaming<Inbound>>) -> Result<Response<ReceiverStream<Result<Outbound, Status>>>, Status> {
+    fn open(&self, mut request: Request<Streaming<Bytes>>) -> Result<Response<ReceiverStream<Result<Outbound, Status>>>, Status> {
         let account = self.account(request.metadata())?;
         let seat = self.seats.take(&account.id).map_err(Status::resource_exhausted)?;
         let carried = request.extensions_mut().remove::<Visit>().map(Visit::carry);
@@ -128,12 +129,12 @@ impl NamedService for DataPlane {
     const NAME: &'static str = "dataplane.proto.v1.DataPlaneService";
 }
 
-impl StreamingService<Inbound> for DataPlane {
+impl StreamingService<Bytes> for DataPlane {
     type Response = Outbound;
     type ResponseStream = ReceiverStream<Result<Outbound, Status>>;
     type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
 
-    fn call(&mut self, request: Request<Streaming<Inbound>>) -> Self::Future {
+    fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
         let answer = self.gate.open(request);
         if let Err(status) = &answer {
             Counters::count(&self.gate.home.counters.turned_away);

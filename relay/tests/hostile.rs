@@ -129,6 +129,51 @@ fn whatever_a_member_can_make_is_refused_by_name_where_it_is_too_large() {
 }
 
 #[test]
+fn what_is_around_a_small_message_locks_nobody_out() {
+    with_relay(|relay| async move {
+        use prost::Message as _;
+        use toq_dataplane::wire::content::ContentType;
+        use toq_dataplane::wire::message::MessageType;
+
+        let mut alice = Member::connect(&relay).await;
+        alice.listen(&general(), None).await;
+        let mut swollen = extension::publish(&general(), Carriage::Message, Bytes::from_static(b"m"), Some(tag(1)), None);
+        let Some(MessageType::Publish(publish)) = &mut swollen.message_type else { panic!("a publication") };
+        let Some(ContentType::AppPayload(payload)) = publish.msg.as_mut().and_then(|content| content.content_type.as_mut()) else {
+            panic!("a message")
+        };
+        payload.payload_type = "x".repeat(2_110_000);
+        let mallory = Stranger::on(&connection(&relay).await).await;
+
+        mallory.send(swollen.encode_to_vec()).await;
+        mallory.send(frame(2, b"next".to_vec())).await;
+
+        assert_eq!(alice.delivered().await, (1, "m".to_owned()));
+        assert_eq!(alice.delivered().await, (2, "next".to_owned()));
+        assert!(relay.store().log().ends(general().as_str()).expect("it reads").bytes < 500, "nor does it take up the channel's room");
+        relay
+    });
+}
+
+#[test]
+fn whatever_a_relay_can_be_told_to_take_reaches_its_members() {
+    with_config(
+        |config| config.limits = Limits { max_message: extension::MAX_MESSAGE, ..Limits::default() },
+        |relay| async move {
+            let (mut alice, mut bob) = (Member::connect(&relay).await, Member::connect(&relay).await);
+            bob.listen(&general(), None).await;
+
+            alice.send_seen(&general(), Carriage::Message, 1, Bytes::from(vec![b'x'; extension::MAX_MESSAGE]), None).await;
+
+            assert_eq!(alice.accepted().await, (tag(1), 1));
+            let (place, text) = bob.delivered().await;
+            assert_eq!((place, text.len()), (1, extension::MAX_MESSAGE));
+            relay
+        },
+    );
+}
+
+#[test]
 fn a_frame_that_nobody_makes_ends_its_stream_with_the_limit_and_no_other_of_its_connection() {
     with_relay(|relay| async move {
         let connection = connection(&relay).await;

@@ -19,6 +19,7 @@ use std::time::Duration;
 use actix::{
     Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _,
 };
+use prost::bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::AbortHandle;
 use tonic::{Code, Status, Streaming};
@@ -28,7 +29,7 @@ use toq_kit::{Drain, Lifeline};
 use toq_store::StoreError;
 use toq_store::relay::Appended;
 
-use crate::frame::{Inbound, Outbound};
+use crate::frame::Outbound;
 use crate::home::{Account, Counters, Home};
 use crate::lobby::Carried;
 use crate::plane::max_frame;
@@ -64,7 +65,7 @@ pub struct Newcomer {
     /// What it speaks.
     pub dialect: Dialect,
     /// What it sends.
-    pub incoming: Streaming<Inbound>,
+    pub incoming: Streaming<Bytes>,
     /// What it gets.
     pub outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// Its place.
@@ -77,8 +78,8 @@ pub struct Newcomer {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Arrived {
-    /// What.
-    pub frame: Inbound,
+    /// What; nobody has looked at it yet.
+    pub frame: Bytes,
     /// Its share of the connection's window.
     pub own: OwnedSemaphorePermit,
     /// Its share of what all connections may have on its way.
@@ -170,7 +171,7 @@ pub struct Subscriber {
     home: Arc<Home>,
     registry: Addr<Registry>,
     plan: Rc<RefCell<Plan>>,
-    incoming: Option<Streaming<Inbound>>,
+    incoming: Option<Streaming<Bytes>>,
     outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// What reads and what writes; ended with us.
     hands: Vec<Hand>,

@@ -1,19 +1,19 @@
 //! What a member asks for: checked here, done by topics.
 
 use actix::{AsyncContext as _, Context, Handler};
+use prost::Message as _;
 use prost::bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use toq_channels::frame::{self, Kind};
 use toq_channels::{ChannelName, NameError};
-use toq_dataplane::wire::message::MessageType;
+use toq_dataplane::wire::Name;
 use toq_dataplane::wire::refused::Code;
-use toq_dataplane::wire::{Message, Publish, SlimHeader};
 use toq_dataplane::{Tag, extension};
 use toq_store::relay::{Append, Mark};
 
 use super::plan::Answer;
 use super::{Arrived, Dialect, Subscriber};
-use crate::frame::{Inbound, forwarded};
+use crate::asked::{Asked, Publication, What};
 use crate::home::Counters;
 use crate::topic::{Author, Order};
 
@@ -22,46 +22,45 @@ impl Handler<Arrived> for Subscriber {
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
         let Arrived { frame, own, room } = arrived;
-        let message = match frame {
-            Inbound::Frame(message) => *message,
-            Inbound::Garbage => return self.refuse(None, Answer::bad("the frame is not a message of the data plane"), own),
+        let Ok(Asked { what, tag, after, seen }) = Asked::decode(frame) else {
+            // One that was garbled by a bug of its sender's own ends no stream.
+            return self.refuse(None, Answer::bad("the frame is not a message of the data plane"), own);
         };
-        let Message { message_type, tag, after, seen, .. } = message;
         let Ok(tag) = self.tag(&tag) else {
             return self.refuse(None, Answer::bad(format!("a tag has 16 bytes, not {}", tag.len())), own);
         };
-        match message_type {
-            Some(MessageType::Subscribe(subscribe)) => match named(subscribe.header.as_ref()) {
+        match what {
+            Some(What::Subscribe(subscription)) => match named(subscription.destination()) {
                 Ok(channel) => match self.admit(&channel) {
                     Ok(()) => self.subscribe(channel, after, tag, own, ctx),
                     Err(answer) => self.refuse(tag, answer, own),
                 },
                 Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
             },
-            Some(MessageType::Unsubscribe(unsubscribe)) => {
-                if let Ok(channel) = named(unsubscribe.header.as_ref()) {
+            Some(What::Unsubscribe(subscription)) => {
+                if let Ok(channel) = named(subscription.destination()) {
                     let was_wanted = self.plan.borrow_mut().unwant(&channel);
                     if was_wanted {
                         self.tell(channel, Order::Leave(*self.lifeline.key()));
                     }
                 }
             }
-            Some(MessageType::Publish(publish)) => match named(publish.header.as_ref()) {
+            Some(What::Publish(publication)) => match named(publication.destination()) {
                 Ok(channel) => match self.admit(&channel) {
-                    Ok(()) => self.publish(channel, publish, tag, seen, (own, room), ctx),
+                    Ok(()) => self.publish(channel, publication, tag, seen, (own, room), ctx),
                     Err(answer) => self.refuse(tag, answer, own),
                 },
                 Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
             },
-            // Only relays say these; a later extension may say more.
-            Some(MessageType::Accepted(_) | MessageType::Refused(_) | MessageType::CaughtUp(_)) | None => {}
+            // Only relays say the rest; a later extension may say more.
+            None => {}
         }
     }
 }
 
 /// The channel of a frame. What is wrong with a name is told with the name cut to a length that can be shown.
-fn named(header: Option<&SlimHeader>) -> Result<ChannelName, NameError> {
-    extension::destination(header).map_err(|error| match error {
+fn named(destination: Option<&Name>) -> Result<ChannelName, NameError> {
+    extension::channel(destination).map_err(|error| match error {
         NameError::Parts(text) => NameError::Parts(text.chars().take(64).collect()),
         other => other,
     })
@@ -123,13 +122,13 @@ impl Subscriber {
     fn publish(
         &mut self,
         channel: ChannelName,
-        publish: Publish,
+        publication: Publication,
         tag: Option<Tag>,
         seen: Option<u64>,
         (own, room): (OwnedSemaphorePermit, OwnedSemaphorePermit),
         ctx: &mut Context<Self>,
     ) {
-        let Some((_, blob)) = extension::carried(&publish).filter(|(_, blob)| !blob.is_empty()) else {
+        let Some(blob) = publication.blob().filter(|blob| !blob.is_empty()) else {
             return self.refuse(tag, Answer::bad("the frame carries no message"), own);
         };
         let most = self.home.limits.max_message;
@@ -141,7 +140,7 @@ impl Subscriber {
         // Who cannot say what it has read has read what it was given; who does not listen is taken at its word.
         let seen = seen.filter(|_| self.dialect == Dialect::Extended);
         let seen = seen.or_else(|| self.plan.borrow().cursor(&channel)).unwrap_or(u64::MAX);
-        let Some(frame) = forwarded(publish) else {
+        let Some(frame) = publication.forwarded() else {
             return self.refuse(tag, Answer::bad("the frame carries no message"), own);
         };
         let called = tag.unwrap_or_else(|| self.made_tag());

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use actix::Addr;
-use prost::Message as _;
+use prost::bytes::Bytes;
 use tokio::sync::Semaphore;
 use tonic::Streaming;
 
 use super::{Arrived, Ended, Subscriber, Unreadable};
-use crate::frame::Inbound;
 use crate::home::{Home, WINDOW};
 
 /// What a frame takes up besides its bytes, about.
 const OVERHEAD: usize = 512;
 
 /// Reads until the end. The socket is not read while the window is full, so the sender is held back.
-pub async fn read(mut incoming: Streaming<Inbound>, subscriber: Addr<Subscriber>, home: Arc<Home>) {
+pub async fn read(mut incoming: Streaming<Bytes>, subscriber: Addr<Subscriber>, home: Arc<Home>) {
     let window = Arc::new(Semaphore::new(WINDOW));
     loop {
         let frame = match incoming.message().await {
@@ -26,11 +25,7 @@ pub async fn read(mut incoming: Streaming<Inbound>, subscriber: Addr<Subscriber>
                 return subscriber.do_send(Unreadable(status));
             }
         };
-        let size = match &frame {
-            Inbound::Frame(message) => message.encoded_len(),
-            Inbound::Garbage => 0,
-        };
-        let size = u32::try_from((size + OVERHEAD).min(WINDOW)).unwrap_or(u32::MAX);
+        let size = u32::try_from((frame.len() + OVERHEAD).min(WINDOW)).unwrap_or(u32::MAX);
         let own = window.clone().acquire_many_owned(size).await;
         let room = home.windows.clone().acquire_many_owned(size).await;
         let (Ok(own), Ok(room)) = (own, room) else { break };

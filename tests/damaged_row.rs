@@ -54,7 +54,7 @@ fn history_threads_and_commands_go_around_it_and_say_so() {
     let command = bob.toq(&["messages"]);
 
     for answer in [&history, &thread] {
-        assert_eq!(texts(answer), ["the first", "the last"]);
+        assert_eq!(texts(answer), ["the first", "the last"], "{answer}");
         assert_eq!(answer["unreadable"].as_array().map(Vec::len), Some(1), "{answer}");
     }
     assert_eq!(bob.get("/v1/threads").json()["threads"][0]["thread_id"], "talk");

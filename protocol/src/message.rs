@@ -119,7 +119,7 @@ impl Message {
 
     /// The message as local programs read it: one JSON object in the shape of the event stream.
     #[must_use]
-    pub fn to_event(&self) -> Json {
+    pub fn to_event(&self) -> Value {
         let mut event = json!({
             "id": self.id.to_string(),
             "type": self.kind.as_str(),
@@ -137,7 +137,7 @@ impl Message {
                 event[name] = value;
             }
         }
-        Json::from_value(&event)
+        event
     }
 
     /// The message in an envelope that was addressed to `to`.

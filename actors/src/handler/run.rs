@@ -12,7 +12,7 @@ use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::message::Message;
 use toq_store::batch::Change;
-use toq_store::record::EventRow;
+use toq_store::record::{EventRow, MessageRow};
 use toq_store::{Batch, Seq, StoreError};
 
 use super::damper::repeats;
@@ -107,7 +107,7 @@ impl Run {
             return self.set_aside(&format!("{max} attempts were cut short by an end of the daemon")).await;
         }
         fault::crash_point("before-run");
-        let result = self.attempt(&message, entry.row.peer(), attempt, hops + 1).await;
+        let result = self.attempt(&message, &entry.row, attempt, hops + 1).await;
         fault::crash_point("after-run");
         match result {
             Ok(Reaction::Nothing) => self.confirm().await,
@@ -139,7 +139,7 @@ impl Run {
         Ended::Again(pause.max(at_least.min(LONGEST_REQUESTED)))
     }
 
-    async fn attempt(&self, message: &Message, peer: Option<toq_protocol::PeerKey>, attempt: u32, hops: u32) -> Result<Reaction, RunError> {
+    async fn attempt(&self, message: &Message, row: &MessageRow, attempt: u32, hops: u32) -> Result<Reaction, RunError> {
         let token: String = self.home.random::<32>().iter().map(|byte| format!("{byte:02x}")).collect();
         let pass = Pass {
             handler: self.handler.clone(),
@@ -154,7 +154,9 @@ impl Run {
             definition: self.definition.clone(),
             message: message.clone(),
             seq: self.seq,
-            peer,
+            peer: row.peer(),
+            proof: row.proof(),
+            is_bound: row.is_bound(),
             attempt,
             hops,
             token,

@@ -44,7 +44,7 @@ async fn react(bench: &Bench, order: Order) -> Result<Reaction, RunError> {
         environment: environment(bench, &order),
         cwd: cwd(&bench.dir, definition.cwd.as_deref()),
         lock: bench.lock(),
-        input: order.message.to_event().as_str().as_bytes().to_vec(),
+        input: input(&order),
         limit: definition.timeout(),
     };
     let home = order.home.clone();
@@ -99,6 +99,17 @@ fn answered(output: &[u8], is_whole: bool, limit: usize) -> Result<Reaction, Run
         return Ok(Reaction::Nothing);
     }
     Ok(Reaction::Answer { text: text.to_owned(), close_thread: false, stream: None })
+}
+
+/// What a command reads: the message, and what this daemon knows of who sent it.
+fn input(order: &Order) -> Vec<u8> {
+    let mut event = order.message.to_event();
+    event["verified"] = order.proof.is_proven().into();
+    event["verified_by"] = order.proof.as_str().into();
+    if let Some(is_bound) = order.is_bound {
+        event["bound"] = is_bound.into();
+    }
+    Json::from_value(&event).as_str().as_bytes().to_vec()
 }
 
 /// Relative to the directory that holds the workspace.

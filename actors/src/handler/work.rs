@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use toq_config::HandlerConfig;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
+use toq_protocol::policy::Proof;
 use toq_store::Seq;
 
 use crate::home::Home;
@@ -26,6 +27,10 @@ pub struct Order {
     pub seq: Seq,
     /// The key that sent it.
     pub peer: Option<PeerKey>,
+    /// How it was known that the sender's address is its own.
+    pub proof: Proof,
+    /// Whether it came over a session that is bound to its TLS channel; none where it is not known.
+    pub is_bound: Option<bool>,
     /// Which attempt this is, from one.
     pub attempt: u32,
     /// How many automatic answers lead to an answer of this run.

@@ -52,7 +52,10 @@ fn sheet(handler: &Value) -> String {
         Value::Array(list) => {
             let word = |item: &Value| match item {
                 Value::String(text) => text.clone(),
-                Value::Object(fields) => fields.values().filter_map(Value::as_str).collect::<Vec<_>>().join(" is now "),
+                Value::Object(replaced) => {
+                    let text = |name: &str| replaced.get(name).and_then(Value::as_str).unwrap_or_default();
+                    format!("{} is now {}", text("key"), text("current"))
+                }
                 other => other.to_string(),
             };
             Some(list.iter().map(word).collect::<Vec<_>>().join(", "))

@@ -8,8 +8,9 @@ mod list;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use toq_api::{HandlerChanged, PeersResponse, RetryRequest, RetryResponse, StopHandlerRequest, StopHandlerResponse};
+use toq_api::{HandlerChanged, Peer, PeersResponse, RetryRequest, RetryResponse, StopHandlerRequest, StopHandlerResponse};
 use toq_config::handlers::{self, HandlersError, is_name};
+use toq_protocol::address::Address;
 
 use super::desk::Desk;
 use super::failure::{Failure, chain};
@@ -121,7 +122,11 @@ async fn forget(desk: &Desk, peer: String) -> Result<(), Failure> {
         vec![peer]
     } else {
         let known: PeersResponse = client.get(&["v1", "peers"], &[]).await?;
-        known.peers.into_iter().filter(|known| known.address == peer).map(|known| known.public_key).collect()
+        // One address is written in several ways: with its default port and without.
+        let wanted =
+            Address::parse(&peer).map_err(|error| Failure::error(format!("'{}' is no address: {error}", sanitize::text(&peer))))?;
+        let is_wanted = |known: &Peer| Address::parse(&known.address).is_ok_and(|address| address == wanted);
+        known.peers.into_iter().filter(is_wanted).map(|known| known.public_key).collect()
     };
     let [key] = keys.as_slice() else {
         let told = if keys.is_empty() { "no peer is known" } else { "several peers are known" };

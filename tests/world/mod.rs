@@ -5,9 +5,10 @@
 pub mod stranger;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -64,6 +65,7 @@ impl World {
             let output = toq(&home, &place, &["config", "set", key, value]);
             assert!(output.status.success(), "{output:?}");
         }
+        std::fs::write(place.join(".toq/last_port"), own_port().to_string()).unwrap();
         place
     }
 
@@ -119,6 +121,16 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         assert!(std::time::Instant::now() < until, "{what}, within a minute");
         std::thread::yield_now();
     }
+}
+
+/// A free port that no other test takes, so that a daemon that is started again has it again. Without it, one that stops leaves the first free
+/// port to whichever daemon starts next, of any test.
+fn own_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Below those that the system gives to whoever does not care, and apart from those of other processes of tests.
+    let first = 10_000 + u16::try_from(std::process::id() % 2_000).unwrap() * 10;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000).take(2_000).find(is_free).expect("a free port")
 }
 
 /// Runs a command in a workspace.

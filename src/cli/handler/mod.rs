@@ -123,9 +123,10 @@ async fn forget(desk: &Desk, peer: String) -> Result<(), Failure> {
     } else {
         let known: PeersResponse = client.get(&["v1", "peers"], &[]).await?;
         // One address is written in several ways: with its default port and without.
-        let wanted =
-            Address::parse(&peer).map_err(|error| Failure::error(format!("'{}' is no address: {error}", sanitize::text(&peer))))?;
-        let is_wanted = |known: &Peer| Address::parse(&known.address).is_ok_and(|address| address == wanted);
+        let wanted = Address::parse(&peer)
+            .map(|address| address.key())
+            .map_err(|error| Failure::error(format!("'{}' is no address: {error}", sanitize::text(&peer))))?;
+        let is_wanted = |known: &Peer| Address::parse(&known.address).is_ok_and(|address| address.key() == wanted);
         known.peers.into_iter().filter(is_wanted).map(|known| known.public_key).collect()
     };
     let [key] = keys.as_slice() else {

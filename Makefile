@@ -30,7 +30,6 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 CACHE := $(CURDIR)/.cache
 TOOLS := $(CACHE)/tools/bin
 DEBUG := $(TARGET)/debug/toq
-RELEASE := $(TARGET)/release/toq
 FAULTS := $(TARGET)/faults/debug/toq
 PLAYER := $(TARGET)/debug/examples/player
 SDK := $(CACHE)/venv-sdk
@@ -48,7 +47,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport TOQ_URL TOQ_CONFIG_DIR
 
 .PHONY: help demo check test bench docs clean
-.PHONY: debug release faults player
+.PHONY: debug faults player
 .PHONY: test-rust test-doc fuzz sdk skytale skytale-wheel crash crash-check crash-short convergence convergence-short interop readme
 
 help:
@@ -63,10 +62,11 @@ help:
 
 ## A new user ---------------------------------------------------------------------------------------------------------
 
-demo: release $(DEMO)/.ready
-	@$(DEMO)/bin/maturin build --quiet --release --compatibility linux --manifest-path python/skytale/Cargo.toml --out $(CACHE)/wheels-demo
+# From the development build, which `make test` needs as well: there in a few minutes, where the release takes a quarter of an hour.
+demo: debug $(DEMO)/.ready
+	@$(DEMO)/bin/maturin build --quiet --compatibility linux --manifest-path python/skytale/Cargo.toml --out $(CACHE)/wheels-demo
 	@$(DEMO)/bin/python -m pip install --quiet --no-deps --force-reinstall $(CACHE)/wheels-demo/*.whl
-	@$(PYTHON) tests/demo.py $(RELEASE) $(DEMO)/bin/python
+	@$(PYTHON) tests/demo.py $(DEBUG) $(DEMO)/bin/python
 
 ## Before a commit ----------------------------------------------------------------------------------------------------
 
@@ -155,9 +155,6 @@ docs:
 
 debug:
 	$(CARGO) build
-
-release:
-	$(CARGO) build --release
 
 # Apart from the others: a binary with crash points in it must never be taken for one without.
 faults:

@@ -2,15 +2,18 @@
 //!
 //! Whether somebody may come in is decided before anything of it is kept: the token, then a place. What an attacker would try is to
 //! guess which tokens are known (every refusal says the same about the server) and to hold places without ever sending; places are
-//! counted for each account, and dead connections are found by pings.
+//! counted for each account and each address, and dead connections are found by pings.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix::Addr;
 use prost::bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
@@ -23,7 +26,7 @@ use crate::frame::{FrameCodec, Outbound};
 use crate::home::{Account, Counters, Home, Limits};
 use crate::lobby::Visit;
 use crate::registry::{Connect, Registry};
-use crate::seats::Seats;
+use crate::seats::{Seats, Taken};
 use crate::subscriber::{Dialect, Newcomer};
 use crate::token::{Check, TokenError};
 
@@ -72,17 +75,35 @@ impl DataPlane {
     }
 }
 
+/// What goes to a member. It holds the member's place: who does not read keeps what was to be read, and with it a place, also when
+/// nobody writes any more.
+#[derive(Debug)]
+pub struct Answers {
+    frames: ReceiverStream<Result<Outbound, Status>>,
+    _seat: Taken,
+}
+
+impl Stream for Answers {
+    type Item = Result<Outbound, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.frames).poll_next(context)
+    }
+}
+
 impl Gate {
-    fn open(&self, mut request: Request<Streaming<Bytes>>) -> Result<Response<ReceiverStream<Result<Outbound, Status>>>, Status> {
+    fn open(&self, mut request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, Status> {
         let account = self.account(request.metadata())?;
-        let seat = self.seats.take(&account.id).map_err(Status::resource_exhausted)?;
-        let carried = request.extensions_mut().remove::<Visit>().map(Visit::carry);
+        let visit = request.extensions_mut().remove::<Visit>();
+        let source = visit.as_ref().map_or(IpAddr::from([0, 0, 0, 0]), Visit::source);
+        let seat = self.seats.take(&account.id, source).map_err(Status::resource_exhausted)?;
+        let carried = visit.map(Visit::carry);
         let knows = request.metadata().get(HEADER).is_some_and(|version| version == VERSION);
         let dialect = if knows { Dialect::Extended } else { Dialect::Published };
         let (outgoing, queue) = mpsc::channel(OUTGOING);
-        let newcomer = Newcomer { account, dialect, incoming: request.into_inner(), outgoing, seat, carried };
+        let newcomer = Newcomer { account, dialect, incoming: request.into_inner(), outgoing, carried };
         self.registry.do_send(Connect(Box::new(newcomer)));
-        let mut answer = Response::new(ReceiverStream::new(queue));
+        let mut answer = Response::new(Answers { frames: ReceiverStream::new(queue), _seat: seat });
         if knows {
             answer.metadata_mut().insert(HEADER, MetadataValue::from_static(VERSION));
         }
@@ -131,7 +152,7 @@ impl NamedService for DataPlane {
 
 impl StreamingService<Bytes> for DataPlane {
     type Response = Outbound;
-    type ResponseStream = ReceiverStream<Result<Outbound, Status>>;
+    type ResponseStream = Answers;
     type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {

@@ -16,6 +16,7 @@ use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
 use crate::lobby::{Lobby, Visit};
+use crate::office::source;
 
 /// How long it may take from connecting to the first call, with TLS and all.
 const FIRST_CALL: Duration = Duration::from_secs(10);
@@ -42,8 +43,8 @@ fn over<T>() -> Poll<io::Result<T>> {
 /// Accepts for ever; nothing that happens to one connection ends it.
 pub async fn accept(listener: TcpListener, lobby: Lobby, accepted: mpsc::Sender<io::Result<Guarded>>) {
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection cannot be accepted; trying again");
                 tokio::time::sleep(PAUSE).await;
@@ -55,7 +56,7 @@ pub async fn accept(listener: TcpListener, lobby: Lobby, accepted: mpsc::Sender<
             tracing::debug!(%error, "a connection has gone at once");
             continue;
         }
-        let (visit, sent_away) = lobby.enter();
+        let (visit, sent_away) = lobby.enter(source(from.ip()));
         let deadline = Some(Box::pin(tokio::time::sleep(FIRST_CALL)));
         if accepted.send(Ok(Guarded { stream, visit, deadline, sent_away: Some(sent_away), is_over: false })).await.is_err() {
             return;
@@ -136,6 +137,8 @@ impl AsyncWrite for Guarded {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use tokio::io::AsyncReadExt as _;
 
     use super::*;
@@ -181,7 +184,7 @@ mod tests {
         let (mut socket, _other) = accepted(&lobby).await;
         socket.connect_info().ask();
 
-        let (_newcomer, _) = lobby.enter();
+        let (_newcomer, _) = lobby.enter(IpAddr::from([127, 0, 0, 1]));
 
         assert!(socket.read_u8().await.is_err());
     }

@@ -12,6 +12,7 @@ mod admin;
 mod bells;
 mod body;
 mod channels;
+mod crowd;
 mod error;
 mod guard;
 mod invites;
@@ -48,6 +49,7 @@ use pace::Pace;
 
 pub use operator::{Operator, OperatorError, at_rest};
 pub use pace::Rate;
+pub(crate) use pace::source;
 pub use secrets::{SOCKET, bind_socket};
 pub use serve::{Running, start};
 pub use settings::{Opening, Rates, Settings};

@@ -93,10 +93,11 @@ impl<K: Eq + Hash> Pace<K> {
     }
 }
 
-/// What counts as one place to ask from: an IPv4 address, or the network of an IPv6 address (/64).
+/// What counts as one place to ask from: an IPv4 address, or the network of an IPv6 address (/64). This machine is none of a network.
 #[must_use]
 pub fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
+        address if address.is_loopback() => address,
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
@@ -156,5 +157,6 @@ mod tests {
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2::1"));
         assert_ne!(of("2001:db8:1:3::1"), of("2001:db8:1:2::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert!(of("::1").is_loopback() && !of("::2").is_loopback());
     }
 }

@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use tokio::task::JoinHandle;
 use toq_kit::spawn;
 
+use super::crowd::Crowd;
 use super::{Office, guard, routes};
 
 /// How long a connection may be idle between requests.
@@ -50,9 +51,11 @@ pub struct Running {
 pub fn start(office: Office, api: TcpListener, tls: Option<ServerConfig>, socket: Option<UnixListener>) -> io::Result<Running> {
     let office = web::Data::new(office);
     let shared = office.clone();
+    let crowd = Crowd::new(office.settings.most_connections);
     let members = HttpServer::new(move || App::new().app_data(shared.clone()).wrap(from_fn(guard::guard)).configure(routes::members));
     let members = members
         .workers(WORKERS)
+        .on_connect(move |connection, kept| crowd.meet(connection, kept))
         .max_connections(office.settings.most_connections / WORKERS)
         .keep_alive(IDLE)
         .client_request_timeout(HEADER)

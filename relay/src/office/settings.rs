@@ -83,7 +83,7 @@ pub struct Settings {
     pub most_requests: usize,
     /// How many bytes of answers of one account may wait to be fetched, each with a kibibyte for its rows.
     pub most_answer_bytes: u64,
-    /// How many connections may be open.
+    /// How many connections may be open; one address has a fifth of those that it finds free.
     pub most_connections: usize,
 }
 

@@ -17,7 +17,6 @@ use crate::bus::ProcessBus;
 use crate::frame::{FrameCodec, Outbound};
 use crate::home::{Account, Limits, Retention};
 use crate::log::MemoryLog;
-use crate::seats::Seats;
 use crate::subscriber::Dialect;
 
 /// A connection without a socket.
@@ -33,9 +32,8 @@ impl Connection {
         let incoming = Streaming::new_request(FrameCodec, body, None, None);
         let (outgoing, hears) = mpsc::channel(8);
         let id: Arc<str> = "".into();
-        let seat = Seats::new(8, 8).take(&id).expect("there is room");
         let account = Account { id, messages_per_month: u64::MAX, channels: u64::MAX, until: None, key: None };
-        registry.do_send(Connect(Box::new(Newcomer { account, dialect: Dialect::Extended, incoming, outgoing, seat, carried: None })));
+        registry.do_send(Connect(Box::new(Newcomer { account, dialect: Dialect::Extended, incoming, outgoing, carried: None })));
         Self { says, hears }
     }
 

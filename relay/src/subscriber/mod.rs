@@ -34,7 +34,6 @@ use crate::home::{Account, Counters, Home};
 use crate::lobby::Carried;
 use crate::plane::max_frame;
 use crate::registry::{Registry, Route};
-use crate::seats::Taken;
 use crate::topic::Order;
 use plan::{Answer, Plan};
 
@@ -68,8 +67,6 @@ pub struct Newcomer {
     pub incoming: Streaming<Bytes>,
     /// What it gets.
     pub outgoing: mpsc::Sender<Result<Outbound, Status>>,
-    /// Its place.
-    pub seat: Taken,
     /// Its share of its socket; `None` where it came by none.
     pub carried: Option<Carried>,
 }
@@ -180,7 +177,6 @@ pub struct Subscriber {
     made: u64,
     /// Channels that the account may take part in, as far as was asked.
     admitted: HashSet<ChannelName>,
-    _seat: Taken,
     _carried: Option<Carried>,
     lifeline: Lifeline<SubscriberKey>,
 }
@@ -199,7 +195,7 @@ impl Subscriber {
     /// Makes one that reads and writes once it is started.
     #[must_use]
     pub fn new(newcomer: Newcomer, home: Arc<Home>, registry: Addr<Registry>, lifeline: Lifeline<SubscriberKey>) -> Self {
-        let Newcomer { account, dialect, incoming, outgoing, seat, carried } = newcomer;
+        let Newcomer { account, dialect, incoming, outgoing, carried } = newcomer;
         let mut nonce = [0; 8];
         if getrandom::fill(&mut nonce).is_err() {
             tracing::error!("the system has no randomness; a member may be able to hide its messages from another one");
@@ -216,7 +212,6 @@ impl Subscriber {
             nonce,
             made: 0,
             admitted: HashSet::new(),
-            _seat: seat,
             _carried: carried,
             lifeline,
         }

@@ -313,6 +313,33 @@ async fn nobody_is_called_like_the_operator() {
 }
 
 #[actix_web::test]
+async fn a_crowd_of_connections_leaves_places_and_its_own_are_closed() {
+    let world = World::with(Settings { most_connections: 40, ..Settings::default() }).await;
+    let address = world.address;
+
+    // One after the other, each with an answer or closed: forty that are kept would be all there are.
+    let (kept, closed) = actix_web::web::block(move || {
+        let ask = |mut stream: TcpStream| {
+            stream.write_all(b"GET /health HTTP/1.1\r\nhost: relay\r\n\r\n").ok()?;
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).ok().filter(|()| answer == *b"HTTP/1.1 200").map(|()| stream)
+        };
+        let crowd: Vec<_> = (0..80).map(|_| ask(TcpStream::connect(address).expect("it listens"))).collect();
+        let (kept, closed): (Vec<_>, Vec<_>) = crowd.into_iter().partition(Option::is_some);
+        (kept, closed.len())
+    })
+    .await
+    .expect("it ran");
+
+    assert_eq!((kept.len(), closed), (31, 49), "three quarters for this machine");
+    drop(kept);
+    while world.api(Credential::None).create_account(&NewAccount { email: "a@example.org".to_owned(), name: None }).await.is_err() {
+        // The places are given back when the server has seen that the connections have ended.
+    }
+    world.stop().await;
+}
+
+#[actix_web::test]
 async fn a_server_that_stops_lets_nobody_wait() {
     let world = World::new().await;
     let owner = world.owner(None).await;

@@ -38,6 +38,7 @@ use toq_store::member::{Change, ChannelRow, HappeningRow, InRow, OutKind, OutRow
 use crate::chance::{Now, sha256};
 use crate::error::{Error, Kind};
 use crate::line::Publication;
+use crate::pins::Pins;
 
 pub(crate) use commit::Wish;
 pub(crate) use deliver::Item;
@@ -178,6 +179,7 @@ pub(crate) struct Core {
     pub gives_way: bool,
     pub padding: bool,
     pub rotate_after: Duration,
+    pub pins: Arc<Pins>,
 }
 
 impl Core {
@@ -229,6 +231,7 @@ impl Core {
             gives_way: false,
             padding: false,
             rotate_after: Duration::MAX,
+            pins: Arc::default(),
         }
     }
 

@@ -16,7 +16,7 @@ use toq_channels::ChannelName;
 use toq_channels::group::KeyPackageKind;
 use toq_store::member::{Change, HappeningRow, InviteRow, Standing};
 
-use crate::chance::{Now, Pauses, random};
+use crate::chance::{Now, Pauses, random, sha256};
 use crate::channel::{Channel, add, welcomed, with_core};
 use crate::client::Client;
 use crate::error::{Error, Kind, NEW_KEY};
@@ -34,6 +34,26 @@ fn is_over(row: &InviteRow, now: i64) -> bool {
     row.expires_at.saturating_add(GRACE) < now
 }
 
+/// Takes one use of an invite for a key package, which stays taken when it is asked for again. `false` where all are taken: the server counts
+/// them as well, and is not believed.
+fn take_use(row: &mut InviteRow, package: &[u8]) -> bool {
+    let (mark, used) = (sha256(package), row.used.as_chunks::<32>().0);
+    if used.contains(&mark) {
+        return true;
+    }
+    let is_free = row.max_uses.is_none_or(|most| used.len() < usize::try_from(most).unwrap_or(usize::MAX));
+    if is_free {
+        row.used.extend_from_slice(&mark);
+    }
+    is_free
+}
+
+/// Gives a use back: nobody was let in.
+fn give_back(row: &mut InviteRow, package: &[u8]) {
+    let mark = sha256(package);
+    row.used = row.used.as_chunks::<32>().0.iter().filter(|used| **used != mark).flatten().copied().collect();
+}
+
 /// Makes an invite.
 pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, ttl: Duration) -> Result<String, Error> {
     let api = inner.api.as_ref().ok_or_else(|| Error::new(Kind::Refused, format!("invite() requires api_key and api_url{NEW_KEY}")))?;
@@ -43,7 +63,7 @@ pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, 
     let id = InviteToken::read_id(&token.id()).ok_or_else(|| Error::new(Kind::Runtime, "an invite has no id"))?;
     let expires_at = Now::look().seconds().saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
     // Before the server knows it, so that nobody can come with a token that is not known here.
-    let row = InviteRow { token: token.text().to_owned(), expires_at };
+    let row = InviteRow { token: token.text().to_owned(), expires_at, max_uses: Some(max_uses), used: Vec::new() };
     let store = inner.store()?;
     let mut changes = vec![Change::Invite(seat.id, id, row)];
     let now = Now::look().seconds();
@@ -141,8 +161,10 @@ pub(crate) async fn answer(inner: Arc<Inner>) {
         tokio::select! {
             () = created => {}
             Some(ended) = asked.join_next() => {
-                if let Ok(id) = ended {
-                    open.remove(&id);
+                match ended {
+                    Ok(id) => drop(open.remove(&id)),
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => return,
                 }
             }
             _ = closing.wait_for(|closing| *closing) => return,
@@ -151,7 +173,7 @@ pub(crate) async fn answer(inner: Arc<Inner>) {
 }
 
 /// Whether those who want to join this channel are answered here.
-fn is_ours(seat: &Seat) -> bool {
+pub(crate) fn is_ours(seat: &Seat) -> bool {
     let core = seat.core();
     core.row.created && core.row.standing == Standing::Member
 }
@@ -189,7 +211,13 @@ async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: V
     let mut good = Vec::new();
     for request in requests {
         match check(inner, seat, &request) {
-            Ok(package) => good.push((request, package)),
+            Ok((package, invite)) => {
+                // Taken before anybody is let in, so that no end of this process lets in one more.
+                if let Some((id, row)) = invite {
+                    inner.store()?.commit(vec![Change::Invite(seat.id, id, row)]).await?;
+                }
+                good.push((request, package));
+            }
             Err(reason) => refuse(inner, api, seat, &request, reason).await?,
         }
     }
@@ -203,7 +231,7 @@ async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: V
         }
     }
     for (request, package) in good {
-        match add(inner, seat, vec![package]).await {
+        match add(inner, seat, vec![package.clone()]).await {
             Ok(welcome) => {
                 crate::fault::point("welcoming");
                 welcome_in(api, &request, &welcome).await?;
@@ -211,6 +239,10 @@ async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: V
             }
             // What is wrong with the key package is wrong with it for ever.
             Err(error) if error.kind() == Kind::Mls || error.kind() == Kind::Refused => {
+                if let Some((id, mut row)) = invite_of(inner, seat, &request)? {
+                    give_back(&mut row, &package);
+                    inner.store()?.commit(vec![Change::Invite(seat.id, id, row)]).await?;
+                }
                 refuse(inner, api, seat, &request, error.to_string()).await?;
             }
             Err(error) => return Err(error),
@@ -219,26 +251,36 @@ async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: V
     Ok(())
 }
 
-/// The key package of a request, where it may come in; why not, for who asks.
-fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Vec<u8>, String> {
+/// An invite by which somebody comes, as it is kept.
+type Invite = ([u8; 16], InviteRow);
+
+/// The invite that a request names, where it was made here.
+fn invite_of(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option<Invite>, Error> {
+    let Some(id) = request.invite_id.as_deref().and_then(InviteToken::read_id) else { return Ok(None) };
+    Ok(inner.store()?.invite(&seat.id, &id)?.map(|row| (id, row)))
+}
+
+/// The key package of a request, where it may come in, and the invite with one use taken; why not, for who asks.
+fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<(Vec<u8>, Option<Invite>), String> {
     let package = STANDARD.decode(&request.key_package).map_err(|_| "the key package is not base64".to_owned())?;
-    let invites = inner.store().and_then(|store| Ok(store.invites(&seat.id)?)).map_err(|error| error.to_string())?;
-    let id = request.invite_id.as_deref().and_then(InviteToken::read_id);
-    let row = id.and_then(|id| invites.into_iter().find(|(known, _)| *known == id)).map(|(_, row)| row);
-    if row.as_ref().is_some_and(|row| is_over(row, Now::look().seconds())) {
+    let mut invite = invite_of(inner, seat, request).map_err(|error| error.to_string())?;
+    if invite.as_ref().is_some_and(|(_, row)| is_over(row, Now::look().seconds())) {
         return Err("the invite has ended; ask for another one".to_owned());
     }
-    let token = row.map(|row| row.token);
-    let token = token.as_deref().and_then(|token| InviteToken::parse(token).ok());
+    let token = invite.as_ref().and_then(|(_, row)| InviteToken::parse(&row.token).ok());
     let admits_unbound = inner.settings.unbound_joins && !seat.core().row.proven;
     match (token, &request.binding) {
-        (Some(token), Some(binding)) if token.binds(&package, binding) => Ok(package),
-        (Some(_), Some(_)) => Err("the key package was not sent by who holds the invite".to_owned()),
-        (_, None) if admits_unbound => Ok(package),
-        (None, Some(_)) if admits_unbound => Ok(package),
-        (_, None) => Err("this channel admits only members that bind their key package to the invite".to_owned()),
-        (None, Some(_)) => Err("the invite was not made by the member that answers".to_owned()),
+        (Some(token), Some(binding)) if token.binds(&package, binding) => {}
+        (Some(_), Some(_)) => return Err("the key package was not sent by who holds the invite".to_owned()),
+        (_, None) if admits_unbound => {}
+        (None, Some(_)) if admits_unbound => {}
+        (_, None) => return Err("this channel admits only members that bind their key package to the invite".to_owned()),
+        (None, Some(_)) => return Err("the invite was not made by the member that answers".to_owned()),
     }
+    if invite.as_mut().is_some_and(|(_, row)| !take_use(row, &package)) {
+        return Err("the invite was used as often as it may be; ask for another one".to_owned());
+    }
+    Ok((package, invite))
 }
 
 async fn welcome_in(api: &RelayApi, request: &PendingJoin, welcome: &[u8]) -> Result<(), Error> {
@@ -279,9 +321,20 @@ mod tests {
 
     #[test]
     fn an_invite_lets_nobody_in_for_longer_than_requests_wait_after_its_end() {
-        let row = InviteRow { token: String::new(), expires_at: 1000 };
+        let row = InviteRow { token: String::new(), expires_at: 1000, max_uses: None, used: Vec::new() };
 
         assert!(!is_over(&row, 1000 + GRACE));
         assert!(is_over(&row, 1001 + GRACE));
+    }
+
+    #[test]
+    fn an_invite_lets_in_as_many_as_it_says_whatever_the_server_counts() {
+        let mut row = InviteRow { token: String::new(), expires_at: 1000, max_uses: Some(2), used: Vec::new() };
+
+        assert!(take_use(&mut row, b"bob") && take_use(&mut row, b"carol"));
+        assert!(!take_use(&mut row, b"mallory"));
+        assert!(take_use(&mut row, b"bob"), "who asks again is who was let in");
+        give_back(&mut row, b"carol");
+        assert!(take_use(&mut row, b"dave") && !take_use(&mut row, b"carol"));
     }
 }

@@ -60,9 +60,14 @@ impl Seat {
         self.shelf().octets_read()
     }
 
-    /// The core, for as long as one decision takes.
+    /// The core, for as long as one decision takes. One that a decision broke may be ahead of what is written, and is read anew.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
-        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+        self.core.lock().unwrap_or_else(|poisoned| {
+            let core = poisoned.into_inner();
+            core.fuse.store(true, Ordering::SeqCst);
+            self.core.clear_poison();
+            core
+        })
     }
 
     /// The core, where its state is what the disk has.
@@ -172,6 +177,7 @@ fn load(settings: &Settings, agent: &Agent, store: &MemberStore, row: ChannelRow
     let id = core.id;
     store.each_outgoing(&id, |n, row| core.recall(n, row))?;
     core.padding = settings.padding;
+    core.pins = Arc::new(settings.pins.clone());
     core.limits.unread = settings.max_unread;
     core.rotate_after = settings.rotate_after;
     core.fuse = Arc::new(AtomicBool::new(false));

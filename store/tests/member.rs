@@ -60,7 +60,7 @@ fn happening() -> HappeningRow {
 }
 
 fn invite() -> InviteRow {
-    InviteRow { token: "skt_inv_canary".to_owned(), expires_at: 5 }
+    InviteRow { token: "skt_inv_canary".to_owned(), expires_at: 5, max_uses: Some(3), used: vec![7; 32] }
 }
 
 fn welcome() -> WelcomeRow {
@@ -99,6 +99,8 @@ async fn what_was_committed_is_there_after_another_opening() {
     assert_eq!(store.inbox(&ID, 0, 10, usize::MAX).expect("read"), [(1, message())]);
     assert_eq!(store.happenings(&ID, 0, 10).expect("read"), [(1, happening())]);
     assert_eq!(store.invites(&ID).expect("read"), [([8; 16], invite())]);
+    assert_eq!(store.invite(&ID, &[8; 16]).expect("read"), Some(invite()));
+    assert_eq!(store.invite(&ID, &[9; 16]).expect("read"), None);
 }
 
 #[tokio::test]
@@ -220,6 +222,8 @@ fn a_members_records_that_were_ever_written_are_read() {
     assert_eq!(InRow::from_bytes(&bytes("earlier-in")).expect("version 1"), InRow { octets: 0, ..message() });
     assert_eq!(InRow::from_bytes(&bytes("in")).expect("version 1"), message());
     assert_eq!(HappeningRow::from_bytes(&bytes("happening")).expect("version 1"), happening());
+    let uncounted = InviteRow { max_uses: None, used: Vec::new(), ..invite() };
+    assert_eq!(InviteRow::from_bytes(&bytes("earlier-invite")).expect("version 1"), uncounted);
     assert_eq!(InviteRow::from_bytes(&bytes("invite")).expect("version 1"), invite());
     assert_eq!(WelcomeRow::from_bytes(&bytes("welcome")).expect("version 1"), welcome());
 }

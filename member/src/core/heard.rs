@@ -116,17 +116,24 @@ impl Core {
     /// Members that came, went or have new keys.
     fn tell(&mut self, change: &Changed, step: &mut Step, now: Now) {
         let by = change.by.as_ref().map(|member| member.identity.clone()).unwrap_or_default();
-        let mut tell = |core: &mut Self, kind: &str, subject: &[u8]| {
+        let mut tell_why = |core: &mut Self, kind: &str, subject: &[u8], detail: String| {
             let row = HappeningRow {
                 kind: kind.to_owned(),
                 subject: subject.to_vec(),
                 by: by.clone(),
                 epoch: change.epoch,
-                detail: String::new(),
+                detail,
                 at: now.nanos,
             };
             core.happen_to(step, row);
         };
+        for member in &change.added {
+            // Somebody else has let it in, and the group goes on with it: only its pin says that the name means nobody else.
+            if let Err(error) = crate::pins::check_members(&self.pins, std::slice::from_ref(member)) {
+                tell_why(self, "pin_broken", &member.identity, error.detail().to_owned());
+            }
+        }
+        let mut tell = |core: &mut Self, kind: &str, subject: &[u8]| tell_why(core, kind, subject, String::new());
         for member in &change.added {
             tell(self, "member_added", &member.identity);
         }

@@ -104,18 +104,24 @@ impl Party {
 
     /// Adds somebody, who then stands where this one does. `seq` is the place of the commit.
     fn add(&mut self, identity: &str, seq: u64) -> Self {
+        self.add_with_commit(identity, seq).0
+    }
+
+    /// The same, and the commit for the others.
+    fn add_with_commit(&mut self, identity: &str, seq: u64) -> (Self, Vec<u8>) {
         let (agent, mut disk) = agent(identity);
         let (package, rows) = agent.key_package(Now::look().unsigned_seconds(), KeyPackageKind::OneTime).expect("a key package");
         disk.rows(rows);
         let (reply, mut answer) = oneshot::channel();
         self.core.wish(Wish::Add(vec![package.message]), Some(reply)).expect("a member");
         let n = self.advance().expect("a commit");
+        let commit = self.disk.outbox[&n].frame.clone();
         self.read(seq, Item::Ours(n));
         let welcome = answer.try_recv().expect("an answer").expect("added").welcome.expect("a Welcome");
         let (group, rows) = Group::join(&agent, &name(), &welcome, &disk).expect("joined");
         disk.rows(rows);
         let chain = self.core.row.chain;
-        Self::begin(agent, disk, group, ChannelRow { cursor: seq, chain, ..row() })
+        (Self::begin(agent, disk, group, ChannelRow { cursor: seq, chain, ..row() }), commit)
     }
 
     /// Decides something, and has it on disk.
@@ -466,4 +472,17 @@ fn what_waits_for_the_relay_has_no_more_bytes_than_may_and_neither_has_what_is_o
     assert_eq!(alice.core.unsent(), said);
     assert!(alice.core.next_drafts().is_none());
     assert!(alice.core.say(&[0; 500], None, Now::look()).is_err(), "what was kept counts");
+}
+
+#[test]
+fn who_lets_in_somebody_under_a_pinned_name_with_another_key_is_named() {
+    let mut alice = Party::creator("alice");
+    let mut bob = alice.add("bob", 1);
+    bob.core.pins = std::sync::Arc::new(HashMap::from([(b"carol".to_vec(), toq_protocol::key::PeerKey::from_bytes([7; 32]))]));
+
+    let (_, commit) = alice.add_with_commit("carol", 2);
+    bob.read(2, Item::Frame(commit));
+
+    assert_eq!(bob.told, ["pin_broken", "member_added"]);
+    assert!(!alice.told.contains(&"pin_broken".to_owned()));
 }

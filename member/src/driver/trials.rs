@@ -143,3 +143,29 @@ async fn a_relay_that_cannot_be_asked_again_is_not_read_while_a_channel_has_no_r
     *inner.line() = line(Mock::new());
     assert!(wait_for_room(&inner).now_or_never().is_some());
 }
+
+#[tokio::test]
+async fn a_decision_that_breaks_a_channel_is_forgotten_and_the_channel_read_again() {
+    let (inner, [seat, _]) = inner().await;
+    let breaks = |seat: &Seat| {
+        let mut core = seat.core();
+        core.row.cursor = 1000;
+        panic!("on purpose");
+    };
+
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(|| breaks(&seat))).is_err());
+
+    assert!(seat.sound_core().is_err(), "it may be ahead of the disk");
+    advance(&inner, &seat).await.expect("it is read from the disk");
+    assert_eq!(seat.sound_core().expect("sound").row.cursor, 0);
+}
+
+#[tokio::test]
+async fn who_is_no_member_any_more_answers_nobody_who_wants_to_join() {
+    let (_, [seat, _]) = inner().await;
+    assert!(crate::invites::is_ours(&seat));
+
+    seat.core().row.standing = toq_store::member::Standing::Removed;
+
+    assert!(!crate::invites::is_ours(&seat));
+}

@@ -13,10 +13,14 @@ NAME = "acme/team/general"
 SOON = 20.0
 
 
-def prove(member):
-    """Binds a client or manager to a fresh agent key."""
-    key = Ed25519PrivateKey.generate()
-    return member.prove(key.public_key().public_bytes_raw(), key.sign(member.statement()))
+def prove(member, key=None):
+    """Binds a client or manager to an agent key, a fresh one unless it is given."""
+    key = key or Ed25519PrivateKey.generate()
+    return member.prove(octets(key), key.sign(member.statement()))
+
+
+def octets(key):
+    return key.public_key().public_bytes_raw()
 
 
 @pytest.fixture
@@ -24,10 +28,10 @@ def member(group):
     """`member("alice")` is a proven mock client, `member("eve", is_proven=False)` one that only says who it is."""
     running = []
 
-    def start(name, is_proven=True):
-        running.append(SkytaleClient(identity=name.encode(), mock=True, mock_group=group))
+    def start(name, is_proven=True, key=None, **more):
+        running.append(SkytaleClient(identity=name.encode(), mock=True, mock_group=group, **more))
         if is_proven:
-            prove(running[-1])
+            prove(running[-1], key)
         return running[-1]
 
     yield start
@@ -64,6 +68,76 @@ def test_in_an_ordinary_channel_it_is_seen_who_is_proven(member):
 
     assert (theirs.next(SOON).proven, ours.next(SOON).proven) == (True, False)
     assert [one.proven for one in ours.members()] == [True, False]
+
+
+def test_a_program_sees_which_agent_key_vouches_for_a_sender_and_a_member(member):
+    keys = [Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()]
+    alice, eve = member("alice", key=keys[0]), member("alice", key=keys[1])
+    ours = alice.create_channel(NAME)
+    theirs = added(ours, eve)
+    plain = added(ours, member("bob", is_proven=False))
+
+    # Both are called alice and both are proven.
+    theirs.send(b"it is me")
+    message = ours.next(SOON)
+    assert (message.sender, message.proven, message.key) == (b"alice", True, octets(keys[1]))
+    assert [one.key for one in ours.members()] == [octets(keys[0]), octets(keys[1]), None]
+    plain.send(b"and I")
+    assert ours.next(SOON).key is None
+
+
+def test_who_uses_a_pinned_name_with_another_key_is_neither_added_nor_joined(member):
+    bobs, others = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    alice = member("alice", pins={b"bob": octets(bobs)})
+    ours = alice.create_channel(NAME)
+
+    for impostor in (member("bob", key=others), member("bob", is_proven=False)):
+        with pytest.raises(ChannelError, match="pinned"):
+            ours.add_member(impostor.generate_key_package())
+    theirs = added(ours, member("bob", key=bobs))
+    assert len(ours.members()) == 2
+
+    carol = member("carol", pins={b"bob": octets(others)})
+    with pytest.raises(ChannelError, match="pinned"):
+        added(theirs, carol)
+    assert carol.channels() == []
+
+
+def test_who_lets_an_impostor_in_is_seen_by_whom_that_name_is_pinned(member):
+    bobs = Ed25519PrivateKey.generate()
+    alice, carol = member("alice"), member("carol", pins={b"bob": octets(bobs)})
+    ours = alice.create_channel(NAME)
+    hers = added(ours, carol)
+
+    added(ours, member("bob"))
+
+    broken = []
+    while not broken:
+        told = hers.events(SOON)
+        assert told, "it is told in time"
+        broken = [event for event in told if event.kind == "pin_broken"]
+    assert [(event.subject, event.by) for event in broken] == [(b"bob", b"alice")] and "pinned" in broken[0].detail
+
+
+@pytest.mark.parametrize("pins", [{"bob": bytes(32)}, {b"bob": bytes(31)}, {b"bob": "key"}])
+def test_pins_of_another_form_are_refused(member, pins):
+    with pytest.raises(TypeError, match="pins"):
+        member("alice", pins=pins)
+
+
+def test_a_member_as_it_was_listed_is_removed_and_nobody_who_came_to_its_leaf_later(member):
+    alice = member("alice")
+    ours = alice.create_channel(NAME)
+    added(ours, member("bob"))
+    bob = ours.members()[1]
+    ours.remove_member(bob)
+    added(ours, member("carol"))
+    assert ours.members()[1].leaf == bob.leaf
+
+    with pytest.raises(ChannelError, match="no such member"):
+        ours.remove_member(bob)
+
+    assert [one.identity for one in ours.members()] == [b"alice", b"carol"]
 
 
 def test_who_is_not_proven_neither_makes_nor_enters_such_a_channel(member):

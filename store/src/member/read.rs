@@ -119,6 +119,15 @@ impl MemberStore {
         Ok(invites)
     }
 
+    /// One invite of a channel.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the row cannot be read.
+    pub fn invite(&self, id: &Id, invite: &[u8; 16]) -> Result<Option<InviteRow>, StoreError> {
+        let found = self.snapshot()?.open_table(INVITES)?.get((id, invite))?;
+        found.map(|row| self.record(&place("invites", &[id, invite]), row.value())).transpose()
+    }
+
     /// The Welcomes of a channel that may still be wanted, by the epoch that their commit began.
     ///
     /// # Errors

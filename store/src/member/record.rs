@@ -186,6 +186,12 @@ pub struct InviteRow {
     /// When it ends, in seconds of Unix time.
     #[n(1)]
     pub expires_at: i64,
+    /// How many it lets in; `None` where only the server counts.
+    #[n(2)]
+    pub max_uses: Option<u32>,
+    /// SHA-256 of the key packages that it let in, 32 bytes each.
+    #[cbor(n(3), default, with = "minicbor::bytes")]
+    pub used: Vec<u8>,
 }
 
 macro_rules! records {

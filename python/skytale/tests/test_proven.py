@@ -72,17 +72,16 @@ def test_in_an_ordinary_channel_it_is_seen_who_is_proven(member):
 
 def test_a_program_sees_which_agent_key_vouches_for_a_sender_and_a_member(member):
     keys = [Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()]
-    alice, eve = member("alice", key=keys[0]), member("alice", key=keys[1])
+    alice, bob, plain = member("alice", key=keys[0]), member("bob", key=keys[1]), member("plain", is_proven=False)
     ours = alice.create_channel(NAME)
-    theirs = added(ours, eve)
-    plain = added(ours, member("bob", is_proven=False))
+    theirs = added(ours, bob)
+    its = added(ours, plain)
 
-    # Both are called alice and both are proven.
     theirs.send(b"it is me")
     message = ours.next(SOON)
-    assert (message.sender, message.proven, message.key) == (b"alice", True, octets(keys[1]))
+    assert (message.sender, message.proven, message.key) == (b"bob", True, octets(keys[1]))
     assert [one.key for one in ours.members()] == [octets(keys[0]), octets(keys[1]), None]
-    plain.send(b"and I")
+    its.send(b"and I")
     assert ours.next(SOON).key is None
 
 

@@ -62,7 +62,7 @@ class Member(NamedTuple):
     key: bytes | None = None
     """The agent key that vouches for the identity, 32 bytes; None when it is not proven."""
     signature_key: bytes = b""
-    """The key with which it signs in this channel's group. With `leaf` it means this member and none who comes to the leaf later."""
+    """The key with which it signs in this channel's group. With `leaf` it means this member and nobody who has the leaf later."""
 
 
 class Event(NamedTuple):
@@ -71,8 +71,8 @@ class Event(NamedTuple):
     kind: str
     """`member_added`, `member_removed`, `key_rotated`, `owners_changed`; `removed` or `left` (this member); `join_refused`,
     `commit_refused`, `message_refused` (somebody tried what it may not); `relay_misbehaving`, `behind`, `restored_copy`,
-    `subscription_refused`, `over_quota`, `inbox_full` (nothing more is taken in until something was read), `pin_broken` (somebody let
-    in a member whose name is pinned to another key)."""
+    `subscription_refused`, `over_quota`, `inbox_full` (nothing more is taken in until something was read), `pin_broken` (a member
+    was let in whose name is pinned to another key)."""
     channel: str
     """Name of the channel."""
     subject: bytes

@@ -49,6 +49,9 @@ pub struct State {
     pub anonymous: bool,
     /// Whether both servers speak TLS.
     pub tls: bool,
+    /// Which life of its number the process is, where the system says.
+    #[serde(default)]
+    pub life: Option<String>,
 }
 
 impl State {
@@ -57,9 +60,24 @@ impl State {
         serde_json::from_slice(&fs::read(data.join(STATE)).ok()?).ok()
     }
 
+    /// Whether the process of this number is the one that wrote this: after a crash or a new start of the machine another one may have it.
+    pub fn is_its_process(&self) -> bool {
+        self.life.as_ref().is_none_or(|written| life(self.pid).is_none_or(|now| now == *written))
+    }
+
     fn publish(&self, data: &Path) -> io::Result<()> {
         write_private(&data.join(STATE), serde_json::to_string(self)?.as_bytes()).map_err(io::Error::other)
     }
+}
+
+/// Which life of its number a process is: the start of the machine, and when it began since (proc_pid_stat(5), field 22). `None` where the
+/// system does not say.
+fn life(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses and may contain anything.
+    let begun = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.to_owned();
+    let machine = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(format!("{}/{begun}", machine.trim()))
 }
 
 /// Why a relay did not start.
@@ -97,8 +115,9 @@ pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnc
     }
     actix_rt::System::new().block_on(async {
         let relay = toq_relay::up(made).await?;
-        let state =
-            State { pid: std::process::id(), grpc: relay.grpc, api: relay.api, anonymous: config.anonymous, tls: config.tls.key.is_some() };
+        let pid = std::process::id();
+        let (anonymous, tls) = (config.anonymous, config.tls.key.is_some());
+        let state = State { pid, grpc: relay.grpc, api: relay.api, anonymous, tls, life: life(pid) };
         state.publish(data).map_err(failed)?;
         tracing::info!(grpc = %state.grpc, api = %state.api, anonymous = state.anonymous, "the relay is there");
         told(&state);

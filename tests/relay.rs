@@ -76,6 +76,22 @@ fn one_directory_has_one_relay_and_a_stopped_one_starts_where_it_was() {
 }
 
 #[test]
+fn a_stop_reaches_no_other_process_that_has_got_the_number() {
+    let (dir, other) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let (crashed, bystander) = (Relay::start(dir.path(), &[]), Relay::start(other.path(), &[]));
+    crashed.kill();
+    // As if the system had given the number of the one to the other, which is a toq as well.
+    let path = dir.path().join("relay.json");
+    let left = std::fs::read_to_string(&path).expect("a crash leaves it");
+    let numbered = left.replace(&format!("\"pid\":{}", crashed.pid), &format!("\"pid\":{}", bystander.pid));
+    assert_ne!(left, numbered);
+    std::fs::write(&path, numbered).expect("ours");
+
+    assert!(text(&crashed.down().stdout).contains("no relay runs"));
+    assert!(text(&bystander.down().stdout).contains(&bystander.pid.to_string()), "it still runs, and its own stop reaches it");
+}
+
+#[test]
 fn a_running_relay_says_what_it_keeps_and_has_done() {
     block_on(async {
         let dir = tempfile::tempdir().expect("a directory");

@@ -159,27 +159,6 @@ fn too_much_is_refused_and_the_stream_goes_on() {
     );
 }
 
-#[test]
-fn who_does_not_read_costs_others_nothing_and_misses_nothing() {
-    with_relay(|relay| async move {
-        let (mut alice, mut slow) = (Member::connect(&relay).await, Member::connect(&relay).await);
-        slow.listen(&general(), None).await;
-        let text = "x".repeat(60_000);
-
-        // Far more than sockets and buffers hold between the two.
-        for number in 1..=300 {
-            alice.send(&general(), number, &format!("{number} {text}")).await;
-            assert_eq!(alice.accepted().await, (tag(number), number));
-        }
-
-        for place in 1..=300 {
-            let (seq, heard) = slow.delivered().await;
-            assert_eq!((seq, heard.split(' ').next()), (place, Some(place.to_string().as_str())));
-        }
-        relay
-    });
-}
-
 fn numbered(n: usize) -> ChannelName {
     ChannelName::parse(&format!("acme/team/{n}")).expect("a name")
 }

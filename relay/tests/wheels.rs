@@ -17,7 +17,7 @@ use toq_dataplane::wire::message::MessageType;
 use toq_dataplane::wire::{CommandPayload, Content, command_payload::CommandPayloadType};
 use toq_dataplane::wire::{Empty, Message, Publish, content::ContentType};
 use toq_dataplane::{Carriage, Event, extension};
-use toq_relay::Relay;
+use toq_relay::{Config, Relay};
 use world::{Member, commit, general, with_config, with_relay};
 
 /// A member that knows the published protocol only.
@@ -208,6 +208,27 @@ fn a_published_members_commit_of_an_epoch_whose_commit_it_was_not_handed_is_drop
         assert_eq!(epochs(&relay, 102).await[100..], [4, 5], "the one of an epoch that is not taken stands");
         relay
     });
+}
+
+#[test]
+fn a_published_members_stream_ends_where_what_it_sent_is_lost() {
+    let changes: [fn(&mut Config); 3] = [
+        |config| config.limits.max_message = 1024,
+        |config| config.retention.bytes_per_channel = 1024,
+        |config| config.limits.channels_in_use = 0,
+    ];
+    for (change, code) in changes.into_iter().zip([Code::OutOfRange, Code::ResourceExhausted, Code::ResourceExhausted]) {
+        with_config(change, |relay| async move {
+            let mut alice = Wheel::connect(&relay).await.expect("in");
+
+            alice.publish(Carriage::Message, Bytes::from(vec![7; 1025])).await;
+            alice.publish(Carriage::Message, Bytes::from_static(b"as if nothing had happened")).await;
+
+            let end = tokio::time::timeout(Duration::from_secs(30), alice.incoming.message()).await.expect("something comes");
+            assert_eq!(end.expect_err("it is told").code(), code);
+            relay
+        });
+    }
 }
 
 #[test]

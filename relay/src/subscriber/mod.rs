@@ -240,6 +240,12 @@ impl Subscriber {
         }));
     }
 
+    /// Ends the stream where that is the only way to say it.
+    fn is_over(&mut self, answer: &Answer, ctx: &mut Context<Self>) -> bool {
+        let word = answer.last_word().filter(|_| self.dialect == Dialect::Published);
+        word.map(|word| self.end(word, ctx)).is_some()
+    }
+
     /// Ends the stream with a last word, if there is room for it.
     fn end(&mut self, word: Status, ctx: &mut Context<Self>) {
         // A reader that has left no room for it learns of the end from the end.
@@ -287,9 +293,12 @@ impl Handler<Ended> for Subscriber {
 impl Handler<Crowded> for Subscriber {
     type Result = ();
 
-    fn handle(&mut self, crowded: Crowded, _: &mut Self::Context) {
+    fn handle(&mut self, crowded: Crowded, ctx: &mut Self::Context) {
         Counters::count(&self.home.counters.refused);
         let Crowded { channel, wish, tag, why } = crowded;
+        if self.is_over(&Answer::crowded(why.clone()), ctx) {
+            return;
+        }
         let mut plan = self.plan.borrow_mut();
         if let Some(wish) = wish {
             plan.refused(&channel, wish, Answer::crowded(why.clone()));
@@ -380,7 +389,7 @@ impl Handler<Nudge> for Subscriber {
 impl Handler<Stored> for Subscriber {
     type Result = ();
 
-    fn handle(&mut self, stored: Stored, _: &mut Self::Context) {
+    fn handle(&mut self, stored: Stored, ctx: &mut Self::Context) {
         let answer = match stored.end {
             Ok(Appended::At(seq) | Appended::Known(seq)) => Answer::Accepted(seq),
             Ok(Appended::EpochTaken(seq)) => Answer::epoch_taken(seq),
@@ -392,6 +401,9 @@ impl Handler<Stored> for Subscriber {
         if matches!(answer, Answer::Refused { .. }) {
             Counters::count(&self.home.counters.refused);
             tracing::debug!(channel = %stored.channel, ?answer, "a publication was refused");
+        }
+        if self.is_over(&answer, ctx) {
+            return;
         }
         self.plan.borrow_mut().stored(&stored.channel, stored.tag, answer);
     }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use prost::bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tonic::Status;
 use toq_channels::ChannelName;
 use toq_dataplane::Tag;
 use toq_dataplane::extension;
@@ -91,6 +92,19 @@ impl Answer {
             _ => "the relay cannot write; send it again later",
         };
         Self::Refused { code: Code::Unavailable, detail: detail.to_owned(), seq: 0, retry_after: 1 }
+    }
+
+    /// What a published member's stream ends with: nobody could tell it otherwise that what it sent is lost, and it would go on as if
+    /// it were not. `None` where it may go on: what it sent meant nothing, or another member's commit, which it is given, stands before its own.
+    pub fn last_word(&self) -> Option<Status> {
+        let Self::Refused { code, detail, .. } = self else { return None };
+        match code {
+            Code::TooLarge => Some(Status::out_of_range(detail)),
+            Code::OverQuota => Some(Status::resource_exhausted(detail)),
+            Code::Forbidden => Some(Status::permission_denied(detail)),
+            Code::Unavailable => Some(Status::unavailable(detail)),
+            Code::Unspecified | Code::BadRequest | Code::EpochTaken | Code::Behind => None,
+        }
     }
 
     fn frame(self, tag: Option<Tag>) -> Outbound {

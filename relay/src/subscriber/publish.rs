@@ -24,18 +24,18 @@ impl Handler<Arrived> for Subscriber {
         let Arrived { frame, own, room } = arrived;
         let Ok(Asked { what, tag, after, seen }) = Asked::decode(frame) else {
             // One that was garbled by a bug of its sender's own ends no stream.
-            return self.refuse(None, Answer::bad("the frame is not a message of the data plane"), own);
+            return self.refuse(None, Answer::bad("the frame is not a message of the data plane"), own, ctx);
         };
         let Ok(tag) = self.tag(&tag) else {
-            return self.refuse(None, Answer::bad(format!("a tag has 16 bytes, not {}", tag.len())), own);
+            return self.refuse(None, Answer::bad(format!("a tag has 16 bytes, not {}", tag.len())), own, ctx);
         };
         match what {
             Some(What::Subscribe(subscription)) => match named(subscription.destination()) {
                 Ok(channel) => match self.admit(&channel) {
                     Ok(()) => self.subscribe(channel, after, tag, own, ctx),
-                    Err(answer) => self.refuse(tag, answer, own),
+                    Err(answer) => self.refuse(tag, answer, own, ctx),
                 },
-                Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
+                Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own, ctx),
             },
             Some(What::Unsubscribe(subscription)) => {
                 if let Ok(channel) = named(subscription.destination()) {
@@ -48,9 +48,9 @@ impl Handler<Arrived> for Subscriber {
             Some(What::Publish(publication)) => match named(publication.destination()) {
                 Ok(channel) => match self.admit(&channel) {
                     Ok(()) => self.publish(channel, publication, tag, seen, (own, room), ctx),
-                    Err(answer) => self.refuse(tag, answer, own),
+                    Err(answer) => self.refuse(tag, answer, own, ctx),
                 },
-                Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own),
+                Err(error) => self.refuse(tag, Answer::bad(error.to_string()), own, ctx),
             },
             // Only relays say the rest; a later extension may say more.
             None => {}
@@ -95,9 +95,12 @@ impl Subscriber {
         }
     }
 
-    fn refuse(&self, tag: Option<Tag>, answer: Answer, own: OwnedSemaphorePermit) {
+    fn refuse(&mut self, tag: Option<Tag>, answer: Answer, own: OwnedSemaphorePermit, ctx: &mut Context<Self>) {
         Counters::count(&self.home.counters.refused);
         tracing::debug!(connection = self.lifeline.key().0, ?answer, "a frame was refused");
+        if self.is_over(&answer, ctx) {
+            return;
+        }
         self.plan.borrow_mut().answer(tag, answer, Some(own));
     }
 
@@ -112,7 +115,7 @@ impl Subscriber {
         let most = self.home.limits.subscriptions;
         if !self.plan.borrow().wants(&channel) && self.plan.borrow().wanted() >= most {
             let detail = format!("one connection listens to at most {most} channels; end one subscription or open another connection");
-            return self.refuse(tag, Answer::refused(Code::OverQuota, detail, 0), own);
+            return self.refuse(tag, Answer::refused(Code::OverQuota, detail, 0), own, ctx);
         }
         let after = after.filter(|_| self.dialect == Dialect::Extended);
         let wish = self.plan.borrow_mut().want(channel.clone(), after, tag);
@@ -129,19 +132,19 @@ impl Subscriber {
         ctx: &mut Context<Self>,
     ) {
         let Some(blob) = publication.blob().filter(|blob| !blob.is_empty()) else {
-            return self.refuse(tag, Answer::bad("the frame carries no message"), own);
+            return self.refuse(tag, Answer::bad("the frame carries no message"), own, ctx);
         };
         let most = self.home.limits.max_message;
         if blob.len() > most {
             let detail = format!("{} bytes are more than the {most} that this relay takes; send less at once", blob.len());
-            return self.refuse(tag, Answer::refused(Code::TooLarge, detail, 0), own);
+            return self.refuse(tag, Answer::refused(Code::TooLarge, detail, 0), own, ctx);
         }
         let (mark, epoch) = mark(&channel, blob);
         // Who cannot say what it has read has read what it was given; who does not listen is taken at its word.
         let seen = seen.filter(|_| self.dialect == Dialect::Extended);
         let seen = seen.or_else(|| self.plan.borrow().cursor(&channel)).unwrap_or(u64::MAX);
         let Some(frame) = publication.forwarded() else {
-            return self.refuse(tag, Answer::bad("the frame carries no message"), own);
+            return self.refuse(tag, Answer::bad("the frame carries no message"), own, ctx);
         };
         let called = tag.unwrap_or_else(|| self.made_tag());
         let append = Append {

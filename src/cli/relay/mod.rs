@@ -54,7 +54,7 @@ impl Data {
     /// Where the relay of this directory runs, if it does.
     pub fn live(&self, desk: &Desk) -> Result<Option<State>, Failure> {
         let state = State::read(&self.dir(desk)?);
-        Ok(state.filter(|state| is_alive(state.pid) && is_toq(state.pid)))
+        Ok(state.filter(|state| is_alive(state.pid) && is_toq(state.pid) && state.is_its_process()))
     }
 }
 

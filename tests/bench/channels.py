@@ -35,17 +35,18 @@ class Relay:
     def __enter__(self) -> "Relay":
         words = ["relay", "up", "--foreground", "--anonymous", "--data", str(self.root / "relay"), "--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0"]
         env = {**os.environ, "HOME": str(self.root)}
-        self.process = subprocess.Popen([self.toq, *words], env=env, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([self.toq, *words], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         found: dict[str, str] = {}
-        for line in self.process.stdout:
-            for word in line.replace(",", " ").split():
-                if word.startswith("http://") or word.startswith("127.0.0.1:"):
-                    name = "grpc" if "grpc" in line.lower() and "grpc" not in found else "api"
-                    found[name] = word if word.startswith("http://") else f"http://{word}"
-            if len(found) == 2:
+        for line in self.process.stderr:
+            what, _, where = line.strip().partition(":")
+            if where.strip().startswith("http://"):
+                found[what] = where.strip()
+            if "members" in found and "API" in found:
                 break
-        self.grpc, self.api = found["grpc"], found["api"]
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        else:
+            raise SystemExit("the relay did not come up")
+        self.grpc, self.api = found["members"], found["API"]
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
         return self
 
     def key(self) -> str:

@@ -2,35 +2,11 @@
 //!
 //! `cargo bench -p toq-channels`. Groups are made by one commit with all key packages, as a large group would be.
 
-use std::collections::BTreeMap;
-
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Group, Intent, KeyPackageKind, Received, Row, Rows, Shelf, ShelfError, Shelves};
-use zeroize::Zeroizing;
+use toq_channels::group::{Admission, Agent, Group, Intent, KeyPackageKind, Memory, Received};
 
 const NOW: u64 = 1_790_000_000;
-
-/// Committed rows.
-#[derive(Clone, Default)]
-struct Memory(BTreeMap<(Shelf, Vec<u8>), Zeroizing<Vec<u8>>>);
-
-impl Memory {
-    fn commit(&mut self, rows: Rows) {
-        for row in rows {
-            match row {
-                Row::Put { shelf, key, value } => drop(self.0.insert((shelf, key), value)),
-                Row::Delete { shelf, key } => drop(self.0.remove(&(shelf, key))),
-            }
-        }
-    }
-}
-
-impl Shelves for Memory {
-    fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, ShelfError> {
-        Ok(self.0.get(&(shelf, key.to_vec())).cloned())
-    }
-}
 
 fn name() -> ChannelName {
     ChannelName::parse("acme/team/bench").expect("a name")

@@ -1,36 +1,12 @@
 //! Members of a channel, for the targets that read what others write into it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Group, Intent, KeyPackageKind, Row, Rows, Shelf, ShelfError, Shelves};
-use zeroize::Zeroizing;
+use toq_channels::group::{Admission, Agent, Group, Intent, KeyPackageKind, Memory};
 
 /// When everything happens, in seconds since 1970.
 pub const NOW: u64 = 1_790_000_000;
-
-/// Committed rows.
-#[derive(Clone, Default)]
-pub struct Memory(BTreeMap<(Shelf, Vec<u8>), Zeroizing<Vec<u8>>>);
-
-impl Memory {
-    /// Writes and deletes.
-    pub fn commit(&mut self, rows: Rows) {
-        for row in rows {
-            match row {
-                Row::Put { shelf, key, value } => drop(self.0.insert((shelf, key), value)),
-                Row::Delete { shelf, key } => drop(self.0.remove(&(shelf, key))),
-            }
-        }
-    }
-}
-
-impl Shelves for Memory {
-    fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, ShelfError> {
-        Ok(self.0.get(&(shelf, key.to_vec())).cloned())
-    }
-}
 
 /// A channel with an owner and a member, a guest who could be added, and what the owner wrote.
 pub struct Scene {

@@ -2,36 +2,12 @@
 
 mod world;
 
-use std::collections::BTreeMap;
-
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Chain, Group, Head, Intent, KeyPackageKind, Received, Row, Rows, Shelf, ShelfError, Shelves};
+use toq_channels::group::{Admission, Agent, Chain, Group, Head, Intent, KeyPackageKind, Memory, Received};
 use toq_dataplane::extension::Carriage;
 use toq_member::mock::Relay;
 use toq_member::{Channel, Client};
 use world::{LONG, NAME, event, invite, member, pair, texts, until};
-use zeroize::Zeroizing;
-
-/// Where an outsider keeps its group.
-#[derive(Default)]
-struct Memory(BTreeMap<(Shelf, Vec<u8>), Zeroizing<Vec<u8>>>);
-
-impl Memory {
-    fn commit(&mut self, rows: Rows) {
-        for row in rows {
-            match row {
-                Row::Put { shelf, key, value } => drop(self.0.insert((shelf, key), value)),
-                Row::Delete { shelf, key } => drop(self.0.remove(&(shelf, key))),
-            }
-        }
-    }
-}
-
-impl Shelves for Memory {
-    fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, ShelfError> {
-        Ok(self.0.get(&(shelf, key.to_vec())).cloned())
-    }
-}
 
 /// The owner of a channel, with whatever it likes to claim about the log: a group without a member around it.
 struct Owner {

@@ -9,6 +9,7 @@ import toq
 
 from daemon import Daemon
 from events import Listener
+from skytale import Member, Relay, makes
 
 OURS, PUBLISHED = "ours", "published"
 
@@ -79,3 +80,27 @@ def peer(house) -> Daemon:
 def client(ours):
     with toq.connect(ours.url) as client:
         yield client
+
+
+@pytest.fixture
+def relay(tmp_path):
+    """A relay of ours that lets everybody in."""
+    relay = Relay(os.environ["TOQ_BIN"], tmp_path / "relay")
+    yield relay
+    relay.stop()
+
+
+@pytest.fixture
+def member(relay, tmp_path):
+    """Starts members of channels: `member("0.3.0", "alice")`; `padding=True` for one of ours that pads."""
+    running: list[Member] = []
+
+    def start(make: str, name: str, **more) -> Member:
+        home = tmp_path / name
+        home.mkdir()
+        running.append(Member(makes()[make], relay.grpc, home / "state", name.encode(), **more))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()

@@ -1,36 +1,16 @@
 """The adapters of the published `skytale_sdk` and ours understand each other, and so do bridges of either make."""
 
-import os
 
 import pytest
-
-from skytale import Member, Relay, makes
 
 PUBLISHED = ["0.3.0", "0.5.2"]
 LEFT, RIGHT = "acme/bridge/left", "acme/bridge/right"
 
 
 @pytest.fixture
-def relay(tmp_path):
-    relay = Relay(os.environ["TOQ_BIN"], tmp_path / "relay")
-    yield relay
-    relay.stop()
-
-
-@pytest.fixture
-def agent(relay, tmp_path):
+def agent(member):
     """Starts agents: `agent("0.3.0", "alice")`."""
-    running = []
-
-    def start(make: str, name: str) -> Member:
-        home = tmp_path / name
-        home.mkdir()
-        running.append(Member(makes()[make], relay.grpc, home / "state", name.encode(), program="skytale_adapters.py"))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.stop()
+    return lambda make, name: member(make, name, program="skytale_adapters.py")
 
 
 @pytest.fixture(params=PUBLISHED)

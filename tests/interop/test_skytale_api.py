@@ -8,15 +8,7 @@ import os
 import subprocess
 
 import pytest
-
-from skytale import Member, Relay, makes
-
-
-@pytest.fixture
-def relay(tmp_path):
-    relay = Relay(os.environ["TOQ_BIN"], tmp_path / "relay")
-    yield relay
-    relay.stop()
+from skytale import Member, makes
 
 
 def key(tmp_path) -> str:

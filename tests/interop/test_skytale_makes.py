@@ -4,38 +4,13 @@
 """
 
 import json
-import os
 import subprocess
 
 import pytest
-
-from skytale import Member, Relay, makes
+from skytale import makes
 
 NAME = "acme/team/general"
 MAKES = ["0.3.0", "0.5.2", "ours"]
-
-
-@pytest.fixture
-def relay(tmp_path):
-    relay = Relay(os.environ["TOQ_BIN"], tmp_path / "relay")
-    yield relay
-    relay.stop()
-
-
-@pytest.fixture
-def member(relay, tmp_path):
-    """Starts members: `member("0.3.0", "alice")`; `padding=True` for one of ours that pads."""
-    running = []
-
-    def start(make, name, **more) -> Member:
-        home = tmp_path / name
-        home.mkdir()
-        running.append(Member(makes()[make], relay.grpc, home / "state", name.encode(), **more))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.stop()
 
 
 @pytest.mark.parametrize("creator", MAKES)

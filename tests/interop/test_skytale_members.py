@@ -4,37 +4,12 @@ What a published member cannot do is not asked of it: it does not come back, it 
 messages.
 """
 
-import os
 
 import pytest
-
-from skytale import Member, Relay, makes
+from skytale import Member
 
 NAME = "acme/team/general"
 PUBLISHED = ["0.3.0", "0.5.2"]
-
-
-@pytest.fixture
-def relay(tmp_path):
-    relay = Relay(os.environ["TOQ_BIN"], tmp_path / "relay")
-    yield relay
-    relay.stop()
-
-
-@pytest.fixture
-def member(relay, tmp_path):
-    """Starts members: `member("0.3.0", "alice")`."""
-    running = []
-
-    def start(make: str, name: str) -> Member:
-        home = tmp_path / name
-        home.mkdir()
-        running.append(Member(makes()[make], relay.grpc, home / "state", name.encode()))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.stop()
 
 
 def hears(listener: Member, *wanted: bytes) -> None:

@@ -1,41 +1,13 @@
 //! A member with a database in memory, as the tests see it.
 
-use std::collections::BTreeMap;
-
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Group, Intent, KeyPackageKind, Received, Row, Rows, Shelf, ShelfError, Shelves, Staged};
+use toq_channels::group::{Admission, Agent, Group, Intent, KeyPackageKind, Memory, Received, Staged};
 use toq_protocol::key::Identity;
-use zeroize::Zeroizing;
 
 pub const NOW: u64 = 1_790_000_000;
 
 pub fn name() -> ChannelName {
     ChannelName::parse("acme/team/general").expect("a name")
-}
-
-/// Committed rows. A clone is a copy of the database.
-#[derive(Clone, Default)]
-pub struct Memory(pub BTreeMap<(Shelf, Vec<u8>), Zeroizing<Vec<u8>>>);
-
-impl Memory {
-    pub fn commit(&mut self, rows: Rows) {
-        for row in rows {
-            match row {
-                Row::Put { shelf, key, value } => drop(self.0.insert((shelf, key), value)),
-                Row::Delete { shelf, key } => drop(self.0.remove(&(shelf, key))),
-            }
-        }
-    }
-
-    pub fn size(&self, shelf: Shelf) -> usize {
-        self.0.iter().filter(|((of, _), _)| *of == shelf).map(|(_, value)| value.len()).sum()
-    }
-}
-
-impl Shelves for Memory {
-    fn get(&self, shelf: Shelf, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, ShelfError> {
-        Ok(self.0.get(&(shelf, key.to_vec())).cloned())
-    }
 }
 
 pub struct Party {

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use toq_channels::group::{Admission, Group, Member};
-use toq_protocol::key::PeerKey;
-use toq_store::member::{Change, HappeningRow, InRow, Standing, WriteSlot};
+use toq_store::member::{Change, Standing, WriteSlot};
 
 use crate::chance::Now;
 use crate::client::Client;
 use crate::core::{Core, Step, Wish};
+use crate::deed::{add, wish, with_core};
 use crate::error::{Error, Kind};
-use crate::inner::{Inner, State};
+use crate::received::{Happening, Message, happening, message};
 use crate::seat::Seat;
 use crate::shelf::{Stretch, Taken};
 
@@ -32,49 +32,6 @@ pub struct Channel {
     client: Client,
     seat: Arc<Seat>,
     told: Arc<AtomicU64>,
-}
-
-/// A message that came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// What was said.
-    pub payload: Vec<u8>,
-    /// The sender's identity, as in its credential.
-    pub sender: Vec<u8>,
-    /// The agent key that vouches for the sender.
-    pub proven: Option<PeerKey>,
-    /// The sender's leaf.
-    pub leaf: u32,
-    /// The epoch in which it was sent.
-    pub epoch: u64,
-    /// Its place in the relay's log; `None` where the relay names none.
-    pub seq: Option<u64>,
-    /// Its number among the messages of this member, by which [`Channel::settle`] knows it.
-    pub n: u64,
-}
-
-/// Something that happened to a channel, other than a message.
-///
-/// Kinds: `member_added`, `member_removed`, `key_rotated`, `owners_changed`, `removed` (this member was), `left`, `commit_refused` (somebody
-/// tried what it may not), `relay_misbehaving`, `behind` (the relay no longer keeps what was missed), `restored_copy`,
-/// `message_refused`, `subscription_refused`, `over_quota`, `join_refused`, `inbox_full` (nothing more is taken from the relay until something
-/// was read), `pin_broken` (somebody let in a member whose name is pinned to another key).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Happening {
-    /// Its number; they rise.
-    pub n: u64,
-    /// Its type.
-    pub kind: String,
-    /// The identity that it is about; empty where it is about none.
-    pub subject: Vec<u8>,
-    /// The identity that did it; empty where nobody did.
-    pub by: Vec<u8>,
-    /// The epoch that it began, or in which it was seen.
-    pub epoch: u64,
-    /// What there is to say, for a person.
-    pub detail: String,
-    /// When it was seen, in nanoseconds of Unix time.
-    pub at: i64,
 }
 
 /// Which member.
@@ -249,15 +206,6 @@ impl Channel {
         if let Some((n, _)) = found.last() {
             self.told.fetch_max(*n, Ordering::SeqCst);
         }
-        let happening = |(n, row): (u64, HappeningRow)| Happening {
-            n,
-            kind: row.kind,
-            subject: row.subject,
-            by: row.by,
-            epoch: row.epoch,
-            detail: row.detail,
-            at: row.at,
-        };
         found.into_iter().map(happening).collect()
     }
 
@@ -401,78 +349,6 @@ impl Channel {
     fn consume(&self, slot: WriteSlot, done: Option<u64>) {
         if let Some(n) = done {
             drop(slot.commit(vec![Change::Consume(self.seat.id, n)], Arc::default()));
-        }
-    }
-}
-
-fn message((n, row): (u64, InRow)) -> Message {
-    Message {
-        payload: row.payload,
-        sender: row.sender,
-        proven: row.proven.map(PeerKey::from_bytes),
-        leaf: row.leaf,
-        epoch: row.epoch,
-        seq: (row.seq > 0).then_some(row.seq),
-        n,
-    }
-}
-
-/// Those whom this Welcome is for have it.
-pub(crate) async fn welcomed(inner: &Arc<Inner>, seat: &Arc<Seat>, welcome: &[u8]) -> Result<(), Error> {
-    with_core(inner, seat, |core, _| Ok(core.welcomed(welcome))).await
-}
-
-/// Adds members; returns their Welcome.
-pub(crate) async fn add(inner: &Arc<Inner>, seat: &Arc<Seat>, key_packages: Vec<Vec<u8>>) -> Result<Vec<u8>, Error> {
-    crate::pins::check_packages(&inner.settings.pins, &key_packages)?;
-    let welcome = wish(inner, seat, Wish::Add(key_packages)).await?;
-    welcome.ok_or_else(|| Error::new(Kind::Mls, "the change was made and has no Welcome; remove the member and add it again"))
-}
-
-/// Writes down something that happened.
-pub(crate) async fn note(inner: &Arc<Inner>, seat: &Arc<Seat>, row: HappeningRow) -> Result<(), Error> {
-    with_core(inner, seat, |core, _| Ok(core.note(row))).await
-}
-
-/// Decides something under the lock of the core, and sees to it that it is kept.
-pub(crate) async fn with_core(
-    inner: &Arc<Inner>,
-    seat: &Arc<Seat>,
-    decide: impl FnOnce(&mut Core, Now) -> Result<Step, Error>,
-) -> Result<(), Error> {
-    let slot = inner.store()?.slot().await?;
-    let kept = {
-        let mut core = seat.sound_core()?;
-        let step = decide(&mut core, Now::look())?;
-        crate::fault::point("decided");
-        inner.keep(seat, slot, core, step)
-    };
-    kept.await
-}
-
-async fn wish(inner: &Arc<Inner>, seat: &Arc<Seat>, wish: Wish) -> Result<Option<Vec<u8>>, Error> {
-    let (reply, answer) = oneshot::channel();
-    seat.sound_core()?.wish(wish, Some(reply))?;
-    inner.nudge(seat.id);
-    let patience = inner.settings.commit_timeout;
-    match tokio::time::timeout(patience, answer).await {
-        Ok(Ok(end)) => end.map(|applied| applied.welcome),
-        Ok(Err(_)) => Err(Error::closed()),
-        Err(_) => {
-            let hindrance = {
-                let mut core = seat.core();
-                core.withdraw();
-                core.hindrance().map(str::to_owned)
-            };
-            let why = match &*inner.state.borrow() {
-                State::Away(error) => error.detail().to_owned(),
-                _ => hindrance.unwrap_or_else(|| "it gave no answer".to_owned()),
-            };
-            let text = format!(
-                "the relay has not settled the change of {} within {patience:?}: {why}; ask again, where somebody is to be added with the same key package",
-                seat.name
-            );
-            Err(Error::new(Kind::Transport, text))
         }
     }
 }

@@ -19,7 +19,11 @@ mod deliver;
 mod drafts;
 mod heard;
 mod limits;
+mod outgoing;
 mod say;
+mod step;
+mod succession;
+mod told;
 #[cfg(test)]
 mod trials;
 mod welcomes;
@@ -32,17 +36,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use toq_channels::ChannelName;
 use toq_channels::group::{Chain, Group, Head, PAST_EPOCHS};
-use toq_dataplane::extension::{Carriage, Tag};
-use toq_store::member::{Change, ChannelRow, HappeningRow, InRow, OutKind, OutRow, Standing, WelcomeRow};
+use toq_dataplane::extension::Tag;
+use toq_store::member::{Change, ChannelRow, WelcomeRow};
 
-use crate::chance::{Now, sha256};
-use crate::error::{Error, Kind};
-use crate::line::Publication;
+use crate::error::Error;
 use crate::pins::Pins;
 
 pub(crate) use commit::Wish;
 pub(crate) use deliver::Item;
 pub(crate) use limits::{Limits, weight};
+pub(crate) use step::Step;
+
+use outgoing::Outgoing;
 
 /// How many frames may be on their way to the relay; more is kept as drafts. Receivers skip at most 1,000 keys of a sender.
 const WINDOW: usize = 512;
@@ -84,45 +89,6 @@ struct Asked {
     tag: Tag,
     after: u64,
     is_answered: bool,
-}
-
-/// A frame on its way to the relay.
-#[derive(Debug)]
-struct Outgoing {
-    row: OutRow,
-    is_committed: bool,
-    is_published: bool,
-    /// Not before this moment: the relay asked to wait.
-    not_before: Option<Instant>,
-}
-
-/// What becomes true when its changes are on disk.
-#[derive(Default)]
-pub(crate) struct Step {
-    pub changes: Vec<Change>,
-    pub arrived: Vec<(u64, InRow)>,
-    pub happened: Vec<(u64, HappeningRow)>,
-    answers: Vec<Box<dyn FnOnce() + Send>>,
-    sealed: Vec<u64>,
-    /// Where in the changes the channel's row is; it is written once.
-    stands_at: Option<usize>,
-}
-
-impl Step {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.answers.is_empty() && self.arrived.is_empty()
-    }
-
-    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
-        self.stands_at = None;
-        std::mem::take(&mut self.changes)
-    }
-
-    fn answer<T: Send + 'static>(&mut self, to: Option<oneshot::Sender<T>>, value: T) {
-        if let Some(to) = to {
-            self.answers.push(Box::new(move || drop(to.send(value))));
-        }
-    }
 }
 
 /// Somebody who waits for the place of a message.
@@ -235,41 +201,6 @@ impl Core {
         }
     }
 
-    /// A row of the outbox, in their order: it was on its way when the process ended. Of a draft only its size is kept.
-    pub(crate) fn recall(&mut self, n: u64, row: OutRow) {
-        self.next_out = n.saturating_add(1);
-        match row.kind {
-            OutKind::Draft => self.drafts.push(n, limits::size(&row)),
-            OutKind::Commit => {
-                self.staged = Some(commit::Staged::kept(n, &row));
-                self.hold(n, row, true);
-            }
-            OutKind::Message | OutKind::Proposal => self.hold(n, row, true),
-        }
-    }
-
-    /// Remembers a frame by all that the relay could show of it.
-    fn hold(&mut self, n: u64, row: OutRow, is_committed: bool) {
-        self.by_tag.insert(row.tag, n);
-        self.by_frame.insert(sha256(&row.frame), n);
-        for earlier in row.earlier.as_chunks::<32>().0 {
-            self.by_frame.insert(*earlier, n);
-        }
-        self.outgoing_octets = self.outgoing_octets.saturating_add(limits::size(&row));
-        let before = self.outgoing.insert(n, Outgoing { row, is_committed, is_published: false, not_before: None });
-        self.outgoing_octets = self.outgoing_octets.saturating_sub(before.map_or(0, |before| limits::size(&before.row)));
-    }
-
-    /// Forgets a frame.
-    fn release(&mut self, n: u64, step: &mut Step) -> Option<OutRow> {
-        let outgoing = self.outgoing.remove(&n)?;
-        self.outgoing_octets = self.outgoing_octets.saturating_sub(limits::size(&outgoing.row));
-        self.by_tag.remove(&outgoing.row.tag);
-        self.by_frame.retain(|_, at| *at != n);
-        step.changes.push(Change::Unqueue(self.id, n));
-        Some(outgoing.row)
-    }
-
     /// The channel is about to be asked for: from which place on.
     pub(crate) fn asking(&mut self, tag: Tag) -> u64 {
         let after = self.row.cursor;
@@ -321,46 +252,6 @@ impl Core {
         is_unwanted
     }
 
-    /// How much has not reached the relay: drafts and frames.
-    pub(crate) fn unsent(&self) -> usize {
-        self.drafts.len() + self.outgoing.len()
-    }
-
-    /// The same in bytes.
-    fn unsent_octets(&self) -> usize {
-        self.drafts.octets().saturating_add(self.outgoing_octets)
-    }
-
-    /// Frames that may leave now, in the order in which they were made.
-    pub(crate) fn publishable(&mut self, now: Now) -> Vec<Publication> {
-        if self.tie != Tie::Live {
-            return Vec::new();
-        }
-        let mut ready = Vec::new();
-        for (n, outgoing) in &mut self.outgoing {
-            if !outgoing.is_committed {
-                break;
-            }
-            if outgoing.is_published {
-                continue;
-            }
-            if outgoing.not_before.is_some_and(|moment| moment > now.instant) {
-                // What was said later does not overtake it.
-                break;
-            }
-            outgoing.is_published = true;
-            outgoing.not_before = None;
-            let carriage = match outgoing.row.kind {
-                OutKind::Commit => Carriage::Commit,
-                OutKind::Proposal => Carriage::Proposal,
-                OutKind::Message | OutKind::Draft => Carriage::Message,
-            };
-            let seen = (outgoing.row.kind == OutKind::Commit).then_some(self.row.cursor);
-            ready.push(Publication { n: *n, carriage, frame: outgoing.row.frame.clone(), tag: Tag(outgoing.row.tag), seen });
-        }
-        ready
-    }
-
     /// The changes of a step are on disk. `of` is the fuse of the core that made it: another one has other frames of these numbers.
     pub(crate) fn settle(&mut self, step: &mut Step, of: &Arc<AtomicBool>) {
         for n in step.sealed.drain(..).filter(|_| Arc::ptr_eq(of, &self.fuse)) {
@@ -373,70 +264,6 @@ impl Core {
         }
     }
 
-    /// Whether things can be said and done here.
-    pub(crate) fn may_act(&self) -> Result<(), Error> {
-        let name = &self.name;
-        let why = match self.row.standing {
-            Standing::Member => return Ok(()),
-            Standing::Removed => format!("this member was removed from {name}; ask to be added again"),
-            Standing::Left => format!("this member has left {name}; ask to be added again"),
-            Standing::Behind => {
-                format!("the relay no longer keeps what this member missed in {name}; ask to be added again with a new key package")
-            }
-            Standing::Restored => {
-                format!(
-                    "the state of {name} is older than what was sent from it, it was restored from a copy; ask to be added again with a new key package"
-                )
-            }
-        };
-        Err(Error::new(Kind::Refused, why))
-    }
-
-    /// Writes down something that happened elsewhere.
-    pub(crate) fn note(&mut self, row: HappeningRow) -> Step {
-        let mut step = Step::default();
-        self.happen_to(&mut step, row);
-        self.stand(&mut step);
-        step
-    }
-
-    /// The group ends here and the one of `row` takes its place. Messages that were not read and what was not sent outlive it; frames
-    /// do not, what they said is kept as drafts. Whoever calls this writes the changes after everything that was decided before, and
-    /// puts the next core here, whether that succeeds or not.
-    pub(crate) fn give_way(&mut self, mut row: ChannelRow, changes: &mut Vec<Change>) {
-        row.next_in = self.row.next_in;
-        row.next_happening = self.row.next_happening;
-        row.octets_in = self.row.octets_in;
-        if row.created && row.cursor == 0 {
-            // What is in the log so far was said in the group before this one.
-            row.cursor = self.row.cursor;
-            row.chain = self.row.chain;
-            row.heads.clone_from(&self.row.heads);
-        }
-        row.created |= self.row.created;
-        for (n, outgoing) in &self.outgoing {
-            changes.push(if outgoing.row.kind == OutKind::Message {
-                Change::Queue(self.id, *n, OutRow { kind: OutKind::Draft, frame: Vec::new(), ..outgoing.row.clone() })
-            } else {
-                Change::Unqueue(self.id, *n)
-            });
-        }
-        changes.extend(self.welcomes.keys().map(|epoch| Change::Unwelcome(self.id, *epoch)));
-        changes.push(Change::Channel(self.id, row));
-        self.gives_way = true;
-    }
-
-    /// Takes over those who wait, from the core that was here before: for places of messages that are still to be sent and, in the
-    /// same group, for changes that were not staged yet.
-    pub(crate) fn inherit(&mut self, before: &mut Self, is_same_group: bool) {
-        let is_here = |n: &u64| self.drafts.has(*n) || self.outgoing.contains_key(n);
-        self.waiters = std::mem::take(&mut before.waiters).into_iter().filter(|(n, _)| is_here(n)).collect();
-        if is_same_group {
-            self.wishes = std::mem::take(&mut before.wishes);
-            self.handed_over = std::mem::take(&mut before.handed_over);
-        }
-    }
-
     /// Whoever invites answers those who come, also where somebody else made the channel.
     pub(crate) fn answer_joins(&mut self) -> Step {
         let mut step = Step::default();
@@ -445,21 +272,6 @@ impl Core {
             self.stand(&mut step);
         }
         step
-    }
-
-    fn happen(&mut self, step: &mut Step, now: Now, kind: &str, detail: String) {
-        let epoch = self.epoch();
-        self.happen_to(step, HappeningRow { kind: kind.to_owned(), subject: Vec::new(), by: Vec::new(), epoch, detail, at: now.nanos });
-    }
-
-    fn happen_to(&mut self, step: &mut Step, row: HappeningRow) {
-        let n = self.row.next_happening;
-        self.row.next_happening += 1;
-        if n.is_multiple_of(FORGET_EVERY) && n > HAPPENINGS {
-            step.changes.push(Change::Forget(self.id, n - HAPPENINGS));
-        }
-        step.changes.push(Change::Happen(self.id, n, row.clone()));
-        step.happened.push((n, row));
     }
 
     pub(crate) fn epoch(&self) -> u64 {

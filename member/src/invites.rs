@@ -17,8 +17,9 @@ use toq_channels::group::KeyPackageKind;
 use toq_store::member::{Change, HappeningRow, InviteRow, Standing};
 
 use crate::chance::{Now, Pauses, random, sha256};
-use crate::channel::{Channel, add, welcomed, with_core};
+use crate::channel::Channel;
 use crate::client::Client;
+use crate::deed::{add, welcomed, with_core};
 use crate::error::{Error, Kind, NEW_KEY};
 use crate::inner::Inner;
 use crate::seat::Seat;
@@ -307,7 +308,7 @@ async fn refuse(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, request: &
         detail: reason.clone(),
         at: now.nanos,
     };
-    crate::channel::note(inner, seat, row).await?;
+    crate::deed::note(inner, seat, row).await?;
     let refusal = Refusal { request_id: request.id.clone(), reason };
     match api.refuse(&refusal).await {
         Err(error) if error.is_passing() => Err(error.into()),

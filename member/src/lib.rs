@@ -15,6 +15,7 @@ mod chance;
 mod channel;
 mod client;
 mod core;
+mod deed;
 mod driver;
 mod error;
 mod fault;
@@ -24,16 +25,18 @@ mod invites;
 mod line;
 pub mod mock;
 mod pins;
+mod received;
 mod seat;
 mod settings;
 mod shelf;
 #[cfg(feature = "faults")]
 mod weather;
 
-pub use channel::{Channel, Happening, Message, Who};
+pub use channel::{Channel, Who};
 pub use client::Client;
 pub use error::{Error, Kind};
 pub use inner::State;
+pub use received::{Happening, Message};
 pub use settings::{Relay, Settings};
 pub use toq_channels::group::{Admission, KeyPackageKind, Member, Role};
 pub use toq_store::member::Standing;

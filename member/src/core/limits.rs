@@ -23,11 +23,13 @@ pub(crate) struct Limits {
     pub window: usize,
     /// What may wait for an entry that is missing before it, in bytes of frames.
     pub ahead: usize,
+    /// The Welcomes that may still be wanted, in bytes, but always the last. One has 4 MiB in a channel of thousands.
+    pub welcomes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { unread: u64::MAX, unsent: 256 << 20, window: 16 << 20, ahead: 16 << 20 }
+        Self { unread: u64::MAX, unsent: 256 << 20, window: 16 << 20, ahead: 16 << 20, welcomes: 32 << 20 }
     }
 }
 

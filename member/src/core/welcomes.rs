@@ -9,7 +9,7 @@ use toq_store::member::{Change, WelcomeRow};
 
 use super::{Core, Step};
 
-/// How many are kept; beyond that the oldest goes. One can have 4 MiB, in a channel of thousands.
+/// How many are kept, where they have room (see [`super::limits::Limits`]); beyond that the oldest goes.
 const MAX_WELCOMES: usize = 64;
 
 /// The length of a signature key and of a reference in suite 1.
@@ -33,10 +33,14 @@ impl Core {
         let row = WelcomeRow { references, joiners, welcome: welcome.clone() };
         step.changes.push(Change::Welcome(self.id, change.epoch, row.clone()));
         self.welcomes.insert(change.epoch, row);
-        while self.welcomes.len() > MAX_WELCOMES {
+        while self.welcomes.len() > MAX_WELCOMES || (self.welcomes.len() > 1 && self.welcome_octets() > self.limits.welcomes) {
             let Some((epoch, _)) = self.welcomes.pop_first() else { break };
             step.changes.push(Change::Unwelcome(self.id, epoch));
         }
+    }
+
+    fn welcome_octets(&self) -> usize {
+        self.welcomes.values().map(|row| row.welcome.len()).sum()
     }
 
     /// A member has spoken, so it has its Welcome; or it is out, so that it needs none.

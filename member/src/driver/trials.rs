@@ -8,7 +8,7 @@ use toq_channels::group::{Admission, Agent, Group};
 use toq_store::member::{Change, ChannelRow, MemberStore};
 
 use super::*;
-use crate::channel::with_core;
+use crate::deed::with_core;
 use crate::home::changes;
 use crate::inner::Seats;
 use crate::mock::Relay as Mock;

@@ -28,8 +28,9 @@ _LISTENER_ROUND = 1.0
 class SkytaleChannelManager:
     """Sends and receives on channels without blocking iterators, for tools that have to answer.
 
-    Messages are taken in and kept in `data_dir` while nobody asks for them, up to 256 MiB of each channel; the relay keeps what comes
-    then. Channels that are kept there from an earlier run are active from the beginning. All methods may be called from any thread.
+    Messages are taken in and kept in `data_dir` while nobody asks for them, up to 256 MiB of each channel; the relay keeps what
+    comes then. Channels that are kept there from an earlier run are active from the beginning. All methods may be called from any
+    thread.
 
     Args:
         identity: what the other members see as the sender; a str is encoded as UTF-8.

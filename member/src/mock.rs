@@ -159,6 +159,15 @@ impl Relay {
         self.0.grew.notify_waiters();
     }
 
+    /// Says from now on that it knows nothing beyond the published protocol, or that it does again. Connections end.
+    pub fn number(&self, is_numbering: bool) {
+        let mut state = locked(&self.0.state);
+        state.is_plain = !is_numbering;
+        state.cut_all();
+        drop(state);
+        self.0.grew.notify_waiters();
+    }
+
     /// Forgets a channel's log up to a place.
     pub fn forget(&self, channel: &ChannelName, up_to: u64) {
         let mut state = locked(&self.0.state);

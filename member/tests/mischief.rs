@@ -87,3 +87,22 @@ async fn what_nobody_sent_changes_nothing() {
 
     assert_eq!(texts(&bob, 1).await, ["undisturbed"]);
 }
+
+#[tokio::test]
+async fn a_relay_that_says_it_numbers_nothing_any_more_is_named_and_what_is_said_waits_until_it_does() {
+    let relay = Relay::new();
+    let (alice, bob) = pair(&relay, None).await;
+    alice.send(b"one").await.expect("sent");
+    assert_eq!(texts(&bob, 1).await, ["one"]);
+
+    relay.number(false);
+    assert!(event(&alice, "relay_misbehaving").await.detail.contains("does not number"));
+    alice.send(b"two").await.expect("kept");
+    event(&bob, "relay_misbehaving").await;
+    let logged = relay.log(&ChannelName::parse(NAME).expect("a name")).len();
+
+    relay.number(true);
+    assert_eq!(texts(&bob, 1).await, ["two"]);
+    assert!(alice.flush(LONG).await);
+    assert_eq!(relay.log(&ChannelName::parse(NAME).expect("a name")).len(), logged + 1, "it was sent once, to who numbers");
+}

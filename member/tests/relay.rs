@@ -172,6 +172,25 @@ async fn a_key_package_that_is_not_bound_to_the_invite_is_refused_by_the_owner()
     assert_eq!(channel.members().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_account_was_not_let_in_is_told_why_and_does_not_wait_for_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let office = Office::open(dir.path().join("relay"), 0, false);
+    let keys = [key(&office, "alice@example.com").await, key(&office, "bob@example.com").await];
+    let alice = open(with_key(&office, &keys[0], "alice", dir.path())).await;
+    let bob = open(with_key(&office, &keys[1], "bob", dir.path())).await;
+    let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
+    drop(channel.invite(1, Duration::from_secs(60)).await.expect("it is alice's by now"));
+
+    // A Welcome in the hand is no admission by the relay.
+    let joined = invite(&channel, &bob).await;
+    let told = event(&joined, "subscription_refused").await;
+    let (kind, text) = refused(joined.rotate_key().await);
+
+    assert!(!told.detail.is_empty());
+    assert!(kind == Kind::Auth && text.contains(&told.detail), "{text}");
+}
+
 #[tokio::test]
 async fn a_key_that_is_none_is_an_error_of_credentials() {
     let dir = tempfile::tempdir().expect("a directory");

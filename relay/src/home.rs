@@ -12,9 +12,9 @@ use crate::bus::Bus;
 use crate::guests::Guests;
 use crate::log::Log;
 
-/// What one connection may have on its way into the log, in bytes: two of the largest messages.
-pub const WINDOW: usize = 2 << 20;
-/// What all connections together may have on their way into the log, in bytes.
+/// What one connection may have on its way into the log, in bytes, where messages are no larger than usual.
+const WINDOW: usize = 2 << 20;
+/// What all connections together may have on their way into the log, in bytes, unless a few of the largest messages are more.
 const ALL_WINDOWS: usize = 64 << 20;
 
 /// How much anybody may have of something.
@@ -36,6 +36,14 @@ pub struct Limits {
     pub channels_per_account: u64,
     /// Messages in a month for each plan; those of a plan that is not here have no limit.
     pub messages_per_month: Vec<(String, u64)>,
+}
+
+impl Limits {
+    /// What one connection may have on its way into the log, in bytes: two of the largest messages.
+    #[must_use]
+    pub fn window(&self) -> usize {
+        WINDOW.max(self.max_message.saturating_mul(2))
+    }
 }
 
 impl Default for Limits {
@@ -165,7 +173,7 @@ impl Home {
     /// Puts it together.
     #[must_use]
     pub fn new(log: Arc<dyn Log>, bus: Arc<dyn Bus>, clock: Clock, limits: Limits, retention: Retention) -> Self {
-        let windows = Arc::new(Semaphore::new(ALL_WINDOWS));
+        let windows = Arc::new(Semaphore::new(ALL_WINDOWS.max(limits.window().saturating_mul(2)).min(Semaphore::MAX_PERMITS)));
         Self { log, bus, clock, limits, retention, guests: None, counters: Counters::default(), windows }
     }
 
@@ -198,6 +206,15 @@ fn month(nanos: i64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_of_the_largest_messages_fit_into_a_window_whatever_they_are() {
+        for max_message in [1024, 1 << 20, 16 << 20] {
+            let limits = Limits { max_message, ..Limits::default() };
+
+            assert!(limits.window() >= 2 * max_message && limits.window() >= 2 << 20);
+        }
+    }
 
     #[test]
     fn a_month_ends_with_its_last_second() {

@@ -8,14 +8,15 @@ use tokio::sync::Semaphore;
 use tonic::Streaming;
 
 use super::{Arrived, Ended, Subscriber, Unreadable};
-use crate::home::{Home, WINDOW};
+use crate::home::Home;
 
 /// What a frame takes up besides its bytes, about.
 const OVERHEAD: usize = 512;
 
 /// Reads until the end. The socket is not read while the window is full, so the sender is held back.
 pub async fn read(mut incoming: Streaming<Bytes>, subscriber: Addr<Subscriber>, home: Arc<Home>) {
-    let window = Arc::new(Semaphore::new(WINDOW));
+    let most = home.limits.window();
+    let window = Arc::new(Semaphore::new(most));
     loop {
         let frame = match incoming.message().await {
             Ok(Some(frame)) => frame,
@@ -25,7 +26,7 @@ pub async fn read(mut incoming: Streaming<Bytes>, subscriber: Addr<Subscriber>, 
                 return subscriber.do_send(Unreadable(status));
             }
         };
-        let size = u32::try_from((frame.len() + OVERHEAD).min(WINDOW)).unwrap_or(u32::MAX);
+        let size = u32::try_from((frame.len() + OVERHEAD).min(most)).unwrap_or(u32::MAX);
         let own = window.clone().acquire_many_owned(size).await;
         let room = home.windows.clone().acquire_many_owned(size).await;
         let (Ok(own), Ok(room)) = (own, room) else { break };

@@ -243,7 +243,8 @@ impl RelayLog {
     }
 
     pub(super) fn used_bytes(&self) -> Result<u64, StoreError> {
-        self.totals().map(|(_, rows, bytes)| bytes + rows * OVERHEAD)
+        // A channel has rows of its own, with its name, that stay when everything in it has gone.
+        self.totals().map(|(channels, rows, bytes)| bytes + (rows + 2 * channels) * OVERHEAD)
     }
 }
 
@@ -453,8 +454,10 @@ impl<'t> Pen<'t> {
     /// Gives a channel a number; `None` where its account may begin no more.
     fn begin(&mut self, append: &Append) -> Result<Option<u64>, StoreError> {
         let mut begun = self.transaction.open_table(BEGUN)?;
-        let most = usize::try_from(append.channels).unwrap_or(usize::MAX);
-        if begun.range((&*append.account, 0)..=(&*append.account, u64::MAX))?.take(most).count() >= most {
+        // Where there is no limit there may be very many, and everybody waits while they are counted.
+        if let Some(most) = usize::try_from(append.channels).ok().filter(|_| append.channels < u64::MAX)
+            && begun.range((&*append.account, 0)..=(&*append.account, u64::MAX))?.take(most).count() >= most
+        {
             return Ok(None);
         }
         let mut meta = self.transaction.open_table(META)?;

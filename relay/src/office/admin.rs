@@ -8,10 +8,11 @@ use toq_api::relay::Errand;
 
 use super::body::Body;
 use super::error::ApiError;
+use super::finish::finish;
 use super::{Office, Operator};
 
 /// Does something for the operator.
 pub(crate) async fn errand(office: web::Data<Office>, body: Body<Errand>) -> Result<HttpResponse, ApiError> {
-    let answer = Operator::of(&office).perform(body.0).await?;
+    let answer = finish(async move { Operator::of(&office).perform(body.0).await }).await?;
     Ok(HttpResponse::Ok().json(answer))
 }

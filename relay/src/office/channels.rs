@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Office;
 use super::body::Body;
 use super::error::ApiError;
+use super::finish::finish;
 use super::guard::Caller;
 use super::query::Query;
 
@@ -21,7 +22,7 @@ pub(crate) async fn register(office: web::Data<Office>, caller: Caller, body: Bo
     let id = *Uuid::new_v4().as_bytes();
     let publisher = Some(Uuid::from_bytes(caller.tenant.account().0).to_string());
     let spec = ChannelSpec { name: name.clone(), id, unbound_joins: body.0.unbound_joins, most: office.settings.most_channels, publisher };
-    match claim(&office, &caller.tenant, spec).await? {
+    match finish(async move { claim(&office, &caller.tenant, spec).await }).await? {
         Claimed::Yours(row) => Ok(HttpResponse::Ok().json(view(name, &row))),
         Claimed::Taken => Err(ApiError::new(RelayCode::Conflict, "another account has registered a channel of this name, or uses it")
             .hint("choose another name, or join the channel by an invite of its owner")),
@@ -68,7 +69,8 @@ pub(crate) async fn shut_out(
     query: Query<ChannelQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let other = Uuid::parse_str(&account).map_err(|_| not_admitted())?;
-    shut_out_of(&office, &caller.tenant, name(&query.0.channel)?, AccountId(*other.as_bytes())).await?;
+    let (channel, other) = (name(&query.0.channel)?, AccountId(*other.as_bytes()));
+    finish(async move { shut_out_of(&office, &caller.tenant, channel, other).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -12,6 +12,7 @@ use super::Office;
 use super::accounts::from_tier;
 use super::body::Body;
 use super::error::ApiError;
+use super::finish::finish;
 use super::guard::KeyHolder;
 use super::secrets::new_key;
 use crate::token::{Claims, ISSUER};
@@ -65,7 +66,7 @@ pub(crate) async fn revoke(
     KeyHolder(caller): KeyHolder,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    revoke_of(&office, &caller.tenant, &id).await?;
+    finish(async move { revoke_of(&office, &caller.tenant, &id).await }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -14,6 +14,7 @@ mod body;
 mod channels;
 mod crowd;
 mod error;
+mod finish;
 mod guard;
 mod invites;
 mod joins;

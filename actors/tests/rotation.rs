@@ -124,6 +124,27 @@ fn a_message_that_came_under_the_old_key_is_not_stored_again_under_the_new_one()
 }
 
 #[test]
+fn who_is_blocked_or_revoked_by_its_new_key_does_not_come_back_with_the_old_one() {
+    run(async {
+        let rules = [|key| Rule::Add(Subject::Key(key), Ruling::Block), |key| Rule::Remove(Subject::Key(key), Ruling::Approve)];
+        for rule in rules {
+            let (house, _) = acquainted(ConnectionMode::Allowlist).await;
+            let old = key(&house.alice);
+            rotate(&house.alice).await;
+            delivered(&house, "after").await;
+            let new = key(&house.alice);
+            let approved = house.bob.workspace.home.store.reader().rules().expect("reads");
+            assert_eq!(approved, [(Subject::Key(new), Ruling::Approve)], "one agent, one approval");
+            assert_eq!(deliver(&house, old, MessageId::from_bytes([1; 16])).await, Stored::Committed, "it has its grace");
+
+            house.bob.workspace.address().send(rule(new)).await.expect("alive").expect("committed");
+
+            assert_eq!(deliver(&house, old, MessageId::from_bytes([2; 16])).await, Stored::Refused(Reason::Blocked));
+        }
+    });
+}
+
+#[test]
 fn an_owner_who_blocks_the_old_key_at_once_need_not_wait_for_its_grace() {
     run(async {
         let (house, _) = acquainted(ConnectionMode::Open).await;

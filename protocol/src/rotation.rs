@@ -269,6 +269,19 @@ impl Successions {
         std::iter::successors(Some(*key), next).take(MAX_STEPS + 1).last().unwrap_or(*key)
     }
 
+    /// A key and those that followed it, oldest first.
+    pub fn heirs(&self, key: &PeerKey) -> impl Iterator<Item = PeerKey> {
+        let next = |key: &PeerKey| self.by_old.get(key).map(|succession| succession.new);
+        // Nobody gets out of sight by many rotations: the walk ends with the chain, and no row can make it a circle.
+        std::iter::successors(Some(*key), next).take(self.by_old.len() + 1)
+    }
+
+    /// True where the key was followed by another.
+    #[must_use]
+    pub fn is_succeeded(&self, key: &PeerKey) -> bool {
+        self.by_old.contains_key(key)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -15,9 +15,10 @@ use toq_protocol::policy::{Mode, Proof, Verdict};
 use toq_protocol::session::Admission;
 use toq_protocol::time::Timestamp;
 use toq_store::batch::{Change, Guard};
-use toq_store::record::{self, ApprovalRow, PeerRow, PinRow};
+use toq_store::record::{self, ApprovalRow, PeerRow};
 use toq_store::{Batch, Outcome, StoreError};
 
+use super::decide::pin;
 use super::rotation::CarriedOver;
 use super::{Authenticated, Workspace};
 use crate::connection::ping;
@@ -69,7 +70,7 @@ impl Workspace {
         let carried = self.carry_over(peer)?;
         let reader = self.home.store.reader();
         let pinned = self.pinned(key, address)?;
-        let earlier = self.successions.predecessor(key).copied().unwrap_or(*key);
+        let earlier = self.policy.successions().predecessor(key).copied().unwrap_or(*key);
         let row = reader.peer(key)?.map_or_else(|| reader.peer(&earlier), |row| Ok(Some(row)))?;
         let is_decided = self.policy.blocks(key, address) || self.policy.approves_key(key);
         let by_dns = self.policy.mode() == Mode::DnsVerified;
@@ -81,8 +82,7 @@ impl Workspace {
     /// The key that belongs to an address. A key that `key` followed counts as `key`, also where the pin has not moved
     /// yet.
     pub(super) fn pinned(&self, key: &PeerKey, address: &Address) -> Result<Option<PeerKey>, StoreError> {
-        let pinned = self.home.store.reader().pin(address)?.map(|pin| pin.peer());
-        Ok(pinned.map(|pinned| if self.successions.leads(&pinned, key) { *key } else { pinned }))
+        self.decider(self.home.store.reader()).pinned(key, address)
     }
 
     fn judge(&self, asked: &Authenticated, standing: &Standing, proof: Proof) -> Judgement {
@@ -149,8 +149,7 @@ impl Workspace {
 
     /// Ties a key to an address.
     pub(super) fn pin(&self, address: &Address, key: PeerKey, proof: Proof) -> Change {
-        let since = self.home.wall().as_nanos();
-        Change::Pin(address.clone(), PinRow { address: address.written(), key: *key.as_bytes(), proof: record::Proof::of(proof), since })
+        pin(address, key, proof, self.home.wall())
     }
 
     /// The changes that put a question before the owner; `None` where the queue has no room for it.

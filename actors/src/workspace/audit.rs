@@ -10,12 +10,11 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, R
 use toq_config::HandlerConfig;
 use toq_protocol::audit::digest;
 use toq_protocol::key::PeerKey;
-use toq_protocol::policy::Ruling;
 use toq_store::Batch;
 use toq_store::audit::AuditRow;
 use toq_store::batch::Change;
 
-use super::{Rule, Workspace, WorkspaceError};
+use super::{Workspace, WorkspaceError};
 
 /// Who decides through the API and the commands.
 pub(super) const OWNER: &str = "owner";
@@ -38,20 +37,6 @@ pub struct Record {
 impl Workspace {
     pub(super) fn recorded(&self, who: &str, what: &str, subject: &dyn std::fmt::Display) -> AuditRow {
         AuditRow::new(self.home.wall(), who, what, subject)
-    }
-
-    /// The record of a decision about a rule or a question. That a question lapsed is none: strangers could push out what the
-    /// owner decided, with questions that nobody answers.
-    pub(super) fn recorded_rule(&self, rule: &Rule) -> Option<Change> {
-        let (what, subject): (_, &dyn std::fmt::Display) = match rule {
-            Rule::Add(subject, Ruling::Approve) => ("rule.approved", subject),
-            Rule::Add(subject, Ruling::Block) => ("rule.blocked", subject),
-            Rule::Remove(subject, Ruling::Approve) => ("rule.revoked", subject),
-            Rule::Remove(subject, Ruling::Block) => ("rule.unblocked", subject),
-            Rule::Deny(key) => ("approval.denied", key),
-            Rule::Lapse(_) => return None,
-        };
-        Some(Change::Audit(self.recorded(OWNER, what, subject)))
     }
 
     /// The record of a key of ours that replaced another.

@@ -9,6 +9,7 @@ mod admission;
 mod audit;
 mod children;
 mod consume;
+mod decide;
 mod decisions;
 mod files;
 mod forget;
@@ -36,10 +37,11 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::policy::waiting::Question;
 use toq_protocol::policy::{Policy, Proof};
 use toq_protocol::rate::Tolls;
-use toq_protocol::rotation::{Promises, Successions};
+use toq_protocol::rotation::Promises;
 use toq_store::Seq;
 
 pub use audit::Record;
+pub use decide::decide_at_rest;
 pub use decisions::{Decided, Held};
 pub use forget::ForgetConversations;
 pub use handlers::{Reload, ShowHandlers, Tell, Told, TryAgain};
@@ -71,8 +73,6 @@ pub struct Workspace {
     home: Arc<Home>,
     seat: Seat,
     policy: Policy,
-    /// Which keys of peers were followed by others.
-    successions: Successions,
     /// Which keys peers have said will follow theirs, without a proof of those.
     promises: Promises,
     pub(crate) connections: Roster<ConnectionId, Connection>,
@@ -121,7 +121,6 @@ impl Workspace {
             home,
             seat,
             policy,
-            successions: Successions::default(),
             promises: Promises::default(),
             connections: Roster::new(),
             next_connection: 1,
@@ -153,10 +152,7 @@ impl Workspace {
     /// Reads rules, open questions and lanes.
     fn begin_from_rows(&mut self, ctx: &mut Context<Self>) -> Result<(), toq_store::StoreError> {
         let reader = self.home.store.reader().clone();
-        for (subject, ruling) in reader.rules()? {
-            self.policy.add(&subject, ruling);
-        }
-        self.begin_successions()?;
+        self.policy = decide::policy(&reader, self.policy.mode())?;
         self.publish();
         self.reread_questions();
         for (key, row) in reader.approvals()? {

@@ -75,7 +75,7 @@ impl Workspace {
     fn promised(&mut self, peer: &Credentials, new: PeerKey) -> bool {
         let now = self.home.wall();
         let until = now.plus(self.home.config.key_rotation_grace);
-        if self.successions.on_its_word(&peer.key, new, until).is_err() {
+        if self.policy.successions().on_its_word(&peer.key, new, until).is_err() {
             return false;
         }
         let promise = Promise { old: peer.key, address: peer.address.wire(), until };
@@ -97,8 +97,10 @@ impl Handler<PeerRotates> for Workspace {
 
     fn handle(&mut self, said: PeerRotates, _: &mut Ctx) -> Self::Result {
         let PeerRotates { peer, notice } = said;
-        let is_followed = |act: &Self| act.successions.leads(&peer.key, &notice.new) || act.successions.predecessor(&peer.key).is_some();
-        if (notice.new == peer.key || self.successions.leads(&peer.key, &notice.new)) && is_followed(self) {
+        let is_followed = |act: &Self| {
+            act.policy.successions().leads(&peer.key, &notice.new) || act.policy.successions().predecessor(&peer.key).is_some()
+        };
+        if (notice.new == peer.key || self.policy.successions().leads(&peer.key, &notice.new)) && is_followed(self) {
             return Box::pin(async { true }.into_actor(self));
         }
         let worth = match notice.verify(&peer.key, &peer.address.wire(), self.home.wall()) {

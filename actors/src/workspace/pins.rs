@@ -42,7 +42,7 @@ impl Workspace {
     /// What is written of a peer that was dialled: the key that belongs to the address, and that it was met.
     fn met(&self, met: &Met, carried: &CarriedOver) -> Result<Vec<Change>, StoreError> {
         let (reader, key) = (self.home.store.reader(), met.peer.key);
-        let earlier = self.successions.predecessor(&key).copied().unwrap_or(key);
+        let earlier = self.policy.successions().predecessor(&key).copied().unwrap_or(key);
         let peer = reader.peer(&key)?.map_or_else(|| reader.peer(&earlier), |row| Ok(Some(row)))?;
         let mut changes = carried.changes.clone();
         if reader.pin(&met.target)?.is_none() {

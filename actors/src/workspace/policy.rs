@@ -6,12 +6,12 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseAc
 use futures_util::future::join_all;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
-use toq_protocol::policy::{Mode, Proof, Ruling, Subject, Verdict};
+use toq_protocol::policy::{Mode, Ruling, Verdict};
 use toq_protocol::session::Decision;
 use toq_store::batch::Change;
-use toq_store::record::EventRow;
-use toq_store::{Batch, StoreError};
+use toq_store::{Batch, Reader, StoreError};
 
+use super::decide::{Decider, event};
 use super::settle::{approved_pattern, word};
 use super::{CurrentMode, Expire, Rule, SetMode, Workspace, WorkspaceError};
 use crate::approval::Resolved;
@@ -27,22 +27,16 @@ type Ctx = Context<Workspace>;
 
 impl Workspace {
     pub(super) fn event(&self, kind: &str, subject: &dyn std::fmt::Display, address: Option<String>, reason: Option<&str>) -> Change {
-        Change::Event(EventRow {
-            kind: kind.to_owned(),
-            subject: subject.to_string(),
-            address,
-            reason: reason.map(str::to_owned),
-            timestamp: self.home.wall().as_nanos(),
-        })
+        event(self.home.wall(), kind, subject, address, reason)
     }
 
     /// Hands the policy in force to everybody who offers messages.
     pub(super) fn publish(&self) {
         self.home.policy.send_replace(self.policy.clone());
         self.home.successions.send_if_modified(|known| {
-            let is_news = known.len() != self.successions.len();
+            let is_news = known.len() != self.policy.successions().len();
             if is_news {
-                known.clone_from(&self.successions);
+                known.clone_from(self.policy.successions());
             }
             is_news
         });
@@ -67,70 +61,9 @@ impl Workspace {
         }));
     }
 
-    /// What a decision of the owner writes.
-    fn decision(&self, rule: &Rule) -> Result<Vec<Change>, StoreError> {
-        let now = self.home.wall();
-        let mut changes = Vec::new();
-        match rule {
-            Rule::Add(subject, Ruling::Approve) => {
-                changes.push(Change::AddRule(subject.clone(), Ruling::Approve, now));
-                changes.extend(match subject {
-                    Subject::Key(key) => self.acceptance(key)?,
-                    Subject::Address(pattern) => self.acceptances(pattern)?,
-                });
-                changes.push(self.event("policy.changed", subject, None, Some("approved")));
-            }
-            Rule::Add(subject, Ruling::Block) => {
-                let reader = self.home.store.reader();
-                let addresses = |(key, address): (PeerKey, String)| Some((key, Address::parse(&address).ok()?));
-                let peers = reader.peers()?.into_iter().map(|(key, row)| (key, row.address));
-                let waiting: Vec<_> = reader.approvals()?.into_iter().map(|(key, row)| (key, row.address)).filter_map(addresses).collect();
-                let known: Vec<_> = peers.filter_map(addresses).chain(waiting.clone()).collect();
-                let covered = self.policy.covered_by(subject, &known);
-                changes.extend(covered.into_iter().map(|subject| Change::RemoveRule(subject, Ruling::Approve)));
-                changes.push(Change::AddRule(subject.clone(), Ruling::Block, now));
-                for (key, address) in waiting {
-                    let is_covered = match subject {
-                        Subject::Key(blocked) => *blocked == key,
-                        Subject::Address(pattern) => pattern.matches(&address),
-                    };
-                    if is_covered {
-                        changes.push(Change::RemoveApproval(key));
-                        changes.push(self.event("approval.resolved", &key, None, Some("blocked")));
-                    }
-                }
-                changes.push(self.event("policy.changed", subject, None, Some("blocked")));
-            }
-            Rule::Remove(subject, ruling) => {
-                let word = if *ruling == Ruling::Approve { "revoked" } else { "unblocked" };
-                changes.push(Change::RemoveRule(subject.clone(), *ruling));
-                changes.push(self.event("policy.changed", subject, None, Some(word)));
-            }
-            Rule::Deny(key) | Rule::Lapse(key) => {
-                let word = if matches!(rule, Rule::Deny(_)) { "denied" } else { "expired" };
-                if self.home.store.reader().approval(key)?.is_some() {
-                    changes.push(Change::RemoveApproval(*key));
-                    changes.push(self.event("approval.resolved", key, None, Some(word)));
-                }
-            }
-        }
-        // A question that is not there any more is not decided.
-        if !changes.is_empty() {
-            changes.extend(self.recorded_rule(rule));
-        }
-        Ok(changes)
-    }
-
-    /// What it means for a question that its key is approved. Where another key was known for the address, the
-    /// owner has now said that the address is this one's, and the other one's approval ends.
-    fn acceptance(&self, key: &PeerKey) -> Result<Vec<Change>, StoreError> {
-        let Some(row) = self.home.store.reader().approval(key)? else { return Ok(Vec::new()) };
-        let mut changes = vec![Change::RemoveApproval(*key), self.event("approval.resolved", key, None, Some("approved"))];
-        if let (Some(previous), Ok(address)) = (row.previous(), Address::parse(&row.address)) {
-            changes.push(self.pin(&address, *key, Proof::Pinned));
-            changes.push(Change::RemoveRule(Subject::Key(previous), Ruling::Approve));
-        }
-        Ok(changes)
+    /// What says what a decision writes, as things stand.
+    pub(super) fn decider<'a>(&'a self, reader: &'a Reader) -> Decider<'a> {
+        Decider { reader, policy: &self.policy, now: self.home.wall() }
     }
 
     /// Does in memory what is committed.
@@ -154,15 +87,17 @@ impl Workspace {
         }
     }
 
-    /// Forgets old challenges now and from time to time.
+    /// Forgets old challenges, and approvals of keys that are good for nothing any more, now and from time to time.
     pub(super) fn trim(&self, ctx: &mut Ctx) {
         let before = self.home.wall().minus(CHALLENGE_MEMORY);
         let journal = self.home.store.journal().clone();
-        let trimming = async move { journal.commit(Batch::new(vec![Change::TrimChallenges(before)])).await };
-        ctx.spawn(trimming.into_actor(self).map(|result, _, _| {
-            if let Err(error) = result {
-                tracing::warn!(%error, "old challenges could not be forgotten");
-            }
+        let dead = self.policy.dead_approvals(self.home.wall()).into_iter().map(|subject| Change::RemoveRule(subject, Ruling::Approve));
+        let changes: Vec<Change> = dead.chain([Change::TrimChallenges(before)]).collect();
+        let trimming = async move { journal.commit(Batch::new(changes.clone())).await.map(|_| changes) };
+        ctx.spawn(trimming.into_actor(self).map(|result, act, ctx| match result {
+            Ok(changes) if changes.len() > 1 => act.enact(&changes, ctx),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "old challenges and approvals could not be forgotten"),
         }));
         ctx.run_later(TRIM_INTERVAL, |act, ctx| act.trim(ctx));
     }
@@ -173,7 +108,7 @@ impl Handler<Rule> for Workspace {
 
     fn handle(&mut self, rule: Rule, _: &mut Ctx) -> Self::Result {
         let journal = self.home.store.journal().clone();
-        let changes = self.decision(&rule);
+        let changes = self.decider(self.home.store.reader()).decision(&rule);
         // Messages may wait for exactly this decision, here and at whoever asked.
         let word = word(&rule);
         let answered = changes.as_ref().map(|changes| self.answered(changes)).unwrap_or_default();

@@ -14,7 +14,6 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Ruling, Subject};
 use toq_protocol::rotation::{Notice, RotationProof, Succession};
-use toq_protocol::time::Timestamp;
 use toq_store::batch::Change;
 use toq_store::record::{EventRow, PeerRow, PinRow, RotationRow};
 use toq_store::{Batch, StoreError};
@@ -41,25 +40,16 @@ pub(super) struct CarriedOver {
 }
 
 impl Workspace {
-    /// Reads the successions that were believed.
-    pub(super) fn begin_successions(&mut self) -> Result<(), StoreError> {
-        for (old, row) in self.home.store.reader().rotations()? {
-            let retires_at = Timestamp::from_nanos(row.retires_at);
-            self.successions.add(old, Succession { new: PeerKey::from_bytes(row.new), counter: row.counter, retires_at });
-        }
-        Ok(())
-    }
-
     /// True where a key was succeeded by another and its grace is over.
     pub(super) fn is_retired(&self, key: &PeerKey) -> bool {
-        self.successions.is_retired(key, self.home.wall())
+        self.policy.successions().is_retired(key, self.home.wall())
     }
 
     /// True where this message came under the key that the sender had before.
     pub(super) fn came_before(&self, sender: &PeerKey, id: &MessageId) -> bool {
         let mut key = sender;
         for _ in 0..MAX_EARLIER {
-            let Some(old) = self.successions.predecessor(key) else { return false };
+            let Some(old) = self.policy.successions().predecessor(key) else { return false };
             match self.home.store.reader().has_seen(old, id) {
                 Ok(false) => key = old,
                 Ok(true) => return true,
@@ -75,7 +65,7 @@ impl Workspace {
         if peer.rotations.is_empty() && !self.promises.has(&peer.key) {
             return Ok(CarriedOver::default());
         }
-        if self.successions.len() >= MAX_SUCCESSIONS {
+        if self.policy.successions().len() >= MAX_SUCCESSIONS {
             tracing::warn!(peer = %peer.key.short(), "too many keys were replaced by peers; this one counts as a stranger");
             return Ok(CarriedOver::default());
         }
@@ -83,19 +73,20 @@ impl Workspace {
         let reader = self.home.store.reader().clone();
         let rules = reader.rules()?;
         let address = peer.address.wire();
+        let known = self.policy.successions();
         let knows = |key: &PeerKey| {
             let is_ruled = || rules.iter().any(|(subject, _)| *subject == Subject::Key(*key));
-            self.successions.predecessor(key).is_some() || is_ruled() || reader.peer(key).is_ok_and(|row| row.is_some())
+            known.predecessor(key).is_some() || known.is_succeeded(key) || is_ruled() || reader.peer(key).is_ok_and(|row| row.is_some())
         };
         let news = match peer.rotations.is_empty() {
             true => self.promises.redeem(&peer.key, &address, now).filter(|promise| knows(&promise.old)).map_or_else(
                 || Ok(Vec::new()),
                 |promise| {
-                    let succession = self.successions.on_its_word(&promise.old, peer.key, promise.until)?;
+                    let succession = known.on_its_word(&promise.old, peer.key, promise.until)?;
                     Ok(vec![(promise.old, succession)])
                 },
             ),
-            false => self.successions.news(&peer.rotations, &peer.key, &address, knows, now).map(|news| news.iter().map(proven).collect()),
+            false => known.news(&peer.rotations, &peer.key, &address, knows, now).map(|news| news.iter().map(proven).collect()),
         };
         let news: Vec<(PeerKey, Succession)> = match news {
             Ok(news) => news,
@@ -106,14 +97,12 @@ impl Workspace {
         };
         let Some(first) = news.first().map(|(old, _)| *old) else { return Ok(CarriedOver::default()) };
         let mut carried = CarriedOver::default();
-        for (subject, ruling) in rules.iter().filter(|(subject, _)| *subject == Subject::Key(first)) {
-            let subject = match subject {
-                Subject::Key(_) => Subject::Key(peer.key),
-                other => other.clone(),
-            };
-            // A block of the new key stands against an approval of the old one.
-            self.policy.add(&subject, *ruling);
-            carried.changes.push(Change::AddRule(subject, *ruling, now));
+        // A block of the new key stands against an approval of the old one.
+        for ruling in self.policy.moving(&first) {
+            let (old, new) = (Subject::Key(first), Subject::Key(peer.key));
+            self.policy.remove(&old, ruling);
+            self.policy.add(&new, ruling);
+            carried.changes.extend([Change::RemoveRule(old, ruling), Change::AddRule(new, ruling, now)]);
         }
         if let Some(row) = reader.peer(&first)? {
             carried.changes.push(Change::Peer(peer.key, PeerRow { address: address.clone(), ..row }));
@@ -142,7 +131,7 @@ impl Workspace {
 
     fn believe(&mut self, old: PeerKey, succession: Succession, carried: &mut CarriedOver) {
         let Succession { new, counter, retires_at } = succession;
-        self.successions.add(old, succession);
+        self.policy.follow(old, succession);
         carried.changes.push(Change::AddRotation(old, RotationRow { new: *new.as_bytes(), counter, retires_at: retires_at.as_nanos() }));
         carried.olds.push(old);
     }
@@ -153,13 +142,15 @@ impl Workspace {
             return;
         }
         for old in &carried.olds {
-            self.successions.remove(old);
+            self.policy.unfollow(old);
         }
-        let stored = self.home.store.reader().rules().unwrap_or_default();
-        for ruling in [Ruling::Approve, Ruling::Block] {
-            let subject = Subject::Key(*new);
-            if !stored.contains(&(subject.clone(), ruling)) {
-                self.policy.remove(&subject, ruling);
+        // Without the rows, what is in force stays: no block is lost.
+        let Ok(stored) = self.home.store.reader().rules() else { return };
+        for (key, ruling) in carried.olds.iter().chain([new]).flat_map(|key| [(key, Ruling::Approve), (key, Ruling::Block)]) {
+            let subject = Subject::Key(*key);
+            match stored.contains(&(subject.clone(), ruling)) {
+                true => self.policy.add(&subject, ruling),
+                false => self.policy.remove(&subject, ruling),
             }
         }
     }

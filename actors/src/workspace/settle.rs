@@ -14,18 +14,10 @@ use toq_store::record::ApprovalRow;
 use toq_store::{Batch, StoreError};
 
 use super::admission::prove;
+use super::decide::Covered;
 use super::{Rule, Workspace};
 
 type Ctx = Context<Workspace>;
-
-/// An open question that a pattern covers.
-struct Covered {
-    key: PeerKey,
-    address: Address,
-    row: ApprovalRow,
-    /// Whether the address is known to be this key's.
-    is_pinned: bool,
-}
 
 /// What whoever asks is told of a rule that answers its question.
 pub(super) const fn word(rule: &Rule) -> Option<Decision> {
@@ -43,32 +35,9 @@ impl Workspace {
         removed.filter_map(|key| Some((key, self.home.store.reader().approval(&key).ok().flatten()?))).collect()
     }
 
-    /// What an approval of a pattern writes about those whose address is known to be theirs.
-    pub(super) fn acceptances(&self, pattern: &Pattern) -> Result<Vec<Change>, StoreError> {
-        let covered = self.covered(pattern)?.into_iter().filter(|covered| covered.is_pinned);
-        Ok(covered.flat_map(|covered| self.accepted(&covered.key)).collect())
-    }
-
-    fn accepted(&self, key: &PeerKey) -> [Change; 2] {
-        [Change::RemoveApproval(*key), self.event("approval.resolved", key, None, Some("approved"))]
-    }
-
-    fn covered(&self, pattern: &Pattern) -> Result<Vec<Covered>, StoreError> {
-        let mut covered = Vec::new();
-        for (key, row) in self.home.store.reader().approvals()? {
-            let Ok(address) = Address::parse(&row.address) else { continue };
-            let pinned = self.pinned(&key, &address)?;
-            let is_others = row.previous().is_some() || pinned.is_some_and(|pinned| pinned != key);
-            if pattern.matches(&address) && !is_others && !self.policy.blocks(&key, &address) {
-                covered.push(Covered { key, address, row, is_pinned: pinned.is_some() });
-            }
-        }
-        Ok(covered)
-    }
-
     /// Finds out, for whoever asks and is covered by a pattern that was approved, whether its address is its own.
     pub(super) fn settle(&self, pattern: &Pattern, ctx: &mut Ctx) {
-        let covered = match self.covered(pattern) {
+        let covered = match self.decider(self.home.store.reader()).covered(pattern) {
             Ok(covered) => covered,
             Err(error) => return tracing::error!(%error, "the open questions cannot be read; whoever asks is let in when it comes again"),
         };
@@ -91,7 +60,8 @@ impl Workspace {
         if !self.waiting.contains_key(&key) || self.policy.verdict(&key, address, proof) != Verdict::Accept || is_others() {
             return;
         }
-        let changes = [self.pin(address, key, proof)].into_iter().chain(self.accepted(&key)).collect::<Vec<_>>();
+        let changes =
+            [self.pin(address, key, proof)].into_iter().chain(self.decider(self.home.store.reader()).accepted(&key)).collect::<Vec<_>>();
         let journal = self.home.store.journal().clone();
         let committing = async move {
             journal.commit(Batch::new(changes.clone())).await?;

@@ -3,6 +3,10 @@
 //! A block always wins, an approval wins over the mode, the mode decides about everybody else. Block rules
 //! match the address that a peer claims; approve rules by address match only an address that is *proven*
 //! for the key, since anyone can claim any address.
+//!
+//! A rule about a key is about its agent: it holds for the keys that the agent had before as well. It says nothing about
+//! those that came later, so that an owner can shut out a key that was stolen and keep its agent. When a peer is
+//! known to have a new key, its rules move there ([`Policy::moving`]).
 
 mod pattern;
 mod rules;
@@ -14,9 +18,11 @@ use std::sync::Arc;
 
 use crate::address::Address;
 use crate::key::PeerKey;
+use crate::rotation::{Succession, Successions};
+use crate::time::Timestamp;
 
 use pattern::Parts;
-pub use pattern::Pattern;
+pub use pattern::{PATTERN_FORM, Pattern, PatternError};
 use rules::AddressRules;
 
 /// What happens to a peer that no rule names.
@@ -127,6 +133,7 @@ impl Proof {
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     mode: Mode,
+    successions: Arc<Successions>,
     approved: Arc<Named>,
     blocked: Arc<Named>,
 }
@@ -155,6 +162,57 @@ impl Policy {
     /// Changes the mode.
     pub fn set_mode(&mut self, mode: Mode) {
         self.mode = mode;
+    }
+
+    /// Which keys followed which.
+    #[must_use]
+    pub fn successions(&self) -> &Successions {
+        &self.successions
+    }
+
+    /// Remembers that a key was followed by another. Rules stay where they are: see [`Policy::moving`].
+    pub fn follow(&mut self, old: PeerKey, succession: Succession) {
+        Arc::make_mut(&mut self.successions).add(old, succession);
+    }
+
+    /// Forgets it, because it could not be stored.
+    pub fn unfollow(&mut self, old: &PeerKey) {
+        Arc::make_mut(&mut self.successions).remove(old);
+    }
+
+    /// The rules about exactly this key, which move to the one that follows it. An approval that stayed would stand alone when
+    /// the new key's is taken back.
+    #[must_use]
+    pub fn moving(&self, old: &PeerKey) -> Vec<Ruling> {
+        let named = [(Ruling::Approve, &self.approved), (Ruling::Block, &self.blocked)];
+        named.into_iter().filter(|(_, named)| named.keys.contains(old)).map(|(ruling, _)| ruling).collect()
+    }
+
+    /// The approvals of keys that were given up and whose grace is over; they admit nobody.
+    #[must_use]
+    pub fn dead_approvals(&self, now: Timestamp) -> Vec<Subject> {
+        self.approved.keys.iter().filter(|key| self.successions.is_retired(key, now)).map(|key| Subject::Key(*key)).collect()
+    }
+
+    /// The rules that go when `subject` is taken back: what was approved of an agent under its earlier keys goes with its approval.
+    /// A block of an earlier key stays; the owner may have shut out a thief. Empty where there is nothing to take back.
+    #[must_use]
+    pub fn taken_back(&self, subject: &Subject, ruling: Ruling) -> Vec<Subject> {
+        let named = self.of(ruling);
+        match (subject, ruling) {
+            (Subject::Key(key), Ruling::Approve) => {
+                self.successions.lineage(key).filter(|key| named.keys.contains(key)).map(|key| Subject::Key(*key)).collect()
+            }
+            (Subject::Key(key), Ruling::Block) => named.keys.contains(key).then_some(subject.clone()).into_iter().collect(),
+            (Subject::Address(pattern), _) => named.addresses.contains(pattern).then_some(subject.clone()).into_iter().collect(),
+        }
+    }
+
+    fn of(&self, ruling: Ruling) -> &Named {
+        match ruling {
+            Ruling::Approve => &self.approved,
+            Ruling::Block => &self.blocked,
+        }
     }
 
     /// Adds a rule. It takes nothing away: see [`Policy::covered_by`].
@@ -189,23 +247,24 @@ impl Policy {
     pub fn covered_by(&self, subject: &Subject, known: &[(PeerKey, Address)]) -> Vec<Subject> {
         match subject {
             Subject::Key(key) => {
-                let own = self.approved.keys.contains(key).then_some(Subject::Key(*key));
-                let homes = known.iter().filter(|(known, _)| known == key);
+                let own = self.taken_back(&Subject::Key(*key), Ruling::Approve);
+                let homes = known.iter().filter(|(known, _)| self.successions.lineage(key).any(|earlier| earlier == known));
                 let whole = homes.flat_map(|(_, address)| self.approved.addresses.included_in(&Pattern::new(&address.written())));
                 own.into_iter().chain(whole.map(Subject::Address)).collect()
             }
             Subject::Address(pattern) => {
-                let keys = known.iter().filter(|(key, address)| self.approved.keys.contains(key) && pattern.matches(address));
+                let homes = known.iter().filter(|(_, address)| pattern.matches(address));
+                let keys = homes.flat_map(|(key, _)| self.taken_back(&Subject::Key(*key), Ruling::Approve));
                 let patterns = self.approved.addresses.included_in(pattern);
-                keys.map(|(key, _)| Subject::Key(*key)).chain(patterns.into_iter().map(Subject::Address)).collect()
+                keys.chain(patterns.into_iter().map(Subject::Address)).collect()
             }
         }
     }
 
-    /// True where a rule blocks this key, or whoever claims this address.
+    /// True where a rule blocks this key or one that its agent had later, or whoever claims this address.
     #[must_use]
     pub fn blocks(&self, key: &PeerKey, address: &Address) -> bool {
-        self.blocked.keys.contains(key) || self.blocked.addresses.cover(&Parts::of(address))
+        self.successions.heirs(key).any(|key| self.blocked.keys.contains(&key)) || self.blocked.addresses.cover(&Parts::of(address))
     }
 
     /// True where an address rule would admit this address, were it proven.
@@ -214,10 +273,10 @@ impl Policy {
         self.approved.addresses.cover(&Parts::of(address))
     }
 
-    /// True where this key is approved by name.
+    /// True where this key, or one that its agent had later, is approved by name.
     #[must_use]
     pub fn approves_key(&self, key: &PeerKey) -> bool {
-        self.approved.keys.contains(key)
+        self.successions.heirs(key).any(|key| self.approved.keys.contains(&key))
     }
 
     /// Why what the peer with `key` sent before is not offered to programs any more; `None` where it is. Whoever would not get in
@@ -237,7 +296,7 @@ impl Policy {
         if self.blocks(key, address) {
             return Verdict::Refuse;
         }
-        if self.approved.keys.contains(key) || (proof.is_proven() && self.would_approve(address)) {
+        if self.approves_key(key) || (proof.is_proven() && self.would_approve(address)) {
             return Verdict::Accept;
         }
         match self.mode {
@@ -288,6 +347,69 @@ mod tests {
         policy.remove(&subject, Ruling::Block);
 
         assert_eq!(policy.verdict(&key(1), &address("toq://h/a"), Proof::Claimed), Verdict::Refuse);
+    }
+
+    /// A policy that knows that key 2 followed key 1, as it is when the rules of key 1 have moved.
+    fn rotated(ruling: Ruling) -> Policy {
+        let mut policy = Policy::new(Mode::Allowlist);
+        policy.add(&Subject::Key(key(1)), ruling);
+        for moved in policy.moving(&key(1)) {
+            policy.remove(&Subject::Key(key(1)), moved);
+            policy.add(&Subject::Key(key(2)), moved);
+        }
+        policy.follow(key(1), Succession { new: key(2), counter: 1, retires_at: Timestamp::from_nanos(10) });
+        policy
+    }
+
+    fn verdicts(policy: &Policy) -> [Verdict; 2] {
+        [1, 2].map(|byte| policy.verdict(&key(byte), &address("toq://h/eve"), Proof::Claimed))
+    }
+
+    #[test]
+    fn a_block_of_a_key_is_one_of_the_keys_before_it() {
+        let mut policy = rotated(Ruling::Approve);
+        assert_eq!(verdicts(&policy), [Verdict::Accept; 2], "within its grace the old key is as good as the new one");
+
+        let block = Subject::Key(key(2));
+        policy.covered_by(&block, &[]).iter().for_each(|covered| policy.remove(covered, Ruling::Approve));
+        policy.add(&block, Ruling::Block);
+
+        assert_eq!(verdicts(&policy), [Verdict::Refuse; 2]);
+        policy.set_mode(Mode::Open);
+        assert_eq!(verdicts(&policy), [Verdict::Refuse; 2]);
+    }
+
+    #[test]
+    fn a_revoked_key_does_not_come_back_with_the_one_before_it() {
+        let mut policy = rotated(Ruling::Approve);
+        // As in a log in which an old approval was left behind.
+        policy.add(&Subject::Key(key(1)), Ruling::Approve);
+
+        let gone = policy.taken_back(&Subject::Key(key(2)), Ruling::Approve);
+        gone.iter().for_each(|subject| policy.remove(subject, Ruling::Approve));
+
+        assert_eq!(gone, [Subject::Key(key(2)), Subject::Key(key(1))]);
+        assert_eq!(verdicts(&policy), [Verdict::Refuse; 2]);
+        assert!(policy.taken_back(&Subject::Key(key(2)), Ruling::Approve).is_empty(), "there is nothing left to take back");
+    }
+
+    #[test]
+    fn a_stolen_key_is_shut_out_and_its_agent_is_not() {
+        let mut policy = rotated(Ruling::Approve);
+
+        policy.add(&Subject::Key(key(1)), Ruling::Block);
+
+        assert_eq!(verdicts(&policy), [Verdict::Refuse, Verdict::Accept]);
+        assert!(policy.taken_back(&Subject::Key(key(2)), Ruling::Block).is_empty());
+    }
+
+    #[test]
+    fn an_approval_that_was_left_with_an_old_key_dies_with_its_grace() {
+        let mut policy = rotated(Ruling::Approve);
+        policy.add(&Subject::Key(key(1)), Ruling::Approve);
+
+        assert!(policy.dead_approvals(Timestamp::from_nanos(9)).is_empty());
+        assert_eq!(policy.dead_approvals(Timestamp::from_nanos(10)), [Subject::Key(key(1))]);
     }
 
     #[test]

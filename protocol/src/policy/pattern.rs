@@ -1,6 +1,34 @@
 //! Address patterns: `*`, `toq://host/*`, `toq://*/name`, `toq://*.example.com/bot-*`, or a whole address.
 
-use crate::address::{Address, DEFAULT_PORT, host_key};
+use crate::address::{Address, AgentName, DEFAULT_PORT, MAX_ADDRESS, host_key};
+
+/// Why a text is no address pattern. The message says what is wrong and what a pattern looks like.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no address pattern: {fault}")]
+pub struct PatternError {
+    text: String,
+    fault: Fault,
+}
+
+/// What is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("it must start with toq://")]
+    Scheme,
+    #[error("it has no host")]
+    NoHost,
+    #[error("its host is neither a host name nor an IP address, with or without *")]
+    Host,
+    #[error("its port is not a number from 1 to 65535")]
+    Port,
+    #[error("agent names are lower-case letters, digits and hyphens, with or without *")]
+    Name,
+    #[error("it is longer than {MAX_ADDRESS} bytes")]
+    Length,
+}
+
+/// What a pattern looks like, for whoever wrote none.
+pub const PATTERN_FORM: &str = "write toq://host/name; `*` stands for any name, any host or any characters within one label, as in toq://host/* or toq://*.example.com/bot-*";
 
 /// An address pattern.
 ///
@@ -40,7 +68,28 @@ impl<'a> Parts<'a> {
 }
 
 impl Pattern {
-    /// Reads a pattern. Every text is one; some cover nothing.
+    /// Reads a pattern that somebody wants to make a rule or a filter of, and refuses what covers no address.
+    ///
+    /// # Errors
+    /// [`PatternError`] names the part that is wrong.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let wrong = |fault| PatternError { text: text.chars().take(MAX_ADDRESS).collect(), fault };
+        if text == "*" {
+            return Ok(Self::new(text));
+        }
+        check(text.strip_prefix("toq://").ok_or_else(|| wrong(Fault::Scheme))?).map_err(wrong)?;
+        Ok(Self::new(text))
+    }
+
+    /// Why it covers no address; `None` where it may cover one. Rules that were made elsewhere, or before this was asked, may be
+    /// such.
+    #[must_use]
+    pub fn fault(&self) -> Option<PatternError> {
+        let checked = check(self.text.strip_prefix("toq://").unwrap_or(&self.text));
+        checked.err().map(|fault| PatternError { text: self.text.clone(), fault })
+    }
+
+    /// Takes any text for a pattern; some cover nothing, see [`Pattern::parse`].
     #[must_use]
     pub fn new(text: &str) -> Self {
         let rest = text.strip_prefix("toq://").unwrap_or(text);
@@ -115,6 +164,29 @@ impl Pattern {
     }
 }
 
+/// Looks at a pattern without its scheme.
+fn check(rest: &str) -> Result<(), Fault> {
+    if rest.len() > MAX_ADDRESS {
+        return Err(Fault::Length);
+    }
+    let (authority, name) = rest.split_once('/').unwrap_or((rest, "*"));
+    let (host, port) = authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port)));
+    if host.is_empty() {
+        return Err(Fault::NoHost);
+    }
+    let is_port = |port: &str| port.bytes().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    if port.is_some_and(|port| !is_port(port)) {
+        return Err(Fault::Port);
+    }
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '*'));
+    if !host.strip_suffix('.').unwrap_or(host).split('.').all(is_label) {
+        return Err(Fault::Host);
+    }
+    let is_glob = |name: &str| name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'*'));
+    let is_name = if name.contains('*') { is_glob(name) } else { AgentName::parse(name).is_ok() };
+    if is_name { Ok(()) } else { Err(Fault::Name) }
+}
+
 /// Label by label, so that a wildcard never reaches across a dot.
 fn covers_host(pattern: &str, host: &str) -> bool {
     if !pattern.contains('*') {
@@ -172,6 +244,50 @@ mod tests {
         assert!(pattern.matches(&address("toq://127.0.0.1:9010/bob")));
         assert!(!Pattern::new("toq://127.0.0.1:9011/*").matches(&address("toq://127.0.0.1:9010/bob")));
         assert!(Pattern::new("toq://h:9009/*").matches(&address("toq://h/bob")));
+    }
+
+    #[test]
+    fn what_can_cover_no_address_is_no_pattern() {
+        let void = [
+            "",
+            "alice",
+            "garbage words",
+            "http://x/y",
+            "toq://",
+            "toq:///x",
+            "toq://evil.com:99999/x",
+            "toq://evil.com:0/x",
+            "toq://evil.com:/x",
+            "toq://evil.com/UPPER",
+            "toq://evil.com/",
+            "toq://evil.com/a/b",
+            "toq://evil..com/x",
+            "toq://evil com/x",
+            "toq://evil.com/-x",
+            "toq://evil.com/b_*",
+        ];
+        for text in void {
+            assert!(Pattern::parse(text).is_err(), "{text}");
+        }
+        assert!(Pattern::new("http://x/y").fault().is_some());
+        assert_eq!(Pattern::new("evil.com/x").fault(), None, "published files leave the scheme out");
+        let good = [
+            "*",
+            "toq://*",
+            "toq://*/*",
+            "toq://evil.com",
+            "toq://evil.com./x",
+            "toq://*.evil.com/bot-*",
+            "toq://127.0.0.1:9010/x",
+            "toq://münchen.example/*",
+            "toq://*:9010/x",
+            "toq://docker_host/x",
+        ];
+        for text in good {
+            assert_eq!(Pattern::parse(text).as_ref().map(Pattern::as_str), Ok(text));
+        }
+        let told = Pattern::parse("toq://evil.com:99999/x").expect_err("no port").to_string();
+        assert!(told.contains("toq://evil.com:99999/x") && told.contains("port"), "{told}");
     }
 
     #[test]

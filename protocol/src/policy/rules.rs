@@ -63,6 +63,10 @@ impl AddressRules {
         }
     }
 
+    pub(super) fn contains(&self, pattern: &Pattern) -> bool {
+        self.all.contains(pattern)
+    }
+
     /// The patterns that `wide` includes.
     pub(super) fn included_in(&self, wide: &Pattern) -> Vec<Pattern> {
         self.all.iter().filter(|pattern| wide.includes(pattern)).cloned().collect()

@@ -4,6 +4,7 @@
 //! mover makes wishes and drafts into frames, and publishes what is committed. Both look at a channel's core for one decision at a
 //! time and fix the order of their changes under its lock; see [`crate::core`] for what the order promises.
 
+mod pace;
 #[cfg(test)]
 mod trials;
 
@@ -18,18 +19,13 @@ use toq_api::relay::RelayApiError;
 use toq_dataplane::extension::Tag;
 use toq_dataplane::link::{Event, LinkError, Refusal};
 
+use self::pace::Pace;
 use crate::chance::{Now, Pauses, random};
 use crate::core::{Core, Item, Step};
 use crate::error::{Error, Kind};
 use crate::inner::{Inner, Route, State};
 use crate::line::{self, Arrivals, Line};
 use crate::seat::Seat;
-
-/// How many events are handled in one transaction.
-const BATCH: usize = 256;
-
-/// How many bytes of frames.
-const BATCH_OCTETS: usize = 8 << 20;
 
 /// How often channels are looked after when nothing happens.
 const TICK: Duration = Duration::from_millis(200);
@@ -112,18 +108,14 @@ pub(crate) async fn subscribe(inner: &Inner, line: &Line, seat: &Seat) -> Result
 
 async fn read(inner: &Arc<Inner>, mut arrivals: Arrivals, pauses: &mut Pauses) -> LinkError {
     let gone = || LinkError::Closed("it ended without a word".to_owned());
+    let mut pace = Pace::default();
     loop {
         wait_for_room(inner).await;
-        let Some(first) = arrivals.next().await else { return gone() };
-        let mut octets = size(&first);
-        let mut events = vec![first];
-        while events.len() < BATCH
-            && octets < BATCH_OCTETS
-            && let Some(Some(event)) = arrivals.next().now_or_never()
-        {
-            octets = octets.saturating_add(size(&event));
-            events.push(event);
+        let events = pace.gather(&mut arrivals).await;
+        if events.is_empty() {
+            return gone();
         }
+        let (count, began) = (events.len(), Now::look());
         pauses.reset();
         let mut end = None;
         let mut parts: BTreeMap<[u8; 32], Vec<Part>> = BTreeMap::new();
@@ -138,6 +130,7 @@ async fn read(inner: &Arc<Inner>, mut arrivals: Arrivals, pauses: &mut Pauses) -
             tracing::error!(%error, "what came from the relay could not be kept; it is asked for again");
             return LinkError::Closed(format!("by us: {error}"));
         }
+        pace.rest(count, began, Now::look());
         if let Some(end) = end {
             return end;
         }
@@ -153,10 +146,6 @@ async fn wait_for_room(inner: &Inner) {
     while inner.seats().values().any(|seat| seat.is_overfull()) {
         tokio::time::sleep(TICK).await;
     }
-}
-
-fn size(event: &Event) -> usize {
-    if let Event::Delivered { blob, .. } = event { blob.len() } else { 0 }
 }
 
 /// What an event means to one channel.

@@ -30,6 +30,15 @@ type Tell = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// One piece of work inside a transaction.
 type Task = Box<dyn FnOnce(&WriteTransaction) -> Result<Tell, StoreError> + Send>;
 
+/// What a file needs after a kill, and what that costs before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// It opens at once, however large it is: each commit is flushed twice and writes down which pages are free.
+    Quick,
+    /// It is read through once: for files that stay small, whose commits are many.
+    Whole,
+}
+
 /// A handle to a writer thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
@@ -55,9 +64,9 @@ impl Desk {
     ///
     /// # Errors
     /// [`StoreError`] where the file is locked, damaged or cannot be made.
-    pub(crate) fn open(name: &str, source: Source) -> Result<Self, StoreError> {
+    pub(crate) fn open(name: &str, source: Source, repair: Repair) -> Result<Self, StoreError> {
         let database = Arc::new(source.open()?);
-        let shelf = Arc::new(Shelf { source, database: RwLock::new(Some(database)) });
+        let shelf = Arc::new(Shelf { source, repair, database: RwLock::new(Some(database)) });
         let (jobs, queue) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new().name(name.to_owned());
         let writer = shelf.clone();
@@ -184,6 +193,7 @@ impl Drop for Armed {
 #[derive(Debug)]
 struct Shelf {
     source: Source,
+    repair: Repair,
     database: RwLock<Option<Arc<Database>>>,
 }
 
@@ -237,8 +247,7 @@ fn group(shelf: &Shelf, jobs: Vec<Job>) -> Result<(), StoreError> {
         }
     };
     let mut transaction = database.begin_write()?;
-    // The file opens at once after a kill, for one more flush per commit.
-    transaction.set_quick_repair(true);
+    transaction.set_quick_repair(shelf.repair == Repair::Quick);
     transaction.set_durability(Durability::Immediate)?;
     let mut tells = Vec::with_capacity(jobs.len());
     let ran = jobs.into_iter().try_for_each(|job| (job.task)(&transaction).map(|tell| tells.push(tell)));
@@ -261,7 +270,7 @@ mod tests {
     const NUMBERS: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
 
     fn desk() -> Desk {
-        Desk::open("test", Source::Memory).expect("memory")
+        Desk::open("test", Source::Memory, Repair::Quick).expect("memory")
     }
 
     #[tokio::test]
@@ -316,7 +325,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         for _ in 0..2 {
             let source = Source::File { path: dir.path().join("a.redb"), options: crate::Options::default() };
-            Desk::open("test", source).expect("free").close();
+            Desk::open("test", source, Repair::Whole).expect("free").close();
         }
     }
 }

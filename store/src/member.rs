@@ -23,7 +23,7 @@ pub use change::Change;
 pub use record::{ChannelRow, HappeningRow, InRow, InviteRow, OutKind, OutRow, Standing, WelcomeRow};
 pub use seal::WorkspaceKey;
 
-use crate::desk::{Desk, Slot};
+use crate::desk::{Desk, Repair, Slot};
 use crate::error::StoreError;
 use crate::open::{Options, Source};
 use seal::Seal;
@@ -48,7 +48,7 @@ impl MemberStore {
     pub async fn open(path: &Path, key: &WorkspaceKey) -> Result<Self, StoreError> {
         make_private(path)?;
         let source = Source::File { path: path.to_owned(), options: Options::default() };
-        Self::begin(Desk::open("member", source)?, key, path).await
+        Self::begin(Desk::open("member", source, Repair::Whole)?, key, path).await
     }
 
     /// Makes a store in memory.
@@ -57,7 +57,7 @@ impl MemberStore {
     /// [`StoreError`] where memory cannot be had.
     pub async fn in_memory() -> Result<Self, StoreError> {
         let key = WorkspaceKey::new(zeroize::Zeroizing::new([0; 32]));
-        Self::begin(Desk::open("member", Source::Memory)?, &key, Path::new("memory")).await
+        Self::begin(Desk::open("member", Source::Memory, Repair::Whole)?, &key, Path::new("memory")).await
     }
 
     async fn begin(desk: Desk, key: &WorkspaceKey, path: &Path) -> Result<Self, StoreError> {

@@ -19,7 +19,7 @@ pub use accounts::Accounts;
 pub use log::{Append, Appended, Cut, Ends, RelayLog, Stretch, Trimmed, Use};
 pub use rows::{Mark, Row};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Repair};
 use crate::error::StoreError;
 use crate::open::{Options, Source};
 use crate::room::Room;
@@ -43,7 +43,7 @@ impl RelayStore {
     pub async fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
         make_private(&path).map_err(|error| StoreError::from_io(&error))?;
-        let desk = Desk::open("relay-writer", Source::File { path: path.clone(), options })?;
+        let desk = Desk::open("relay-writer", Source::File { path: path.clone(), options }, Repair::Quick)?;
         let log = RelayLog::open(desk.clone(), &path).await?;
         let accounts = Accounts::with(desk.clone(), &path).await?;
         let room = Arc::new(Room::new(&path, options.quota, || Ok(log.used_bytes()? + accounts.used_bytes()?))?);
@@ -55,7 +55,7 @@ impl RelayStore {
     /// # Errors
     /// [`StoreError`] where memory cannot be had.
     pub async fn in_memory() -> Result<Self, StoreError> {
-        let desk = Desk::open("relay-writer", Source::Memory)?;
+        let desk = Desk::open("relay-writer", Source::Memory, Repair::Quick)?;
         let log = RelayLog::open(desk.clone(), Path::new("memory")).await?;
         let accounts = Accounts::with(desk.clone(), Path::new("memory")).await?;
         Ok(Self { desk, log, accounts })

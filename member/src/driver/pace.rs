@@ -72,3 +72,32 @@ fn is_the_end(event: &Event) -> bool {
 fn size(event: &Event) -> usize {
     if let Event::Delivered { blob, .. } = event { blob.len() } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rested(events: usize, took: Duration) -> Duration {
+        let began = Now::look();
+        let ended = Now { instant: began.instant + took, ..began };
+        let mut pace = Pace::default();
+        pace.rest(events, began, ended);
+        pace.until.expect("a time") - at(ended)
+    }
+
+    #[test]
+    fn what_comes_after_a_small_batch_is_gathered_in_proportion_to_what_that_took() {
+        assert_eq!(rested(1, Duration::from_micros(700)), Duration::from_micros(2100));
+        assert_eq!(rested(SMALL - 1, Duration::from_millis(5)), Duration::from_millis(15));
+    }
+
+    #[test]
+    fn a_slow_disk_delays_nothing_for_longer_than_the_longest_rest() {
+        assert_eq!(rested(1, Duration::from_secs(5)), LONGEST_REST);
+    }
+
+    #[test]
+    fn after_a_large_batch_nothing_waits() {
+        assert_eq!(rested(SMALL, Duration::from_millis(5)), Duration::ZERO);
+    }
+}

@@ -29,6 +29,7 @@ def client(daemon: Daemon) -> Iterator[toq.Client]:
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory and home without any daemon in them."""
     monkeypatch.delenv("TOQ_URL", raising=False)
+    monkeypatch.delenv("TOQ_TOKEN", raising=False)
     (tmp_path / "home").mkdir()
     (tmp_path / "work").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

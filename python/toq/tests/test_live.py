@@ -311,6 +311,20 @@ def test_agents_of_a_domain_are_discovered(tmp_path: Path) -> None:
             assert asyncio.run(ask())[0]["public_key"] == key
 
 
+def test_a_daemon_that_asks_for_a_token_is_shown_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path, "alice") as agent:
+        agent.toq("config", "set", "api.access", "token")
+        agent.toq("down")
+        agent.toq("up")
+        monkeypatch.chdir(agent.workspace)
+        token = (agent.workspace / ".toq" / "keys" / "api.token").read_text()
+
+        with toq.connect() as found, toq.connect(agent.url, token=token) as given, agent.connect() as nothing:
+            assert found.status()["status"] == given.status()["status"] == "running"
+            with pytest.raises(toq.ToqError, match="bearer token"):
+                nothing.status()
+
+
 def test_what_comes_later_says_so(tmp_path: Path) -> None:
     with running(tmp_path, "erin") as erin, erin.connect() as client:
         later = [

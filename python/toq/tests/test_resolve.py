@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
 
 import pytest
-from scripted import Answer, Daemon
+from scripted import Answer, Daemon, Stream, event
 
 import toq
 
@@ -97,3 +98,57 @@ def test_a_url_prefix_is_kept(daemon: Daemon) -> None:
 
     with toq.connect(daemon.url + "/agents/alice") as client:
         assert client.health() == "ok"
+
+
+def test_the_token_is_the_given_one_then_the_environments_then_the_workspaces(
+    nowhere: Path, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.on("GET", "/v1/health", Answer("ok"))
+    keys = write_state(nowhere / "work", {"port": daemon.port}).parent / "keys"
+    keys.mkdir()
+
+    def shown(token: str | None = None) -> str | None:
+        with toq.connect(token=token) as client:
+            client.health()
+        return daemon.seen[-1].headers.get("authorization")
+
+    assert shown() is None
+    (keys / "api.token").write_text("of-the-workspace\n")
+    assert shown() == "Bearer of-the-workspace"
+    monkeypatch.setenv("TOQ_TOKEN", "of-the-environment")
+    assert shown() == "Bearer of-the-environment"
+    assert shown("given") == "Bearer given"
+
+
+def test_a_workspaces_token_is_shown_to_no_other_daemon(nowhere: Path, daemon: Daemon) -> None:
+    daemon.on("GET", "/v1/health", Answer("ok"))
+    keys = write_state(nowhere / "work", {"port": 1}).parent / "keys"
+    keys.mkdir()
+    (keys / "api.token").write_text("of-the-workspace")
+
+    with toq.connect(daemon.url) as client:
+        client.health()
+
+    assert "authorization" not in daemon.seen[-1].headers
+
+
+def test_the_async_client_and_the_event_stream_show_the_token(daemon: Daemon) -> None:
+    daemon.on("GET", "/v1/health", Answer("ok")).on("GET", "/v1/messages", Stream([event(1)], then="end"))
+
+    async def use() -> None:
+        async with toq.connect_async(daemon.url, token="given") as client:
+            await client.health()
+            async for _ in client.messages():
+                break
+
+    asyncio.run(use())
+    with toq.Client(daemon.url, token="given") as client:
+        next(iter(client.messages()))
+
+    assert {seen.headers.get("authorization") for seen in daemon.seen} == {"Bearer given"}
+
+
+def test_a_token_that_cannot_stand_in_a_header_is_refused_without_showing_it(nowhere: Path) -> None:
+    with pytest.raises(toq.ToqError) as refused:
+        toq.connect(token="se\ncret")
+    assert "se" not in str(refused.value).split()

@@ -15,15 +15,16 @@ from ._async_transport import AsyncTransport
 from ._calls import Json, Wait
 from ._message import Message
 from ._reader import Confirmed
-from ._resolve import Target, checked, resolve
+from ._resolve import Target, checked, resolve, shown
 
 
-def connect_async(url: str | None = None) -> AsyncClient:
+def connect_async(url: str | None = None, *, token: str | None = None) -> AsyncClient:
     """Returns a client of the local daemon; nothing is sent until the first call.
 
     The daemon is looked for at `url`, then `TOQ_URL`, `./.toq/state.json`, `~/.toq/state.json` and port 9009.
+    One with `api.access = "token"` is shown `token`, else `TOQ_TOKEN`, else the workspace's `keys/api.token`.
     """
-    return AsyncClient._at(resolve(url))
+    return AsyncClient._at(resolve(url, token))
 
 
 class AsyncClient(Admin, Awaiting):
@@ -32,8 +33,8 @@ class AsyncClient(Admin, Awaiting):
     Every method raises a `ToqError` if it fails.
     """
 
-    def __init__(self, base_url: str) -> None:
-        self._attach(Target(checked(base_url)))
+    def __init__(self, base_url: str, *, token: str | None = None) -> None:
+        self._attach(Target(checked(base_url), token=shown(token)))
 
     @classmethod
     def _at(cls, target: Target) -> AsyncClient:

@@ -13,17 +13,18 @@ from ._calls import Json, Wait
 from ._feed import Feed
 from ._message import Message
 from ._reader import Confirmed
-from ._resolve import Target, checked, resolve
+from ._resolve import Target, checked, resolve, shown
 from ._stream import Stream
 from ._transport import Transport
 
 
-def connect(url: str | None = None) -> Client:
+def connect(url: str | None = None, *, token: str | None = None) -> Client:
     """Returns a client of the local daemon; nothing is sent until the first call.
 
     The daemon is looked for at `url`, then `TOQ_URL`, `./.toq/state.json`, `~/.toq/state.json` and port 9009.
+    One with `api.access = "token"` is shown `token`, else `TOQ_TOKEN`, else the workspace's `keys/api.token`.
     """
-    return Client._at(resolve(url))
+    return Client._at(resolve(url, token))
 
 
 class Client(Admin, Blocking):
@@ -32,8 +33,8 @@ class Client(Admin, Blocking):
     Every method raises a `ToqError` if it fails.
     """
 
-    def __init__(self, base_url: str) -> None:
-        self._attach(Target(checked(base_url)))
+    def __init__(self, base_url: str, *, token: str | None = None) -> None:
+        self._attach(Target(checked(base_url), token=shown(token)))
 
     @classmethod
     def _at(cls, target: Target) -> Client:

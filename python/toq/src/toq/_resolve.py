@@ -2,6 +2,8 @@
 
 Looked up in this order: an explicit URL, `TOQ_URL`, `./.toq/state.json`, `~/.toq/state.json`, the default port.
 
+Its token, where it asks for one: an explicit one, `TOQ_TOKEN`, the file `keys/api.token` beside the state file.
+
 Messages are handed to whoever listens at the result, so two things are refused rather than tried: plain http
 to another machine, and a state file that another user of this machine could have written.
 """
@@ -12,7 +14,7 @@ import ipaddress
 import json
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -21,18 +23,29 @@ from ._errors import ToqError
 
 DEFAULT_URL = "http://127.0.0.1:9009"
 _STATE = Path(".toq") / "state.json"
+_TOKEN = Path("keys") / "api.token"
+_LONGEST_TOKEN = 4096
 
 
 @dataclass
 class Target:
-    """The daemon's URL, and the state file it came from, if it came from one."""
+    """The daemon's URL, the state file it came from, if it came from one, and the token that was given for it."""
 
     url: str
     state: Path | None = None
+    token: str | None = field(default=None, repr=False)
 
     @property
     def is_loopback(self) -> bool:
         return _is_loopback(httpx.URL(self.url).host)
+
+    def credentials(self) -> dict[str, str]:
+        """Returns the headers that show the token.
+
+        The workspace's own file is read anew each time: it comes with the daemon's start, and may be replaced.
+        """
+        token = self.token or (_kept(self.state.parent / _TOKEN) if self.state else None)
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     def refresh(self) -> bool:
         """Returns whether the daemon has moved: one that picks a free port has a new one after a restart."""
@@ -43,11 +56,12 @@ class Target:
         return True
 
 
-def resolve(url: str | None = None) -> Target:
-    """Returns the target that `connect(url)` talks to, without contacting it."""
+def resolve(url: str | None = None, token: str | None = None) -> Target:
+    """Returns the target that `connect(url, token=token)` talks to, without contacting it."""
+    token = shown(token)
     explicit = url or os.environ.get("TOQ_URL")
     if explicit:
-        return Target(checked(explicit))
+        return Target(checked(explicit), token=token)
     for locate in (Path.cwd, Path.home):
         try:
             state = locate() / _STATE
@@ -55,8 +69,19 @@ def resolve(url: str | None = None) -> Target:
             continue  # the directory was deleted, or there is no home
         port = _port(state)
         if port is not None:
-            return Target(_local(port), state)
-    return Target(DEFAULT_URL)
+            return Target(_local(port), state, token)
+    return Target(DEFAULT_URL, token=token)
+
+
+def shown(token: str | None) -> str | None:
+    """Returns the token to show, from `TOQ_TOKEN` if none is given.
+
+    Raises `ToqError` if it cannot stand in a header.
+    """
+    token = (token or os.environ.get("TOQ_TOKEN") or "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise ToqError("the token has characters that none has; give the line that is in keys/api.token")
+    return token or None
 
 
 def checked(url: str) -> str:
@@ -88,6 +113,16 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _kept(file: Path) -> str | None:
+    """Returns the token in a file, or nothing where it cannot be read: then the daemon asks for none of us."""
+    try:
+        with file.open(encoding="ascii") as text:
+            token = text.read(_LONGEST_TOKEN).strip()
+    except (OSError, ValueError):
+        return None
+    return token if token.isprintable() and token else None
 
 
 def _port(state: Path) -> int | None:

@@ -31,7 +31,7 @@ class Transport:
     def open(self, path: str, params: dict[str, str], headers: dict[str, str]) -> httpx.Response:
         """Returns a response whose body is an event stream yet to be read."""
         self.target.refresh()
-        request = self._http.build_request("GET", self.target.url + path, params=params, headers=headers)
+        request = self._http.build_request("GET", self.target.url + path, params=params, headers={**headers, **self.target.credentials()})
         response = self._http.send(request, stream=True)
         try:
             if not response.is_success:
@@ -66,7 +66,7 @@ class Transport:
             raise transport_error(cause) from cause
 
     def _send(self, call: Call[Any]) -> httpx.Response:
-        return self._http.request(call.method, self.target.url + call.path, **request_options(call))
+        return self._http.request(call.method, self.target.url + call.path, **request_options(call, self.target))
 
 
 def client_options(target: Target) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def client_options(target: Target) -> dict[str, Any]:
     }
 
 
-def request_options(call: Call[Any]) -> dict[str, Any]:
-    options: dict[str, Any] = {"params": call.params, "headers": call.headers}
+def request_options(call: Call[Any], target: Target) -> dict[str, Any]:
+    options: dict[str, Any] = {"params": call.params, "headers": {**(call.headers or {}), **target.credentials()}}
     if call.body is not None:
         options["json"] = call.body
     if call.read_timeout != REQUEST_TIMEOUT:

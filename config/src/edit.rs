@@ -32,12 +32,22 @@ pub struct Change {
 pub fn set(dir: &Path, key: &str, value: &str) -> Result<Change, ConfigError> {
     let known = find(key).ok_or_else(|| unknown(key, Place::Argument))?;
     let value = from_text(known.kind, value).map_err(|complaint| argument(key, &complaint))?;
-    write(dir, vec![(key.to_owned(), value)])
+    write(dir, vec![(key.to_owned(), Some(value))])
+}
+
+/// Takes a key out, so that its default holds again.
+///
+/// # Errors
+/// When there is no such key, or the file cannot be read or replaced.
+pub fn unset(dir: &Path, key: &str) -> Result<Change, ConfigError> {
+    let known = find(key).ok_or_else(|| unknown(key, Place::Argument))?;
+    write(dir, vec![(known.path.to_owned(), None)])
 }
 
 /// Sets the keys of a JSON object; all of them or none.
 ///
-/// The object has the shape of [`crate::Loaded::to_json`]. A secret that comes back redacted stays as it is.
+/// The object has the shape of [`crate::Loaded::to_json`]. A key that becomes null is taken out, and its default holds again. A
+/// secret that comes back redacted stays as it is.
 ///
 /// # Errors
 /// When a key or a value is wrong, or the file cannot be read or replaced.
@@ -56,23 +66,29 @@ pub fn patch(dir: &Path, changes: &Map<String, Json>) -> Result<Change, ConfigEr
     write(dir, settings)
 }
 
-fn setting(path: &str, json: &Json) -> Result<Option<(String, Value)>, Fault> {
+fn setting(path: &str, json: &Json) -> Result<Option<(String, Option<Value>)>, Fault> {
     let key = find(path).ok_or_else(|| unknown(path, Place::Argument))?;
     if json == REDACTED {
         return Ok(None);
     }
-    let value = from_json(key.kind, json).map_err(|complaint| argument(path, &complaint))?;
+    let value = match json {
+        Json::Null => None,
+        json => Some(from_json(key.kind, json).map_err(|complaint| argument(path, &complaint))?),
+    };
     Ok(Some((path.to_owned(), value)))
 }
 
-fn write(dir: &Path, settings: Vec<(String, Value)>) -> Result<Change, ConfigError> {
+fn write(dir: &Path, settings: Vec<(String, Option<Value>)>) -> Result<Change, ConfigError> {
     let path = dir.join(FILE);
     let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::read(&path, source))?;
     let before = stack(dir, &text, std::iter::empty(), &[])?;
     let mut document: DocumentMut = text.parse().map_err(|_| argument(FILE, "is not valid TOML"))?;
 
     for (key, value) in &settings {
-        place(&mut document, key, value.clone());
+        match value {
+            Some(value) => place(&mut document, key, value.clone()),
+            None => take_out(&mut document, key),
+        }
     }
     let text = document.to_string();
     // The key and the value are in the request, so a line of a file that does not exist yet would only confuse.
@@ -111,6 +127,15 @@ fn place(document: &mut DocumentMut, path: &str, value: Value) {
             table.insert(leaf, Item::Value(value));
         }
     }
+}
+
+/// Takes a key out of the document, with what is written beside it.
+fn take_out(document: &mut DocumentMut, path: &str) {
+    let root = document.as_table_mut();
+    let _gone = match path.rsplit_once('.') {
+        None => root.remove(path),
+        Some((name, leaf)) => root.get_mut(name).and_then(Item::as_table_like_mut).and_then(|table| table.remove(leaf)),
+    };
 }
 
 fn lookup<'a>(values: &'a Json, path: &str) -> Option<&'a Json> {

@@ -32,7 +32,7 @@ mod value;
 mod workspace;
 
 pub use disarm::disarm;
-pub use edit::{Change, patch, set, typed};
+pub use edit::{Change, patch, set, typed, unset};
 pub use error::{ConfigError, Fault, Place};
 pub use handlers::HandlerConfig;
 pub use init::init;

@@ -1,10 +1,12 @@
 //! Finds the workspace directory.
 //!
-//! The first hit wins: the directory that was asked for, `.toq` in the current directory, `.toq` in the home directory.
+//! The first hit wins: the directory that was asked for or the `.toq` in it, `.toq` in the current directory, `.toq` in the home directory.
 //! Parents of the current directory are not searched, so that a program started somewhere below a workspace
 //! does not speak in that agent's name by accident.
 
 use std::path::{Path, PathBuf};
+
+use crate::FILE;
 
 /// The name of a workspace directory.
 const NAME: &str = ".toq";
@@ -32,7 +34,11 @@ pub enum Mode {
 /// Finds the workspace directory; nothing only if there is no home either.
 pub fn locate(cwd: &Path, home: Option<&Path>, explicit: Option<&Path>) -> Option<Located> {
     if let Some(dir) = explicit {
-        return Some(Located { dir: cwd.join(dir), mode: Mode::Explicit });
+        let dir = cwd.join(dir);
+        // The directory that holds the workspace will do, unless it looks like one itself.
+        let inner = dir.join(NAME);
+        let dir = if inner.is_dir() && !dir.join(FILE).is_file() { inner } else { dir };
+        return Some(Located { dir, mode: Mode::Explicit });
     }
     let here = cwd.join(NAME);
     if here.is_dir() {
@@ -57,6 +63,8 @@ mod tests {
         assert_eq!(find(None), Located { dir: cwd.path().join(".toq"), mode: Mode::Workspace });
         assert_eq!(find(Some("x")), Located { dir: cwd.path().join("x"), mode: Mode::Explicit });
         assert_eq!(find(Some("/x")).dir, Path::new("/x"));
+        assert_eq!(find(Some(".")).dir, cwd.path().join(".").join(".toq"), "the directory that holds it will do");
+        assert_eq!(find(Some(".toq")).dir, cwd.path().join(".toq"));
     }
 
     #[test]

@@ -18,7 +18,10 @@ const NAME_MAX: usize = 63;
 /// Checks a value against what its key holds.
 pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
     match kind {
-        Kind::Addresses => each(value, "toq addresses", |text| Address::parse_strict(text).map(drop).map_err(|error| error.to_string())),
+        Kind::Addresses => each(value, "toq addresses", |text| {
+            let complaint = |error| format!("must be a list of toq addresses such as toq://example.com/agent: {error}");
+            Address::parse_strict(text).map(drop).map_err(complaint)
+        }),
         Kind::Authority => authority(text(value)?),
         Kind::Choice { words, later } => word(text(value)?, words, later),
         Kind::Flag => match value.as_bool() {
@@ -67,7 +70,9 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
 pub fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
     let value = match kind {
         Kind::Addresses | Kind::Hosts | Kind::Interfaces | Kind::Servers => {
-            text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Value>()
+            // As it stands in the file, too; what begins so and is no such list may be an IPv6 address.
+            let written = if text.trim_start().starts_with('[') { text.parse::<Value>().ok().filter(Value::is_array) } else { None };
+            written.unwrap_or_else(|| text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect::<Value>())
         }
         Kind::Flag | Kind::Later => match text {
             "true" => Value::from(true),

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 use tempfile::TempDir;
-use toq_config::{ConfigError, patch, set};
+use toq_config::{ConfigError, patch, set, unset};
 
 const FILE: &str = "# my agent\nagent_name = \"alice\"   # after my cat\n\n[delivery]\nwindow = 8 # slow peer\n";
 
@@ -142,4 +142,31 @@ fn a_key_whose_table_has_a_dot_is_written_where_it_belongs() {
     assert_eq!(loaded.config.adapter_unix.socket_path.as_deref(), Some(std::path::Path::new("/run/a.sock")));
     assert_eq!(loaded.to_json()["adapter.http"]["callback_url"], "http://127.0.0.1:8080/in");
     assert_eq!(loaded.to_json()["adapter"], "http");
+}
+
+#[test]
+fn a_key_that_is_taken_out_has_its_default_again() {
+    let dir = workspace();
+    set(dir.path(), "advertise", "example.com:9009").expect("an authority");
+
+    let change = unset(dir.path(), "advertise").expect("it is there");
+    let nothing = unset(dir.path(), "advertise").expect("it is not there any more, which is what was asked for");
+    let nested = json!({"delivery": {"window": null}});
+    patch(dir.path(), nested.as_object().expect("an object")).expect("taken out");
+
+    assert_eq!((change.keys, nothing.keys), (vec!["advertise".to_owned()], Vec::<String>::new()));
+    assert!(!text(&dir).contains("advertise") && !text(&dir).contains("window"), "{}", text(&dir));
+    assert!(unset(dir.path(), "advertize").expect_err("unknown").to_string().contains("advertise"));
+}
+
+#[test]
+fn a_list_may_be_written_as_in_the_file() {
+    let dir = workspace();
+
+    for list in ["[\"127.0.0.1:5353\", \"[::1]:53\"]", "127.0.0.1:5353, [::1]:53", "[::1]:53, 127.0.0.1:5353"] {
+        set(dir.path(), "dns.resolvers", list).unwrap_or_else(|error| panic!("{list}: {error}"));
+    }
+    let refused = set(dir.path(), "aliases", "agents.test").expect_err("no address").to_string();
+
+    assert!(refused.starts_with("`aliases` must be a list of toq addresses such as toq://example.com/agent"), "{refused}");
 }

@@ -61,7 +61,12 @@ fn bad_files_are_explained() {
         ("api = 1", 1, 1, "`api` is a table, write its keys below [api]"),
         ("port = { a = 1 }", 1, 8, "`port` must be a whole number, not a table"),
         ("[port]\na = 1", 1, 1, "`port` must be a value, not a table"),
-        ("aliases = [\"bob\"]", 1, 11, "`aliases` address \"bob\" must start with toq://"),
+        (
+            "aliases = [\"bob\"]",
+            1,
+            11,
+            "`aliases` must be a list of toq addresses such as toq://example.com/agent: address \"bob\" must start with toq://",
+        ),
         ("heartbeat_interval = 90\nheartbeat_timeout = 60", 2, 21, "`heartbeat_timeout` must be more than `heartbeat_interval`"),
         ("[delivery]\nmessage_ttl_s = 2592001", 2, 17, "`delivery.message_ttl_s` must be from 1 to 2592000, not 2592001"),
         ("[dns]\nallow_private = \"yes\"", 2, 17, "`dns.allow_private` must be true or false, not the text \"yes\""),

@@ -22,7 +22,7 @@ pub const LOGO: &str = "  _
 #[derive(Debug, Parser)]
 #[command(name = "toq", version, before_help = LOGO, propagate_version = false)]
 pub struct Arguments {
-    /// Speaks for the workspace in this directory
+    /// Speaks for the workspace in this directory: a `.toq`, or what holds one
     #[arg(long, global = true, value_name = "PATH")]
     pub config_dir: Option<PathBuf>,
     /// Prints JSON

@@ -24,9 +24,14 @@ enum Command {
     Set {
         /// The key, such as connection_mode or api.access
         key: String,
-        /// Its new value; a list is written with commas
+        /// Its new value; a list is written with commas, or as in the file: ["a", "b"]
         #[arg(allow_hyphen_values = true)]
         value: String,
+    },
+    /// Takes a key out of config.toml, so that its default holds again
+    Unset {
+        /// The key, such as advertise or api.listen
+        key: String,
     },
     /// Prints config.toml; with --json all keys as they are in force
     Show,
@@ -37,6 +42,7 @@ impl Config {
         match self.command {
             Command::Check => check(desk),
             Command::Set { key, value } => desk.wait(set(desk, &key, &value)),
+            Command::Unset { key } => desk.wait(unset(desk, &key)),
             Command::Show => show(desk),
         }
     }
@@ -82,6 +88,25 @@ async fn set(desk: &Desk, key: &str, text: &str) -> Result<(), Failure> {
     }
     let restart = running.is_some() && (!told || toq_config::needs_restart(key));
     desk.output.answer(|| json!({"key": key, "value": value, "needs_restart": restart}), || format!("{key} = {}", sanitize::name(text)))?;
+    if restart {
+        desk.output.note("Restart the daemon for this to take effect: `toq down`, then `toq up`");
+    }
+    Ok(())
+}
+
+async fn unset(desk: &Desk, key: &str) -> Result<(), Failure> {
+    let dir = desk.dir()?;
+    let running = state::live(&dir)?;
+    let told = match &running {
+        Some(state) if toq_config::is_key(key) => tell(desk, state.port, key, &Value::Null).await?,
+        _ => false,
+    };
+    if !told {
+        toq_config::unset(&dir, key)?;
+    }
+    let restart = running.is_some() && (!told || toq_config::needs_restart(key));
+    desk.output
+        .answer(|| json!({"key": key, "value": null, "needs_restart": restart}), || format!("{} is as by default", sanitize::name(key)))?;
     if restart {
         desk.output.note("Restart the daemon for this to take effect: `toq down`, then `toq up`");
     }

@@ -42,7 +42,8 @@ fn an_intercepting_proxy_delivers_nothing_and_both_sides_say_why() {
     let answer = alice.post("/v1/messages?wait=true&timeout=10", &request.to_string());
 
     assert_eq!(answer.status, 502, "{answer:?}");
-    assert!(answer.body.contains("channel_binding_mismatch"), "{answer:?}");
+    assert!(answer.body.contains("channel_binding_mismatch") && answer.body.contains("somebody may be in between"), "{answer:?}");
+    assert!(answer.json()["error"]["hint"].as_str().is_some_and(|hint| hint.contains("compare keys")), "{answer:?}");
     for agent in [&alice, &bob] {
         let told = agent.first_event("/v1/events?since=0&type=peer.intercepted");
         assert_eq!(told["reason"], "channel_binding_mismatch");

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use toq_actors::workspace::WorkspaceError;
 use toq_api::{ErrorBody, ErrorCode, MessageState};
 use toq_kit::Gone;
+use toq_protocol::reason::explain;
 use toq_store::StoreError;
 
 /// How long a caller should leave an overloaded daemon alone, in seconds.
@@ -93,7 +94,14 @@ impl From<WorkspaceError> for ApiError {
             WorkspaceError::TooManyStreams(_) => {
                 Self::new(ErrorCode::Unavailable, error.to_string()).hint("end a stream, or raise limits.max_streams_per_peer")
             }
-            WorkspaceError::Unreachable(why) => Self::new(ErrorCode::NotReachable, why),
+            WorkspaceError::Unreachable(why) => {
+                let explained = explain(&why);
+                let error = Self::new(ErrorCode::NotReachable, explained.message);
+                match explained.hint {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
+            }
             WorkspaceError::UnknownStream => {
                 Self::new(ErrorCode::NotFound, "Stream not found").hint("it was never started, has ended, or was idle for too long")
             }

@@ -19,6 +19,7 @@ use toq_protocol::envelope::Kind;
 use toq_protocol::file::MANIFEST_TYPE;
 use toq_protocol::frame::MAX_FRAME;
 use toq_protocol::message::MessageId;
+use toq_protocol::reason::explain;
 use toq_store::record::State;
 
 use crate::body::Body;
@@ -203,9 +204,14 @@ async fn settled(settled: Option<oneshot::Receiver<Settled>>, deadline: Instant)
 
 fn undelivered(settled: &Settled) -> ApiError {
     let why = settled.reason.clone().unwrap_or_else(|| settled.state.as_str().to_owned());
-    match settled.state {
-        State::Rejected => ApiError::new(ErrorCode::Rejected, format!("the remote agent refused the message: {why}")),
-        _ => ApiError::new(ErrorCode::NotReachable, why),
+    let explained = explain(&why);
+    let error = match settled.state {
+        State::Rejected => ApiError::new(ErrorCode::Rejected, format!("the remote agent refused the message: {}", explained.message)),
+        _ => ApiError::new(ErrorCode::NotReachable, explained.message),
+    };
+    match explained.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }
 
@@ -229,7 +235,7 @@ async fn many(texts: Vec<String>, accepted: Vec<Accepted>, deadline: Instant) ->
             None if has_waited => (SendStatus::Queued, MessageState::Accepted, Some("No ack received within timeout".to_owned())),
             None => (SendStatus::Queued, MessageState::Accepted, None),
             Some(settled) if settled.state == State::Delivered => (SendStatus::Delivered, MessageState::Delivered, None),
-            Some(settled) => (SendStatus::Failed, view::state(settled.state), settled.reason),
+            Some(settled) => (SendStatus::Failed, view::state(settled.state), settled.reason.as_deref().map(view::undelivered)),
         };
         SendResult { to, id: accepted.id.to_string(), thread_id: accepted.thread_id, status, state: Some(state), error }
     });

@@ -13,6 +13,7 @@ use toq_store::record::Proof;
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::Facade;
+use crate::view;
 
 /// Lists the peers that have been here.
 #[utoipa::path(get, path = "/v1/peers", responses((status = 200, body = PeersResponse), (status = "default", body = ErrorBody)))]
@@ -69,7 +70,7 @@ pub(crate) async fn ping(facade: web::Data<Facade>, body: Body<PingRequest>) -> 
     let (address, agent_name) = (target.wire(), target.agent().to_string());
     let response = match facade.ask(Ping(target)).await? {
         Ok(pinged) => PingResponse { address, agent_name, public_key: Some(pinged.key.to_string()), reachable: true, error: None },
-        Err(why) => PingResponse { address, agent_name, public_key: None, reachable: false, error: Some(why) },
+        Err(why) => PingResponse { address, agent_name, public_key: None, reachable: false, error: Some(view::undelivered(&why)) },
     };
     Ok(HttpResponse::Ok().json(response))
 }

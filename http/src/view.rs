@@ -4,6 +4,7 @@ use toq_actors::Description;
 use toq_api::{Direction, EventKind, EventView, MessageEvent, MessageState, MessageView, TreeNode};
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
+use toq_protocol::reason::explain;
 use toq_protocol::time::Timestamp;
 use toq_store::record::{self, EventRow, MessageRow, State};
 use toq_store::{Entry, Seq, StoreError};
@@ -77,9 +78,18 @@ pub(crate) fn message(of: &Entry) -> Result<MessageView, StoreError> {
     Ok(MessageView {
         message,
         attempts: of.state.attempts,
-        reason: of.state.reason.clone(),
+        reason: of.state.reason.as_deref().map(undelivered),
         next_attempt: of.state.next_attempt.map(|at| Timestamp::from_nanos(at).to_string()),
     })
+}
+
+/// Why a message stays undelivered, in one text that says also what to do.
+pub(crate) fn undelivered(why: &str) -> String {
+    let explained = explain(why);
+    match explained.hint {
+        Some(hint) => format!("{}; {hint}", explained.message),
+        None => explained.message,
+    }
 }
 
 /// Something that happened; `None` for kinds that this version does not know.

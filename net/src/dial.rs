@@ -11,6 +11,7 @@ use tokio_rustls::client::TlsStream;
 use toq_protocol::address::Address;
 
 use crate::SecureIo;
+use crate::broken::told;
 use crate::listen::{limit_stall, tune};
 use crate::resolve::{LookupError, Route};
 use crate::tls::{exporter, server_name};
@@ -35,7 +36,7 @@ impl Default for Patience {
 #[non_exhaustive]
 pub enum DialError {
     /// Nothing listens there, or the way is blocked.
-    #[error("cannot connect to {host}:{port}: {source}")]
+    #[error("cannot connect to {host}:{port}: {}", told(source))]
     Connect {
         /// The host.
         host: String,
@@ -48,7 +49,7 @@ pub enum DialError {
     #[error(transparent)]
     Lookup(#[from] LookupError),
     /// It does not speak TLS as we do.
-    #[error("TLS with {host}:{port} failed: {source}")]
+    #[error("TLS with {host}:{port} failed: {}", told(source))]
     Tls {
         /// The host.
         host: String,

@@ -13,6 +13,7 @@
 //! What this room is not: it knows no actors, keeps no state between calls but what names were found to
 //! mean, and decides nothing about retries.
 
+pub mod broken;
 pub mod dial;
 pub mod listen;
 pub mod llm;

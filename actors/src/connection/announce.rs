@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use toq_net::SecureIo;
+use toq_net::{SecureIo, broken};
 use toq_protocol::address::Address;
 use toq_protocol::rotation::Notice;
 use toq_protocol::session::{Effect, Session};
@@ -33,10 +33,10 @@ async fn told(home: &Home, target: &Address, notice: &Notice) -> Result<bool, St
     let mut buffer = vec![0; 4096];
     let mut answer = None;
     while answer.is_none() {
-        stream.write_all(&writing).await.map_err(|error| error.to_string())?;
-        stream.flush().await.map_err(|error| error.to_string())?;
+        stream.write_all(&writing).await.map_err(|error| broken::told(&error))?;
+        stream.flush().await.map_err(|error| broken::told(&error))?;
         writing.clear();
-        let read = stream.read(&mut buffer).await.map_err(|error| error.to_string())?;
+        let read = stream.read(&mut buffer).await.map_err(|error| broken::told(&error))?;
         session.push(buffer.get(..read).unwrap_or_default());
         let mut effects = if read == 0 { session.eof() } else { Vec::new() };
         while let Some(more) = session.next(home.now()) {

@@ -59,7 +59,7 @@ impl Connection {
         ctx.spawn(writing.into_actor(self).map(|result, act, ctx| {
             if let Err(error) = result {
                 tracing::debug!(peer = %act.remote, %error, "writing to a peer failed");
-                act.tell(LinkNews::Closed(format!("the connection broke: {error}")));
+                act.tell(LinkNews::Closed(toq_net::broken::told(&error)));
             }
             act.lifeline.finish();
             ctx.stop();
@@ -209,6 +209,8 @@ impl Connection {
 fn why(end: &End) -> String {
     match end {
         End::Refused(Reason::Blocked) => "the remote agent closed the connection without a word; it may block this agent".to_owned(),
+        // The published words, behind the code that explains them.
+        End::Pending(said) => format!("{}: {said}", Reason::PendingApproval),
         End::Handshake(error) => error.to_string(),
         other => other.to_string(),
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use toq_net::{BoxedIo, SecureIo};
+use toq_net::{BoxedIo, SecureIo, broken};
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::session::{Effect, Expected, Session};
@@ -46,8 +46,8 @@ pub async fn ping(home: Arc<Home>, target: Address) -> Result<Pinged, String> {
 
 /// Writes bytes and sees them off.
 pub(super) async fn say(stream: &mut BoxedIo, bytes: &[u8]) -> Result<(), String> {
-    stream.write_all(bytes).await.map_err(|error| error.to_string())?;
-    stream.flush().await.map_err(|error| error.to_string())
+    stream.write_all(bytes).await.map_err(|error| broken::told(&error))?;
+    stream.flush().await.map_err(|error| broken::told(&error))
 }
 
 /// Reads until a frame is whole, and takes it.
@@ -57,7 +57,7 @@ pub(super) async fn next(stream: &mut BoxedIo, session: &mut Session, home: &Hom
         if let Some(effects) = session.next(home.now()) {
             return Ok(effects);
         }
-        let read = stream.read(&mut buffer).await.map_err(|error| error.to_string())?;
+        let read = stream.read(&mut buffer).await.map_err(|error| broken::told(&error))?;
         if read == 0 {
             return Err("the agent closed the connection during the handshake".to_owned());
         }

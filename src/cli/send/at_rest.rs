@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use toq_api::{MessageState, SendResponse, SendStatus};
 use toq_protocol::address::Address;
+use toq_protocol::reason::{Reason, explain};
 use toq_store::record::State;
 
 use super::super::desk::Desk;
@@ -92,14 +93,20 @@ pub fn send(command: &Send, desk: &Desk, text: &str) -> Result<(), Refused> {
         }
         State::Accepted => {
             let why = run.state.reason.unwrap_or_else(|| format!("no ack received within {} s", command.timeout));
-            let mut failure = Failure::told(format!("Send failed: {}", sanitize::text(&why)))
+            let explained = explain(&why);
+            // What waits for an approval is kept here anyway.
+            let is_asked = why.starts_with(Reason::PendingApproval.as_str());
+            let advice = explained.hint.filter(|_| !is_asked).map(|hint| format!("; {hint}")).unwrap_or_default();
+            let mut failure = Failure::told(format!("Send failed: {}{advice}", sanitize::text(&explained.message)))
                 .hint("It is kept here and goes out with the next `toq up` or `toq send`, until it expires");
             failure.about = Some((id, MessageState::Accepted));
             return Err(failure.into());
         }
         ended => {
             let why = run.state.reason.unwrap_or_else(|| ended.as_str().to_owned());
-            let mut failure = Failure::told(format!("Send failed: {}", sanitize::text(&why)));
+            let explained = explain(&why);
+            let mut failure = Failure::told(format!("Send failed: {}", sanitize::text(&explained.message)));
+            failure.hint = explained.hint.map(str::to_owned);
             let state = serde_json::from_value(json!(ended.as_str())).unwrap_or(MessageState::DeadLetter);
             failure.about = Some((id, state));
             return Err(failure.into());

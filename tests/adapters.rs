@@ -84,6 +84,9 @@ fn a_message_that_the_program_refuses_for_good_is_set_aside_and_shown() {
 
     assert_eq!(called(&program, "200 OK")["body"]["text"], "fine");
     world::eventually("one is confirmed, one is not", || (bob.get("/v1/consumers/adapter-http").json()["pending"] == 1).then_some(()));
+    let doctor = bob.toq(&["doctor"]);
+    let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(told.contains("[!!] callback: 1 message(s) wait for the callback URL, which did not take one after 5 attempts"), "{told}");
 }
 
 fn at_socket(path: &Path, request: &str) -> String {

@@ -108,6 +108,7 @@ fn a_file_with_a_mistake_stops_a_start_and_changes_nothing_of_what_runs() {
 fn what_a_handler_is_given_is_shown_by_name_and_no_secret_is() {
     let world = World::new();
     let place = world.workspace("bob", OPEN);
+    std::fs::create_dir(place.join("work")).expect("ours");
     let bob = world.start_with("bob", &place, &[("SECRET", "canary-env"), ("MODEL_KEY", "canary-key")]);
     add(
         &bob,
@@ -158,4 +159,67 @@ fn what_a_handler_is_given_is_shown_by_name_and_no_secret_is() {
     assert!(bob.toq(&["down"]).status.success());
     let resting = sheet("llm");
     assert!(resting.contains("runs_per_day:      5") && !resting.contains("canary"), "{resting}");
+}
+
+#[test]
+fn a_handler_that_cannot_work_says_so_at_once_and_goes_on_when_it_is_told_to() {
+    let world = World::new();
+    let place = world.workspace("bob", OPEN);
+    let home = world.home();
+    let add: &[&str] = &["handler", "add", "bot", "--provider", "openai", "--model", "m", "--api-key-from", "file:model.key"];
+    let told = |arguments: &[&str]| {
+        let output = world::toq(&home, &place, arguments);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+
+    // Nobody runs yet, and still it is known.
+    let (code, out, err) = told(add);
+    assert!(
+        code == Some(0) && out.contains("Added") && err.contains("warning: handler 'bot' is broken") && err.contains("model.key"),
+        "{out} {err}"
+    );
+    told(&["handler", "remove", "bot"]);
+    let bob = world.start_with("bob", &place, &[]);
+    let (code, out, err) = told(add);
+    assert!(code == Some(0) && out.contains("Added") && err.contains("broken") && err.contains("model.key"), "{out} {err}");
+    let (code, out, _) = told(&["doctor"]);
+    assert!(code == Some(1) && out.contains("[!!] handlers: bot is broken: ") && out.contains("toq handler resume bot"), "{out}");
+    let (code, _, err) = told(&["handler", "enable", "bot"]);
+    assert!(code == Some(0) && err.contains("broken"), "{err}");
+    let llm = json!({"name": "other", "provider": "openai", "model": "m", "api_key": "file:model.key"});
+    assert!(bob.post("/v1/handlers", &llm.to_string()).json()["broken"].as_str().is_some_and(|why| why.contains("model.key")));
+    told(&["handler", "remove", "other"]);
+
+    let key = place.join(".toq/model.key");
+    std::fs::write(&key, "sk-x").expect("ours");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
+    let (code, out, err) = told(&["handler", "enable", "bot"]);
+    assert!(code == Some(0) && out.contains("Enabled") && err.is_empty(), "{out} {err}");
+    assert_eq!(handler(&bob, "bot")["state"], "working");
+
+    assert_eq!(told(&["handler", "pause", "bot"]).1.trim(), "Paused handler 'bot'");
+    assert_eq!(handler(&bob, "bot")["state"], "paused");
+    assert_eq!(told(&["handler", "resume", "bot"]).1.trim(), "Resumed handler 'bot'");
+    assert_eq!(handler(&bob, "bot")["state"], "working");
+    for what in ["pause", "resume", "stop"] {
+        let (code, _, err) = told(&["handler", what, "nosuch"]);
+        assert!(code == Some(1) && err.contains("Handler 'nosuch' not found"), "{what}: {err}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_is_told_in_the_log_in_a_sentence() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", OPEN), world.agent("bob", OPEN));
+    add(&bob, &json!({"name": "fails", "command": "exit 3"}));
+
+    let id = alice.post("/v1/messages?wait=true", &json!({"to": bob.address(), "body": {"text": "x"}}).to_string()).json()["id"].clone();
+
+    let log = world::eventually("the log says so", || {
+        let log = read(&bob.place.join(".toq/logs/toq.log"));
+        log.contains("a run failed; it is tried again").then_some(log)
+    });
+    let line = log.lines().find(|line| line.contains("a run failed")).expect("found above");
+    assert!(id.as_str().is_some_and(|id| line.contains(id)), "{line}");
 }

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::tls;
 
+/// The consumer whose place is that of the callback URL.
+pub const CONSUMER: &str = "adapter-http";
+
 /// How long the program may take for a message.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -135,6 +135,9 @@ pub struct HandlerChanged {
     pub name: Option<String>,
     /// `added`, `updated`, `removed`, `reloaded`, `paused` or `resumed`.
     pub status: String,
+    /// Why it does not work though it is switched on; absent where nothing keeps it from working.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<String>,
 }
 
 /// The body of `POST /v1/handlers/stop`.

@@ -8,11 +8,12 @@ use toq_actors::workspace::{Connections, CurrentMode, SetMode, ShowHandlers};
 use toq_actors::{Describe, Description};
 use toq_api::{
     Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, ErrorBody, ErrorCode, Misaddressed, StatusResponse,
-    StoreHealth, TreeNode,
+    StoreHealth, TreeNode, callback,
 };
 use toq_kit::ask;
 use toq_protocol::policy::Mode;
-use toq_store::{Health, StoreError};
+use toq_store::record::Direction;
+use toq_store::{Health, Seq, StoreError};
 
 use crate::audit;
 use crate::body::Body;
@@ -117,7 +118,8 @@ pub(crate) async fn config(facade: web::Data<Facade>) -> Result<HttpResponse, Ap
 pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_json::Map<String, Value>>) -> Result<HttpResponse, ApiError> {
     let change = toq_config::patch(&facade.dir, &body.0)
         .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, format!("Invalid config: {error}")))?;
-    let mode = body.0.get("connection_mode").and_then(Value::as_str).and_then(|mode| match mode {
+    let changes = effective(&facade, body.0)?;
+    let mode = changes.get("connection_mode").and_then(Value::as_str).and_then(|mode| match mode {
         "open" => Some(Mode::Open),
         "allowlist" => Some(Mode::Allowlist),
         "approval" => Some(Mode::Approval),
@@ -127,15 +129,42 @@ pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_jso
     if let Some(mode) = mode {
         facade.ask(SetMode(mode)).await?;
     }
-    if let Some(level) = body.0.get("log_level").and_then(|level| serde_json::from_value(level.clone()).ok()) {
+    if let Some(level) = changes.get("log_level").and_then(|level| serde_json::from_value(level.clone()).ok()) {
         (facade.log_level)(level);
     }
     // Values may be secrets; the mode is none, and is what an owner looks for.
     let detail = mode.map(|mode| format!("connection_mode = {}", mode.as_str()));
-    let keys: Vec<&str> = body.0.keys().map(String::as_str).collect();
+    let keys: Vec<&str> = changes.keys().map(String::as_str).collect();
     audit::record(&facade, "config.changed", keys.join(", "), detail).await?;
-    Ok(HttpResponse::Ok().json(ConfigResponse { config: facade.configured(body.0), needs_restart: change.needs_restart }))
+    Ok(HttpResponse::Ok().json(ConfigResponse { config: facade.configured(changes), needs_restart: change.needs_restart }))
 }
+
+/// The changes with the defaults that hold again where a key was taken out.
+fn effective(facade: &Facade, mut changes: serde_json::Map<String, Value>) -> Result<serde_json::Map<String, Value>, ApiError> {
+    let is_out = |value: &Value| value.is_null() || value.as_object().is_some_and(|table| table.values().any(Value::is_null));
+    if !changes.values().any(is_out) {
+        return Ok(changes);
+    }
+    let now = toq_config::WorkspaceConfig::load(&facade.dir, std::iter::empty(), &[])
+        .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, error.to_string()))?
+        .to_json();
+    for (key, value) in &mut changes {
+        match value {
+            Value::Object(table) => {
+                table
+                    .iter_mut()
+                    .filter(|(_, value)| value.is_null())
+                    .for_each(|(leaf, value)| *value = now[key.as_str()][leaf.as_str()].clone());
+            }
+            value if value.is_null() => *value = now[key.as_str()].clone(),
+            _ => {}
+        }
+    }
+    Ok(changes)
+}
+
+/// How many messages are looked at for one that the callback URL did not take.
+const POSTED_PAGE: usize = 64;
 
 /// Checks what a daemon needs.
 #[utoipa::path(get, path = "/v1/diagnostics", responses((status = 200, body = DiagnosticsResponse), (status = "default", body = ErrorBody)))]
@@ -148,7 +177,7 @@ pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpRespons
         status: if health == StoreHealth::Ok { CheckStatus::Ok } else { CheckStatus::Fail },
         detail: (health != StoreHealth::Ok).then(|| health.as_str().to_owned()),
     };
-    let checks = vec![
+    let mut checks = vec![
         ok("config", Some(format!("agent: {}", home.config.agent_name))),
         ok("identity_key", Some(home.local().identity.public().to_string())),
         ok("tls_cert", None),
@@ -156,9 +185,36 @@ pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpRespons
         store,
         disk(&facade),
     ];
+    checks.extend(posting(&facade)?);
     let issues = checks.iter().filter(|check| check.status == CheckStatus::Fail).count() as u64;
     let misaddressed = home.counters.misaddressed().map(|(count, last)| Misaddressed { count, last: last.written() });
     Ok(HttpResponse::Ok().json(DiagnosticsResponse { checks, issues, misaddressed }))
+}
+
+/// Whether the owner's program takes what is posted to it, where messages are posted to one.
+fn posting(facade: &Facade) -> Result<Option<Check>, ApiError> {
+    if facade.home().config.adapter_http.callback_url.is_none() {
+        return Ok(None);
+    }
+    let reader = facade.reader();
+    let Some(place) = reader.consumer(callback::CONSUMER)? else { return Ok(None) };
+    let rows = reader.messages_after(Seq(place.low_water), POSTED_PAGE)?;
+    let mut attempts = 0;
+    for (seq, row) in rows {
+        if row.direction() == Direction::In && place.is_open(seq.0) {
+            attempts = attempts.max(reader.offers(callback::CONSUMER, seq)?);
+        }
+    }
+    let waiting = reader.unconfirmed(&place)?;
+    // The first attempt may be under way.
+    let is_refused = attempts > 1;
+    let told = || {
+        format!(
+            "{waiting} message(s) wait for the callback URL, which did not take one after {attempts} attempts; see the log, and mend the program or adapter.http.callback_url"
+        )
+    };
+    let status = if is_refused { CheckStatus::Fail } else { CheckStatus::Ok };
+    Ok(Some(Check { name: "callback".to_owned(), status, detail: is_refused.then(told) }))
 }
 
 fn disk(facade: &Facade) -> Check {

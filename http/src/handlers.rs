@@ -46,7 +46,17 @@ fn unknown() -> ApiError {
 }
 
 fn changed(name: Option<String>, status: &str) -> HttpResponse {
-    HttpResponse::Ok().json(HandlerChanged { name, status: status.to_owned() })
+    HttpResponse::Ok().json(HandlerChanged { name, status: status.to_owned(), broken: None })
+}
+
+/// The answer to a change of one handler, which says also whether it works now.
+async fn settled(facade: &Facade, name: String, status: &str) -> Result<HttpResponse, ApiError> {
+    let view = facade.ask(ShowHandlers).await?.into_iter().find(|view| view.definition.name == name);
+    let broken = view.and_then(|view| match view.condition {
+        Condition::Broken(reason) => Some(reason),
+        _ => None,
+    });
+    Ok(HttpResponse::Ok().json(HandlerChanged { name: Some(name), status: status.to_owned(), broken }))
 }
 
 /// A handler of which only the definition is known: its settings as they take effect. What a secret could be in is not in it.
@@ -163,7 +173,7 @@ pub(crate) async fn add(facade: web::Data<Facade>, body: Body<Map<String, Value>
     let added = handlers::add(&facade.dir, &body.0)?;
     facade.ask(Reload).await??;
     tracing::info!(handler = %added.name, "a handler was added");
-    Ok(changed(Some(added.name), "added"))
+    settled(&facade, added.name, "added").await
 }
 
 /// Changes keys of a handler. A key that becomes null, an empty text or an empty list is removed.
@@ -176,7 +186,15 @@ pub(crate) async fn update(
     let updated = handlers::update(&facade.dir, &name, &body.0)?;
     facade.ask(Reload).await??;
     tracing::info!(handler = %updated.name, "a handler was changed");
-    Ok(changed(Some(updated.name), "updated"))
+    if body.0.get("enabled") == Some(&Value::Bool(true)) {
+        let is_resting = |view: &View| matches!(view.condition, Condition::Broken(_) | Condition::Paused);
+        let rests = facade.ask(ShowHandlers).await?.iter().any(|view| view.definition.name == updated.name && is_resting(view));
+        // Whoever switches it on wants it to work, whatever kept it from that.
+        if rests {
+            turn(&facade, &updated.name, Told::Resume).await?;
+        }
+    }
+    settled(&facade, updated.name, "updated").await
 }
 
 /// Removes a handler, ends its runs, and forgets its place and what it set aside.
@@ -213,20 +231,22 @@ pub(crate) async fn stop(facade: web::Data<Facade>, body: Body<Map<String, Value
 /// Lets a handler begin nothing until it is resumed or the daemon starts again.
 #[utoipa::path(post, path = "/v1/handlers/{name}/pause", params(("name" = String, Path)), responses((status = 200, body = HandlerChanged), (status = "default", body = ErrorBody)))]
 pub(crate) async fn pause(facade: web::Data<Facade>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    tell(&facade, name.into_inner(), Told::Pause, "paused").await
+    turn(&facade, &name, Told::Pause).await?;
+    settled(&facade, name.into_inner(), "paused").await
 }
 
 /// Lets a handler that was paused, or is broken, go on.
 #[utoipa::path(post, path = "/v1/handlers/{name}/resume", params(("name" = String, Path)), responses((status = 200, body = HandlerChanged), (status = "default", body = ErrorBody)))]
 pub(crate) async fn resume(facade: web::Data<Facade>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    tell(&facade, name.into_inner(), Told::Resume, "resumed").await
+    turn(&facade, &name, Told::Resume).await?;
+    settled(&facade, name.into_inner(), "resumed").await
 }
 
-async fn tell(facade: &Facade, name: String, what: Told, status: &str) -> Result<HttpResponse, ApiError> {
-    facade.ask(Tell { handler: HandlerName(name.clone()), what }).await?.ok_or_else(unknown)?;
+/// Pauses or resumes a handler, and notes that its owner did.
+async fn turn(facade: &Facade, name: &str, what: Told) -> Result<(), ApiError> {
+    facade.ask(Tell { handler: HandlerName(name.to_owned()), what }).await?.ok_or_else(unknown)?;
     let word = if matches!(what, Told::Pause) { "handler.paused" } else { "handler.resumed" };
-    audit::record(facade, word, name.clone(), None).await?;
-    Ok(changed(Some(name), status))
+    audit::record(facade, word, name.to_owned(), None).await
 }
 
 /// Lists the messages that a handler failed on too often.

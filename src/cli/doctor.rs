@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use toq_api::{DiagnosticsResponse, Misaddressed, StatusResponse};
+use toq_api::{CheckStatus, DiagnosticsResponse, HandlersResponse, Misaddressed, StatusResponse};
 use toq_protocol::address::Address;
 
 use super::desk::Desk;
@@ -13,6 +13,7 @@ use super::domain::{Said, Wanted};
 use super::failure::{ERROR, Failure};
 use super::state::{self, State};
 use super::{config, identity, mend, sanitize};
+use crate::daemon::opening::has_lost_key;
 
 /// Below this the log will soon not take another message.
 const SCARCE: u64 = 64 * 1024 * 1024;
@@ -116,6 +117,8 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
             checks.extend(port(desk));
         }
     }
+    checks.extend(reach(desk));
+    checks.extend(restore(&dir, state.is_some()));
     checks.extend(takeover(&dir));
     checks.push(disk(&dir));
     Ok(checks)
@@ -158,6 +161,12 @@ fn files(dir: &Path) -> Vec<Check> {
 fn keys(dir: &Path) -> Check {
     match identity::public_key(dir) {
         Ok(Some(key)) => good("keys", key),
+        Ok(None) if has_lost_key(dir) => bad(
+            "keys",
+            "the identity key is gone: bring keys/identity.key back from a copy, or `toq import` a backup; \
+             `toq up --new-identity` begins anew as another agent"
+                .to_owned(),
+        ),
         Ok(None) => open("keys", "made by the first `toq up`".to_owned()),
         Err(failure) => bad("keys", failure.message),
     }
@@ -204,21 +213,68 @@ async fn daemon(desk: &Desk, state: &State) -> Vec<Check> {
         toq_api::StoreHealth::Ok => good("store", "takes writes".to_owned()),
         sick => bad("store", sick.as_str().to_owned()),
     });
-    if let Some(misaddressed) = misaddressed(desk, state).await {
-        checks.push(misaddressed);
-    }
+    checks.extend(handlers(desk, state).await);
+    checks.extend(diagnosed(desk, state).await);
     if status.panics > 0 {
         checks.push(bad("actors", format!("{} have panicked since the start, see `toq logs`", status.panics)));
     }
     checks
 }
 
-/// Messages that were meant for somebody else, who may be this agent under a name that it does not know.
-async fn misaddressed(desk: &Desk, state: &State) -> Option<Check> {
-    let client = desk.client_at(state.port).ok()?;
-    let answer: DiagnosticsResponse = client.get(&["v1", "diagnostics"], &[]).await.ok()?;
+/// Handlers that react to nothing, though they are switched on.
+async fn handlers(desk: &Desk, state: &State) -> Vec<Check> {
+    let Ok(client) = desk.client_at(state.port) else { return Vec::new() };
+    let Ok(answer) = client.get::<HandlersResponse>(&["v1", "handlers"], &[]).await else { return Vec::new() };
+    let broken = answer.handlers.into_iter().filter(|handler| handler.state == "broken");
+    let told = broken.map(|handler| {
+        let (name, why) = (sanitize::name(&handler.name), sanitize::text(handler.reason.as_deref().unwrap_or("see `toq logs`")));
+        bad("handlers", format!("{name} is broken: {why}; once that is put right: `toq handler resume {name}`"))
+    });
+    told.collect()
+}
+
+/// What only the daemon knows: whether posting messages to a program works, and what was meant for somebody else, who may be
+/// this agent under a name that it does not know.
+async fn diagnosed(desk: &Desk, state: &State) -> Vec<Check> {
+    let Ok(client) = desk.client_at(state.port) else { return Vec::new() };
+    let Ok(answer) = client.get::<DiagnosticsResponse>(&["v1", "diagnostics"], &[]).await else { return Vec::new() };
+    let callback = answer.checks.iter().find(|check| check.name == "callback" && check.status == CheckStatus::Fail);
+    let callback = callback.map(|check| bad("callback", sanitize::text(check.detail.as_deref().unwrap_or_default())));
     let aliases = desk.loaded(&[]).map(|loaded| loaded.config.aliases).unwrap_or_default();
-    advice(&answer.misaddressed?, &aliases).map(|advice| open("address", advice))
+    let meant = answer.misaddressed.and_then(|misaddressed| advice(&misaddressed, &aliases)).map(|advice| open("address", advice));
+    callback.into_iter().chain(meant).collect()
+}
+
+/// An address that leads to other machines, and a listener that only this one reaches. A tunnel may make that right.
+fn reach(desk: &Desk) -> Option<Check> {
+    let config = desk.loaded(&[]).ok()?.config;
+    let host = config.address(0).host().to_owned();
+    let is_local = host == "localhost"
+        || host.ends_with(".localhost")
+        || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if is_local || !config.bind.is_loopback() {
+        return None;
+    }
+    Some(open(
+        "reach",
+        format!(
+            "the address names {}, but `bind` is {}: other machines reach it only through a proxy or tunnel of yours. \
+             If there is none: `toq config set bind 0.0.0.0`, then restart",
+            sanitize::name(&host),
+            config.bind
+        ),
+    ))
+}
+
+/// An import that was accepted and is carried out by a start.
+fn restore(dir: &Path, is_running: bool) -> Option<Check> {
+    if !crate::backup::stage::committed(dir).exists() {
+        return None;
+    }
+    Some(match is_running {
+        true => bad("restore", "an import waits: the daemon goes on as the old agent until `toq down` and `toq up`".to_owned()),
+        false => open("restore", "an import waits; the next `toq up` carries it out".to_owned()),
+    })
 }
 
 /// Only advice: a stranger can make up any address, and an alias means that messages to it are taken for one's own. What

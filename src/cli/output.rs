@@ -62,6 +62,16 @@ impl Output {
         }
     }
 
+    /// Warns of something that did not keep the command from doing what it was asked for.
+    pub fn warn(&self, text: &str) {
+        let line = match self.form {
+            Form::Human if self.colour => format!("\u{1b}[33mwarning:\u{1b}[0m {text}"),
+            Form::Human => format!("warning: {text}"),
+            Form::Json => sanitize::json(&json!({ "warning": text }).to_string()),
+        };
+        drop(writeln!(io::stderr().lock(), "{line}"));
+    }
+
     /// Asks a question and returns the answer, without the newline.
     pub fn ask(&self, question: &str) -> Result<String, Failure> {
         let mut stderr = io::stderr().lock();

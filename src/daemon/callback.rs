@@ -8,13 +8,10 @@ use std::time::Duration;
 
 use toq_actors::WorkspaceRef;
 use toq_actors::workspace::Consume;
-use toq_api::callback::{Callback, CallbackError};
+use toq_api::callback::{CONSUMER, Callback, CallbackError};
 use toq_kit::ask;
 use toq_store::record::{Direction, MessageRow};
 use toq_store::{Seq, StoreError};
-
-/// The consumer whose place this is.
-const CONSUMER: &str = "adapter-http";
 
 /// How many rows are read at once.
 const PAGE: usize = 64;

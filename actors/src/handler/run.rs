@@ -120,7 +120,7 @@ impl Run {
             }
             Err(RunError::Hopeless(reason)) => self.set_aside(&reason).await,
             Err(RunError::Postponed { reason, pause }) => {
-                tracing::debug!(handler = %self.handler.0, message = %message.id, %reason, "a message waits");
+                tracing::debug!(handler = %self.handler.0, id = %message.id, %reason, "a message waits");
                 self.commit(Batch::new(vec![Change::TakeBack(self.handler.consumer(), vec![self.seq])])).await;
                 Ended::Again(pause)
             }
@@ -134,7 +134,7 @@ impl Run {
         if attempt >= self.definition.max_attempts {
             return self.set_aside(reason).await;
         }
-        tracing::warn!(handler = %self.handler.0, message = %message.id, attempt, reason = %reason.escape_debug(), "a run failed; it is tried again");
+        tracing::warn!(handler = %self.handler.0, id = %message.id, attempt, reason = %reason.escape_debug(), "a run failed; it is tried again");
         let pause = FIRST_PAUSE.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_PAUSE);
         Ended::Again(pause.max(at_least.min(LONGEST_REQUESTED)))
     }

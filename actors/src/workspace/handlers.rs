@@ -230,6 +230,10 @@ impl Handler<Tell> for Workspace {
             self.start_handler(&definition, ctx);
         }
         let Some(handler) = self.handlers.find(&tell.handler).cloned() else { return Box::pin(async { Some(0) }) };
+        if matches!(tell.what, Told::Resume) {
+            // What was broken from its birth, for want of a key, may be made now.
+            handler.do_send(Redefine { work: self.home.workshop.work(&definition), definition });
+        }
         Box::pin(async move {
             match tell.what {
                 Told::Pause => handler.send(Pause).await.map(|()| 0).ok().or(Some(0)),

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
+use super::effect::has_effect;
 use super::file::{parse, text};
 use super::schema::{check, is_key, is_nothing, keys, meant};
 use super::{FILE, HandlerConfig};
@@ -47,7 +48,7 @@ pub fn add(dir: &Path, values: &Map<String, Json>) -> Result<HandlerConfig, Hand
     let mut table = Table::new();
     put(&mut table, values)?;
     file.tables()?.push(table);
-    file.save(&name)
+    file.save(&name, values)
 }
 
 /// Changes some keys of a handler. A key that becomes null, an empty text or an empty list is removed.
@@ -63,7 +64,7 @@ pub fn update(dir: &Path, name: &str, values: &Map<String, Json>) -> Result<Hand
     if let Some(table) = file.tables()?.get_mut(at) {
         put(table, values)?;
     }
-    file.save(name)
+    file.save(name, values)
 }
 
 /// Removes a handler.
@@ -151,13 +152,16 @@ impl<'a> Open<'a> {
         item.as_array_of_tables_mut().ok_or_else(|| wrong("handlers", "must be written as [[handlers]]"))
     }
 
-    fn save(self, name: &str) -> Result<HandlerConfig, HandlersError> {
+    /// Replaces the file, if all of it is right and `values`, which are new, have an effect.
+    fn save(self, name: &str, values: &Map<String, Json>) -> Result<HandlerConfig, HandlersError> {
         let text = self.document.to_string();
         // The values are in the request, so a line of a file that does not exist yet would only confuse.
         let handlers = parse(&text, &self.dir.join(FILE)).map_err(|fault| Fault { place: Place::Argument, ..fault })?;
         let handler = handlers.into_iter().find(|handler| handler.name == name);
+        let handler = handler.ok_or_else(|| HandlersError::Unknown(name.to_owned()))?;
+        has_effect(&handler, values, self.dir).map_err(|(key, message)| Fault { message, ..wrong(key, "") })?;
         self.write()?;
-        handler.ok_or_else(|| HandlersError::Unknown(name.to_owned()))
+        Ok(handler)
     }
 
     fn write(self) -> Result<(), HandlersError> {

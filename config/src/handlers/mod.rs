@@ -8,6 +8,7 @@
 //! refused; a handler's name becomes part of a file name, so it is short and plain.
 
 mod edit;
+mod effect;
 mod file;
 mod schema;
 

@@ -6,7 +6,7 @@ use toq_config::handlers::{self, PROVIDERS};
 use super::super::desk::Desk;
 use super::super::failure::Failure;
 use super::super::sanitize;
-use super::{failed, reload};
+use super::{failed, reload, warn};
 
 /// Adds a handler: a command or a language model that reacts to messages
 #[derive(Debug, clap::Args)]
@@ -96,6 +96,7 @@ impl Add {
         let values = self.values()?;
         let added = handlers::add(&desk.dir()?, &values).map_err(failed)?;
         reload(desk).await?;
+        warn(desk, &name).await?;
         desk.output.answer(|| json!(added), || format!("Added handler '{}'", sanitize::name(&name)))
     }
 

@@ -8,7 +8,11 @@ mod list;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use toq_api::{HandlerChanged, Peer, PeersResponse, RetryRequest, RetryResponse, StopHandlerRequest, StopHandlerResponse};
+use toq_actors::handler::{Bench, FileWorkshop, Workshop as _};
+use toq_api::{
+    ClientError, ErrorCode, HandlerChanged, HandlerView, Peer, PeersResponse, RetryRequest, RetryResponse, StopHandlerRequest,
+    StopHandlerResponse,
+};
 use toq_config::handlers::{self, HandlersError, is_name};
 use toq_protocol::address::Address;
 
@@ -36,6 +40,10 @@ enum Action {
     Enable(Named),
     /// Keeps a handler from reacting
     Disable(Named),
+    /// Lets a handler begin nothing until it is resumed or the daemon starts again; messages wait
+    Pause(Named),
+    /// Lets a handler go on that was paused, or is broken
+    Resume(Named),
     /// Ends the runs of a handler, with everything that they started
     Stop {
         /// Which handler
@@ -86,6 +94,8 @@ impl Handler {
             }
             Action::Enable(Named { name }) => switch(desk, &name, true).await,
             Action::Disable(Named { name }) => switch(desk, &name, false).await,
+            Action::Pause(Named { name }) => turn(desk, &name, "pause", "Paused").await,
+            Action::Resume(Named { name }) => turn(desk, &name, "resume", "Resumed").await,
             Action::Stop { name, pid } => stop(desk, name, pid).await,
             Action::Logs(Named { name }) => logs(desk, &name),
             Action::Retry { name, ids, all } => retry(desk, &name, (!all).then_some(ids)).await,
@@ -99,13 +109,77 @@ async fn switch(desk: &Desk, name: &str, enabled: bool) -> Result<(), Failure> {
     let change: Map<String, Value> = [("enabled".to_owned(), Value::from(enabled))].into_iter().collect();
     handlers::update(&desk.dir()?, name, &change).map_err(failed)?;
     reload(desk).await?;
+    if enabled && state::live(&desk.dir()?)?.is_some() {
+        let client = desk.client()?;
+        let view: HandlerView = client.get(&["v1", "handlers", name], &[]).await?;
+        if view.state == "broken" || view.state == "paused" {
+            let _: HandlerChanged = client.post(&["v1", "handlers", name, "resume"], &[], &json!({})).await?;
+        }
+    }
+    if enabled {
+        warn(desk, name).await?;
+    }
     let word = if enabled { "Enabled" } else { "Disabled" };
     desk.output.answer(|| json!({"name": name, "enabled": enabled}), || format!("{word} handler '{}'", sanitize::name(name)))
+}
+
+/// Pauses or resumes a handler of the daemon that runs.
+async fn turn(desk: &Desk, name: &str, what: &str, word: &str) -> Result<(), Failure> {
+    let told: Result<HandlerChanged, _> = desk.client()?.post(&["v1", "handlers", name, what], &[], &json!({})).await;
+    let told = told.map_err(|error| if is_not_found(&error) { unknown(name) } else { error.into() })?;
+    if let Some(reason) = &told.broken {
+        desk.output.warn(&broken(name, reason));
+    }
+    desk.output.answer(|| json!(told), || format!("{word} handler '{}'", sanitize::name(name)))
+}
+
+/// Says so where a handler does not work, which its definition alone does not show.
+async fn warn(desk: &Desk, name: &str) -> Result<(), Failure> {
+    let dir = desk.dir()?;
+    if state::live(&dir)?.is_some() {
+        let view: HandlerView = desk.client()?.get(&["v1", "handlers", name], &[]).await?;
+        if let Some(reason) = view.reason.filter(|_| view.state == "broken") {
+            desk.output.warn(&broken(name, &reason));
+        }
+        return Ok(());
+    }
+    let Some(definition) = handlers::load(&dir)?.into_iter().find(|definition| definition.name == name) else { return Ok(()) };
+    let bench = Bench {
+        dir,
+        program: std::env::current_exe()?,
+        variables: std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect(),
+        api_port: 0,
+    };
+    if let Err(reason) = FileWorkshop::new(bench).work(&definition) {
+        desk.output
+            .warn(&broken(name, &format!("{reason} (as things are here and now; what counts is the daemon's environment at its start)")));
+    }
+    Ok(())
+}
+
+fn broken(name: &str, reason: &str) -> String {
+    let (name, reason) = (sanitize::name(name), sanitize::text(reason));
+    format!(
+        "handler '{name}' is broken and reacts to nothing: {reason}\n  once that is put right: `toq handler resume {name}`; messages wait until then"
+    )
+}
+
+fn is_not_found(error: &ClientError) -> bool {
+    matches!(error, ClientError::Api { body, .. } if body.error.code == ErrorCode::NotFound)
+}
+
+fn unknown(name: &str) -> Failure {
+    Failure::told(format!("Handler '{}' not found", sanitize::name(name))).hint("`toq handler list` shows them")
 }
 
 async fn stop(desk: &Desk, name: String, pid: Option<u32>) -> Result<(), Failure> {
     let request = StopHandlerRequest { name, pid };
     let stopped: StopHandlerResponse = desk.client()?.post(&["v1", "handlers", "stop"], &[], &request).await?;
+    if stopped.stopped == 0 {
+        // The route says 0 of a handler that does not exist, as the published one does.
+        let shown: Result<HandlerView, _> = desk.client()?.get(&["v1", "handlers", &stopped.name], &[]).await;
+        shown.map_err(|error| if is_not_found(&error) { unknown(&stopped.name) } else { error.into() })?;
+    }
     let words = || format!("Stopped {} process(es) for '{}'", stopped.stopped, sanitize::name(&stopped.name));
     desk.output.answer(|| json!(stopped), words)
 }

@@ -14,6 +14,8 @@ pub struct Entry {
     pub name: String,
     /// The port that local programs call.
     pub port: u16,
+    /// The port that peers reach; the same unless the API has a listener of its own.
+    pub peer_port: u16,
     /// The process.
     pub pid: u32,
     /// Its workspace directory.
@@ -28,9 +30,11 @@ impl Entry {
         let document: DocumentMut = text.parse().ok()?;
         let text = |key: &str| document.get(key)?.as_str();
         let number = |key: &str| document.get(key)?.as_integer();
+        let port = u16::try_from(number("port")?).ok()?;
         Some(Self {
             name: text("name")?.to_owned(),
-            port: u16::try_from(number("port")?).ok()?,
+            port,
+            peer_port: number("peer_port").and_then(|port| u16::try_from(port).ok()).unwrap_or(port),
             pid: u32::try_from(number("pid")?).ok()?,
             config_dir: PathBuf::from(text("config_dir")?),
             started_at: text("started_at")?.parse().ok()?,
@@ -42,6 +46,9 @@ impl Entry {
         let mut document = DocumentMut::new();
         document["name"] = value(self.name.as_str());
         document["port"] = value(i64::from(self.port));
+        if self.peer_port != self.port {
+            document["peer_port"] = value(i64::from(self.peer_port));
+        }
         document["pid"] = value(i64::from(self.pid));
         document["config_dir"] = value(self.config_dir.to_string_lossy().as_ref());
         // A text, as the published daemon writes it.
@@ -56,8 +63,14 @@ mod tests {
 
     #[test]
     fn an_entry_survives_its_file() {
-        let entry =
-            Entry { name: "alice".into(), port: 18101, pid: 42, config_dir: "/home/a \"b\"/.toq".into(), started_at: 1_795_224_000 };
+        let entry = Entry {
+            name: "alice".into(),
+            port: 18101,
+            peer_port: 9009,
+            pid: 42,
+            config_dir: "/home/a \"b\"/.toq".into(),
+            started_at: 1_795_224_000,
+        };
 
         assert_eq!(Entry::parse(&entry.to_text()), Some(entry));
     }

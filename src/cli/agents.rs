@@ -27,7 +27,7 @@ impl Agents {
                 let agents: Vec<_> = entries
                     .iter()
                     .map(|entry| {
-                        json!({"name": entry.name, "port": entry.port, "pid": entry.pid,
+                        json!({"name": entry.name, "port": entry.port, "peer_port": entry.peer_port, "pid": entry.pid,
                             "config_dir": entry.config_dir, "started_at": entry.started_at})
                     })
                     .collect();
@@ -46,15 +46,17 @@ pub fn register(home: &Path, entry: &Entry) -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     let temporary = folder.join(format!(".{}.{}.tmp", entry.name, entry.pid));
     fs::write(&temporary, entry.to_text())?;
-    fs::rename(temporary, file(home, &entry.name))
+    // Two workspaces may have an agent of one name each: the second is entered beside the first.
+    let taken = read(&file(home, &entry.name)).is_some_and(|other| other.pid != entry.pid && other.config_dir != entry.config_dir);
+    fs::rename(temporary, if taken { beside(home, entry.pid, &entry.name) } else { file(home, &entry.name) })
 }
 
 /// Removes an agent from the registry, unless another process has taken its name since.
 #[allow(dead_code, reason = "called by the daemon")]
 pub fn unregister(home: &Path, name: &str, pid: u32) -> io::Result<()> {
-    let path = file(home, name);
-    let ours = read(&path).is_some_and(|entry| entry.pid == pid);
-    if ours { fs::remove_file(path) } else { Ok(()) }
+    let paths = [file(home, name), beside(home, pid, name)];
+    let ours = paths.into_iter().filter(|path| read(path).is_some_and(|entry| entry.pid == pid));
+    ours.map(fs::remove_file).collect()
 }
 
 /// Returns the agents that run, by name, and removes the entries of those that do not.
@@ -74,7 +76,7 @@ pub fn list(home: &Path) -> Vec<Entry> {
             None => {}
         }
     }
-    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    entries.sort_by(|one, other| (&one.name, &one.config_dir).cmp(&(&other.name, &other.config_dir)));
     entries
 }
 
@@ -86,7 +88,8 @@ fn table(entries: &[Entry]) -> String {
     for entry in entries {
         let name = sanitize::name(&entry.name);
         let dir = sanitize::name(&entry.config_dir.to_string_lossy());
-        text.push_str(&format!("\n{name:<16} {:<8} {:<8} {dir}", entry.port, entry.pid));
+        let api = if entry.port == entry.peer_port { String::new() } else { format!(" (api port {})", entry.port) };
+        text.push_str(&format!("\n{name:<16} {:<8} {:<8} {dir}{api}", entry.peer_port, entry.pid));
     }
     text
 }
@@ -103,12 +106,17 @@ fn file(home: &Path, name: &str) -> PathBuf {
     folder(home).join(format!("{name}.toml"))
 }
 
+/// Where an agent is entered whose name another one that runs has. No agent's name has a dot.
+fn beside(home: &Path, pid: u32, name: &str) -> PathBuf {
+    folder(home).join(format!("{name}.{pid}.toml"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn entry(name: &str, pid: u32) -> Entry {
-        Entry { name: name.into(), port: 18101, pid, config_dir: "/a/.toq".into(), started_at: 1 }
+        Entry { name: name.into(), port: 18101, peer_port: 18101, pid, config_dir: "/a/.toq".into(), started_at: 1 }
     }
 
     #[test]
@@ -133,6 +141,22 @@ mod tests {
 
         unregister(home.path(), "alice", std::process::id()).expect("it is there");
         assert!(list(home.path()).is_empty());
+    }
+
+    #[test]
+    fn two_workspaces_with_one_name_are_both_listed() {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let mut other = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let (one, two) = (entry("alice", std::process::id()), Entry { config_dir: "/b/.toq".into(), ..entry("alice", other.id()) });
+
+        register(home.path(), &one).expect("the directory is ours");
+        register(home.path(), &two).expect("the directory is ours");
+        assert_eq!(list(home.path()), [one.clone(), two]);
+
+        unregister(home.path(), "alice", other.id()).expect("it is there");
+        assert_eq!(list(home.path()), [one]);
+        other.kill().expect("ours");
+        other.wait().expect("ours");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use toq_config::WorkspaceConfig;
+use toq_config::registry::Entry;
 
 use super::agents;
 use super::desk::Desk;
@@ -56,10 +57,14 @@ impl Down {
 
     fn target(&self, desk: &Desk) -> Result<Option<(PathBuf, u32)>, Failure> {
         if let Some(name) = &self.name {
-            let entry = agents::list(desk.home()?).into_iter().find(|entry| entry.name == *name);
-            let entry = entry.filter(|entry| is_toq(entry.pid));
-            let entry = entry.ok_or_else(|| Failure::error(format!("No agent named '{name}' found")))?;
-            return Ok(Some((entry.config_dir, entry.pid)));
+            let is_meant = |entry: &Entry| entry.name == *name && is_toq(entry.pid);
+            let entries: Vec<_> = agents::list(desk.home()?).into_iter().filter(is_meant).collect();
+            return match entries.as_slice() {
+                [] => Err(Failure::error(format!("No agent named '{name}' found"))),
+                [entry] => Ok(Some((entry.config_dir.clone(), entry.pid))),
+                _ => Err(Failure::error(format!("several agents are named '{name}'"))
+                    .hint("`toq agents` shows their directories: `toq --config-dir PATH down` stops the one")),
+            };
         }
         let dir = desk.located()?.dir;
         let live = state::live(&dir)?.filter(|state| is_toq(state.pid));

@@ -39,6 +39,7 @@ impl Status {
             || {
                 let mut json = json!(status);
                 json["port"] = json!(state.port);
+                json["peer_port"] = json!(state.peer_port);
                 json["pid"] = json!(state.pid);
                 json
             },
@@ -63,7 +64,10 @@ fn words(status: &StatusResponse, technical: Option<&State>) -> String {
         lines.push(("store:", status.store.as_str().to_owned()));
     }
     if let Some(state) = technical {
-        lines.push(("port:", state.port.to_string()));
+        lines.push(("port:", state.peer_port.to_string()));
+        if state.port != state.peer_port {
+            lines.push(("api port:", state.port.to_string()));
+        }
         lines.push(("pid:", state.pid.to_string()));
     }
     let mut text = "toq status".to_owned();
@@ -102,6 +106,8 @@ mod tests {
 
         assert!(text.contains("waiting:         4"));
         assert!(text.contains("store:           read_only"));
-        assert!(text.contains("pid:             2"));
+        assert!(text.contains("pid:             2") && !text.contains("api port"));
+        let apart = words(&status(), Some(&State { port: 7, peer_port: 9, pid: 2 }));
+        assert!(apart.contains("\n  port:            9\n  api port:        7\n"), "{apart}");
     }
 }

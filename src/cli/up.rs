@@ -19,6 +19,7 @@ use toq_protocol::time::Timestamp;
 
 use super::desk::Desk;
 use super::failure::{CONFIGURATION, ERROR, Failure, RUNNING};
+use super::identity;
 use super::sanitize;
 use super::state::{self, State};
 use super::takeover;
@@ -41,6 +42,9 @@ pub struct Up {
     /// Sets a configuration key for this run only
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = assignment)]
     overrides: Vec<(String, String)>,
+    /// Makes a new identity key where the old one is lost; to everybody else this is another agent
+    #[arg(long)]
+    new_identity: bool,
     /// Leaves the terminal; how a background daemon is started
     #[arg(long, hide = true, requires = "foreground")]
     detached: bool,
@@ -66,12 +70,26 @@ impl Up {
                 .hint("Run `toq up --foreground`, or `toq config set adapter http`"));
         }
         takeover::run(desk, &loaded)?;
+        self.begin_anew(&loaded.dir)?;
         if self.foreground {
             let surroundings = Surroundings { home: desk.world.home.clone(), variables: desk.world.variables.clone() };
             return daemon::run(surroundings, loaded, !self.detached)
                 .map_err(|error| Failure::error(sanitize::text(&error.to_string())).code(error.exit_code()));
         }
         desk.wait(self.background(desk, loaded))
+    }
+
+    /// Makes the key of another agent, where that is wanted and the old one is gone.
+    fn begin_anew(&self, dir: &Path) -> Result<(), Failure> {
+        if !self.new_identity {
+            return Ok(());
+        }
+        if dir.join("keys").join("identity.key").exists() {
+            return Err(
+                Failure::error("this agent has its identity key").hint("`toq rotate-keys` replaces it, and tells those who know it")
+            );
+        }
+        identity::make(dir).map(drop)
     }
 
     /// Carries out an import that waits for this start, or that a crash cut short.
@@ -110,12 +128,13 @@ impl Up {
 
         let (name, mode) = (loaded.config.agent_name.as_str(), loaded.config.connection_mode.as_str());
         desk.output.answer(
-            || json!({"pid": state.pid, "port": state.port, "agent_name": name, "connection_mode": mode}),
+            || json!({"pid": state.pid, "port": state.port, "peer_port": state.peer_port, "agent_name": name, "connection_mode": mode}),
             || {
+                let api = if state.port == state.peer_port { String::new() } else { format!("\n  api port:        {}", state.port) };
                 format!(
-                    "toq started as daemon (PID {})\n  agent:           {name}\n  port:            {}\n  \
+                    "toq started as daemon (PID {})\n  agent:           {name}\n  port:            {}{api}\n  \
                      connection mode: {mode}",
-                    state.pid, state.port
+                    state.pid, state.peer_port
                 )
             },
         )

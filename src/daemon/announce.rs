@@ -43,12 +43,18 @@ impl Announcement {
             "started_at": started_at,
             "status": "running",
         });
-        write(&self.dir.join("last_port"), self.peer_port.to_string().as_bytes())?;
+        keep_port(&self.dir, self.peer_port)?;
         write(&self.dir.join("toq.pid"), pid.to_string().as_bytes())?;
         write(&self.dir.join("state.json"), format!("{state:#}\n").as_bytes())?;
         if let Some(user) = &self.home {
-            let entry =
-                Entry { name: home.config.agent_name.to_string(), port: self.api_port, pid, config_dir: self.dir.clone(), started_at };
+            let entry = Entry {
+                name: home.config.agent_name.to_string(),
+                port: self.api_port,
+                peer_port: self.peer_port,
+                pid,
+                config_dir: self.dir.clone(),
+                started_at,
+            };
             if let Err(error) = agents::register(user, &entry) {
                 tracing::warn!(%error, "the agent cannot be added to the list of running agents");
             }
@@ -83,6 +89,11 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// The port of the last run, so that an automatic port stays what peers know.
 pub fn last_port(dir: &Path) -> Option<u16> {
     fs::read_to_string(dir.join("last_port")).ok()?.trim().parse().ok()
+}
+
+/// Keeps a port for the next run.
+pub fn keep_port(dir: &Path, port: u16) -> io::Result<()> {
+    write(&dir.join("last_port"), port.to_string().as_bytes())
 }
 
 /// Lets only the owner read a file.

@@ -1,12 +1,12 @@
 //! The composition root: opens what a daemon needs, wires the rooms together, waits for the end, drains.
 
-mod announce;
+pub mod announce;
 mod callback;
 mod descriptors;
 mod echo;
 pub mod errand;
 mod lines;
-mod opening;
+pub mod opening;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -57,6 +57,8 @@ pub enum DaemonError {
     Running,
     /// A socket cannot be listened at.
     Socket(PathBuf, io::Error),
+    /// The identity key is gone.
+    LostKey(PathBuf),
     /// The log cannot be opened.
     Store(StoreError),
     /// TLS cannot be set up.
@@ -70,7 +72,7 @@ impl DaemonError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Running => RUNNING,
-            Self::Handlers(_) | Self::Vault(VaultError::Mode { .. } | VaultError::Owner { .. }) => CONFIGURATION,
+            Self::Handlers(_) | Self::LostKey(_) | Self::Vault(VaultError::Mode { .. } | VaultError::Owner { .. }) => CONFIGURATION,
             Self::Files(_) | Self::Listen(..) | Self::Socket(..) | Self::Store(_) | Self::Tls(_) | Self::Vault(_) => ERROR,
         }
     }
@@ -86,6 +88,12 @@ impl std::fmt::Display for DaemonError {
             Self::Listen(address, error) => {
                 write!(f, "cannot listen at {address}: {error}; stop what uses it, or choose another port with `toq config set port`")
             }
+            Self::LostKey(path) => write!(
+                f,
+                "the identity key is gone; bring its copy back, or `toq import` a backup; or begin as another agent with \
+                 `toq up --new-identity` ({})",
+                path.display()
+            ),
             Self::Running => f.write_str("toq appears to be running in this workspace: its log is open in another process"),
             Self::Socket(path, error) => write!(f, "cannot listen at {}: {error}; choose another adapter.unix.socket_path", path.display()),
             Self::Store(error) => write!(f, "cannot open the workspace's log: {error}"),
@@ -129,7 +137,7 @@ impl Workspace {
         let now = toq_kit::Clock::system().wall_nanos() / 1_000_000_000;
         let store = opening::log(loaded)?.with_files(&loaded.dir.join("files"), now);
         let store = store.map_err(|error| DaemonError::Files(io::Error::other(error)))?;
-        let keys = Keys::open(&loaded.dir.join("keys")).map_err(DaemonError::Vault)?;
+        let keys = opening::keys(loaded, &store)?;
         let (listener, port) = bind(loaded)?;
         let sockets = sockets(loaded)?;
         Ok(Self { store, keys, listener, port, sockets })

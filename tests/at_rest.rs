@@ -81,7 +81,9 @@ fn a_stranger_is_told_that_it_has_to_be_approved() {
 
     let sent = toq(&world.home(), &place, &["send", &bob.address(), "may I?"]);
     assert_eq!(sent.status.code(), Some(1), "{sent:?}");
-    assert!(text(&sent.stderr).contains("is accepted"), "{sent:?}");
+    let told = text(&sent.stderr);
+    assert!(told.contains("is accepted") && told.contains("has not decided yet") && told.contains("It is kept here"), "{told}");
+    assert!(!told.contains("send again"), "what is kept need not be sent again: {told}");
     assert!(bob.toq(&["approve", "--all-unproven"]).status.success());
 
     let sent = toq(&world.home(), &place, &["send", &bob.address(), "thank you"]);
@@ -122,4 +124,22 @@ fn a_message_that_nobody_acknowledges_is_given_up_in_time_and_kept() {
 
     assert_eq!(sent.status.code(), Some(1), "{sent:?}");
     assert!(text(&sent.stderr).contains("is accepted") && text(&sent.stderr).contains("kept here"), "{sent:?}");
+}
+
+#[test]
+fn a_message_before_the_first_start_names_the_port_that_the_first_start_takes() {
+    let world = World::new();
+    let bob = world.agent("bob", &[("connection_mode", "open")]);
+    let place = world.workspace("alice", &[]);
+    std::fs::remove_file(place.join(".toq/last_port")).expect("there");
+    let whoami = || text(&toq(&world.home(), &place, &["whoami"]).stdout);
+    assert!(whoami().contains("port:            (chosen by the first `toq up`, and kept)"), "{}", whoami());
+
+    let sent = toq(&world.home(), &place, &["send", &bob.address(), "hi"]);
+
+    assert!(sent.status.success(), "{sent:?}");
+    let claimed = bob.has_received(1)[0]["from"].as_str().expect("text").to_owned();
+    let kept = std::fs::read_to_string(place.join(".toq/last_port")).expect("the first start takes it");
+    assert_eq!(claimed, if kept == "9009" { "toq://127.0.0.1/alice".to_owned() } else { format!("toq://127.0.0.1:{kept}/alice") });
+    assert!(whoami().contains(&format!("port:            {kept}")), "{}", whoami());
 }

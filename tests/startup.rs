@@ -119,3 +119,36 @@ fn private_files_are_private_and_a_clean_stop_leaves_no_state() {
 
     assert!(!place.join("state.json").exists() && !place.join("toq.pid").exists());
 }
+
+#[test]
+fn a_lost_identity_key_is_not_replaced_unless_its_owner_says_so() {
+    let world = World::new();
+    let place = world.workspace("bob", &[]);
+    let home = world.home();
+    let bob = world.start_with("bob", &place, &[]);
+    let before = bob.get("/v1/status").json()["public_key"].clone();
+    assert!(bob.toq(&["down"]).status.success());
+    let key = place.join(".toq/keys/identity.key");
+    let copy = std::fs::read(&key).expect("there");
+    std::fs::remove_file(&key).expect("ours");
+
+    for arguments in [&["up"][..], &["send", "toq://127.0.0.1:1/x", "hi"]] {
+        let refused = world::toq(&home, &place, arguments);
+        assert!(!refused.status.success() && said(&refused).contains("the identity key is gone"), "{refused:?}");
+        assert!(!key.exists(), "nothing is made in its place");
+    }
+    let doctor = said(&world::toq(&home, &place, &["doctor"]));
+    assert!(doctor.contains("[!!] keys: the identity key is gone") && doctor.contains("--new-identity"), "{doctor}");
+
+    std::fs::write(&key, &copy).expect("ours");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
+    let refused = world::toq(&home, &place, &["up", "--new-identity"]);
+    assert!(!refused.status.success() && said(&refused).contains("toq rotate-keys"), "a key that is there is kept: {refused:?}");
+    let bob = world.start_with("bob", &place, &[]);
+    assert_eq!(bob.get("/v1/status").json()["public_key"], before);
+    assert!(bob.toq(&["down"]).status.success());
+    std::fs::remove_file(&key).expect("ours");
+    let up = world::toq(&home, &place, &["up", "--new-identity"]);
+    assert!(up.status.success(), "{up:?}");
+    assert!(world::toq(&home, &place, &["down"]).status.success());
+}

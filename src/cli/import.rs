@@ -126,6 +126,7 @@ impl Import {
         let path = sanitize::name(&self.path.display().to_string());
         let switched_off = match plan.handlers.len() {
             0 => String::new(),
+            1 => "\n1 handler is switched off; look at handlers.toml before you switch it on".to_owned(),
             count => format!("\n{count} handlers are switched off; look at handlers.toml before you switch them on"),
         };
         desk.output.answer(|| json!({"imported": self.path, "plan": plan}), || format!("Imported from {path}{switched_off}\n{next}"))

@@ -31,6 +31,10 @@ fn text(message: &MessageEvent) -> Option<String> {
         return Some(sanitize::text(text)).filter(|text| !text.is_empty());
     }
     let body = message.body.as_ref().filter(|body| !body.is_null())?;
+    // The mark of an automatic answer that says nothing else.
+    if body.as_object().is_some_and(|body| body.keys().all(|key| key == "auto_reply")) {
+        return None;
+    }
     Some(sanitize::json(&body.to_string()))
 }
 
@@ -54,6 +58,10 @@ mod tests {
             (json!({"body": {"text": "hi"}, "bound": true}), "[T] toq://h/bob: hi\n  id: m1  thread: -"),
             (json!({"body": {"text": "hi"}, "bound": false}), "[T] toq://h/bob: hi\n  id: m1  thread: -  (transport only)"),
             (json!({"body": {"n": 1}}), "[T] toq://h/bob: {\"n\":1}\n  id: m1  thread: -"),
+            (
+                json!({"type": "thread.close", "body": {"auto_reply": 1}, "thread_id": "T1"}),
+                "[T] toq://h/bob closed the thread (thread: T1)",
+            ),
             (json!({"type": "thread.close", "thread_id": "T1"}), "[T] toq://h/bob closed the thread (thread: T1)"),
             (
                 json!({"type": "thread.close", "body": {"text": "bye"}, "thread_id": "T1"}),

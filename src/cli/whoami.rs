@@ -9,6 +9,7 @@ use super::desk::Desk;
 use super::domain::Wanted;
 use super::failure::Failure;
 use super::{identity, sanitize, state};
+use crate::daemon::announce::last_port;
 
 /// Shows who this agent is
 #[derive(Debug, clap::Args)]
@@ -19,7 +20,12 @@ impl Whoami {
         let loaded = desk.loaded(&[])?;
         let config = &loaded.config;
         let running = state::live(&loaded.dir)?;
-        let port = running.as_ref().map_or(config.port, |state| state.port);
+        // Where any port will do, the one of the last run is taken again.
+        let usual = match config.port {
+            0 => last_port(&loaded.dir).unwrap_or(0),
+            port => port,
+        };
+        let port = running.as_ref().map_or(usual, |state| state.peer_port);
         // The daemon knows best: the configuration may have changed since it started.
         let status: Option<StatusResponse> = match &running {
             Some(state) => desk.client_at(state.port)?.get(&["v1", "status"], &[]).await.ok(),
@@ -28,8 +34,8 @@ impl Whoami {
         let (address, mode) = match &status {
             Some(status) => (status.address.clone(), status.connection_mode.clone()),
             None => {
-                // No port is known before the start if any will do, and 9009 is the one that is not written.
-                let port = if config.port == 0 { DEFAULT_PORT } else { config.port };
+                // No port is known before the first start if any will do, and 9009 is the one that is not written.
+                let port = if port == 0 { DEFAULT_PORT } else { port };
                 (config.address(port).to_string(), config.connection_mode.as_str().to_owned())
             }
         };
@@ -40,7 +46,7 @@ impl Whoami {
         // What two owners compare by telephone.
         let print = key.as_deref().and_then(|key| PeerKey::parse(key).ok()).map(|key| (key.words(), key.fingerprint()));
         let name = config.agent_name.as_str();
-        let record = key.as_deref().and_then(|key| Wanted::of(config, key, running.as_ref().map_or(config.port, |state| state.peer_port)));
+        let record = key.as_deref().and_then(|key| Wanted::of(config, key, port));
         desk.output.answer(
             || {
                 json!({"agent_name": name, "address": address, "public_key": key, "connection_mode": mode,
@@ -50,6 +56,7 @@ impl Whoami {
             || {
                 let key = key.as_deref().map_or("(made by the first `toq up`)".to_owned(), sanitize::name);
                 let (address, mode) = (sanitize::name(&address), sanitize::name(&mode));
+                let port = if port == 0 { "(chosen by the first `toq up`, and kept)".to_owned() } else { port.to_string() };
                 let record = record.as_ref().map_or(String::new(), |record| {
                     format!("\nDNS record:      {} TXT \"{}\"", record.name, record.text)
                 });

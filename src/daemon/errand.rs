@@ -14,12 +14,11 @@ use toq_actors::workspace::{Accepted, Origin, Patience, Send, WorkspaceError};
 use toq_actors::{Home, Registry, actix::Actor as _};
 use toq_config::{HandlerConfig, Loaded};
 use toq_kit::{Drain, Seat, ask};
-use toq_protocol::address::{Address, DEFAULT_PORT};
+use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::frame::MAX_FRAME;
 use toq_store::record::StateRow;
-use toq_vault::Keys;
 
 use super::{DaemonError, announce, opening};
 use crate::telemetry;
@@ -81,14 +80,24 @@ pub fn run(loaded: &Loaded, errand: Errand, opened: impl FnOnce()) -> Result<Run
     telemetry::harden();
     let store = opening::log(loaded)?;
     opened();
-    let keys = Keys::open(&loaded.dir.join("keys")).map_err(DaemonError::Vault)?;
-    // The address that peers know; where any port will do, it is the one of the last run.
-    let port = match loaded.config.port {
-        0 => announce::last_port(&loaded.dir).unwrap_or(DEFAULT_PORT),
-        port => port,
-    };
+    let keys = opening::keys(loaded, &store)?;
+    let port = own_port(loaded)?;
     let home = opening::home(loaded, store, keys.identity, port, Arc::new(Resting))?;
     System::new().block_on(deliver(home, body, errand))
+}
+
+/// The port at which peers reach this agent. Where any port will do it is the one of the last run, or else that of the first run to
+/// come, which is chosen now: a message names the address by which its sender is reached.
+fn own_port(loaded: &Loaded) -> Result<u16, DaemonError> {
+    match (loaded.config.port, announce::last_port(&loaded.dir)) {
+        (0, Some(port)) => Ok(port),
+        (0, None) => {
+            let (_listener, port) = super::bind(loaded)?;
+            announce::keep_port(&loaded.dir, port).map_err(DaemonError::Files)?;
+            Ok(port)
+        }
+        (port, _) => Ok(port),
+    }
 }
 
 async fn deliver(home: Arc<Home>, body: Json, errand: Errand) -> Result<Run, ErrandError> {

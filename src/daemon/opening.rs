@@ -1,5 +1,6 @@
 //! What a workspace is opened with, whether a daemon runs in it or only one message is sent.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use toq_actors::handler::Workshop;
@@ -12,9 +13,13 @@ use toq_protocol::key::{Identity, PeerKey};
 use toq_protocol::rotation::RotationProof;
 use toq_protocol::time::Timestamp;
 use toq_store::{Options, Store, StoreError};
+use toq_vault::Keys;
 
 use super::{DaemonError, announce};
 use crate::names;
+
+/// The file of the identity key, in `keys/`.
+const IDENTITY: &str = "identity.key";
 
 /// Opens the log. Its lock is what makes this the only process that has the workspace.
 pub fn log(loaded: &Loaded) -> Result<Store, DaemonError> {
@@ -26,6 +31,23 @@ pub fn log(loaded: &Loaded) -> Result<Store, DaemonError> {
     })?;
     announce::protect(&path).map_err(DaemonError::Files)?;
     Ok(store)
+}
+
+/// Opens the keys, which are made where an agent begins.
+///
+/// An agent that has lived is known by its key: another one in its place would be another agent, to whom nobody has agreed.
+pub fn keys(loaded: &Loaded, store: &Store) -> Result<Keys, DaemonError> {
+    let dir = loaded.dir.join("keys");
+    if !dir.join(IDENTITY).exists() && (has_lost_key(&loaded.dir) || store.reader().last().0 > 0) {
+        return Err(DaemonError::LostKey(dir.join(IDENTITY)));
+    }
+    Keys::open(&dir).map_err(DaemonError::Vault)
+}
+
+/// Whether the identity key is gone that was made together with the certificate's.
+pub fn has_lost_key(dir: &Path) -> bool {
+    let keys = dir.join("keys");
+    keys.join("tls_key.pem").exists() && !keys.join(IDENTITY).exists()
 }
 
 /// Furnishes a workspace that peers reach at this port.

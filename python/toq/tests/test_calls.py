@@ -243,8 +243,8 @@ ROUTES = [
         "PATCH",
         "/v1/config",
         {"log_level": "debug"},
-        {"config": {}},
-        {},
+        {"config": {"port": 1}, "needs_restart": ["port"]},
+        {"port": 1},
     ),
     ("card", (), {}, "GET", "/v1/card", None, {"name": "alice"}, {"name": "alice"}),
     ("handlers", (), {}, "GET", "/v1/handlers", None, {"handlers": []}, []),
@@ -276,6 +276,8 @@ ROUTES = [
         {},
     ),
     ("update_handler", ("a/b",), {"enabled": False}, "PUT", "/v1/handlers/a%2Fb", {"enabled": False}, {}, {}),
+    ("pause_handler", ("a b",), {}, "POST", "/v1/handlers/a%20b/pause", None, {}, {}),
+    ("resume_handler", ("a b",), {}, "POST", "/v1/handlers/a%20b/resume", None, {}, {}),
     ("remove_handler", ("a b",), {}, "DELETE", "/v1/handlers/a%20b", None, {}, {}),
     (
         "stop_handler",
@@ -290,7 +292,16 @@ ROUTES = [
     ("handler", ("l",), {}, "GET", "/v1/handlers/l", None, {"name": "l"}, {"name": "l"}),
     ("set_aside", ("l",), {}, "GET", "/v1/handlers/l/set-aside", None, {"messages": []}, []),
     ("retry_handler", ("l",), {}, "POST", "/v1/handlers/l/retry", {}, {"retried": 2}, {"retried": 2}),
-    ("retry_handler", ("l", "m1"), {}, "POST", "/v1/handlers/l/retry", {"ids": ["m1"]}, {"retried": 1}, {"retried": 1}),
+    (
+        "retry_handler",
+        ("l", "m1"),
+        {},
+        "POST",
+        "/v1/handlers/l/retry",
+        {"ids": ["m1"]},
+        {"retried": 1},
+        {"retried": 1},
+    ),
     ("audit", (), {"after": 3}, "GET", "/v1/audit", None, {"records": []}, []),
     ("verify_audit", (), {"head": "1:ab"}, "GET", "/v1/audit/verify", None, {"ok": True}, {"ok": True}),
     ("delete_file", ("ab",), {}, "DELETE", "/v1/files/ab", None, {"sha256": "ab"}, {"sha256": "ab"}),
@@ -351,10 +362,16 @@ def test_a_method_that_is_written_once_is_one_of_each_client(daemon: Daemon, cli
         assert not inspect.iscoroutinefunction(blocking) and inspect.iscoroutinefunction(awaiting), name
         assert inspect.signature(blocking) == inspect.signature(awaiting), name
         assert blocking.__doc__ and blocking.__name__ == name
-    assert len(names) == 38
+    assert len(names) == 40
     asyncio.run(other.close())
 
 
 def _parameters(function: Any) -> list[tuple[str, Any, Any]]:
     parameters = inspect.signature(function).parameters.values()
     return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
+
+
+def test_changed_settings_say_which_of_them_wait_for_a_restart(daemon: Daemon, client: toq.Client) -> None:
+    daemon.on("PATCH", "/v1/config", Answer({"config": {"port": 1}, "needs_restart": ["port"]}))
+
+    assert client.update_config(port=1).needs_restart == ["port"]

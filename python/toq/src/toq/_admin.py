@@ -101,6 +101,8 @@ class Admin:
     add_handler = Method(_calls.add_handler)
     remove_handler = Method(_calls.remove_handler)
     update_handler = Method(_calls.update_handler)
+    pause_handler = Method(_calls.pause_handler)
+    resume_handler = Method(_calls.resume_handler)
     stop_handler = Method(_calls.stop_handler)
     handler = Method(_calls.handler)
     set_aside = Method(_calls.set_aside)

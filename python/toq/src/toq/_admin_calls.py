@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
+
 from ._calls import Call, Json, get, given, keyed, listed, nothing, plain, post, segment, whole
 from ._errors import ToqError
 
@@ -126,7 +128,7 @@ def export_backup(passphrase: str) -> Call[str]:
 
 
 def import_backup(passphrase: str, data: str) -> Call[None]:
-    """Restores what `export_backup` returned."""
+    """Restores what `export_backup` returned with the daemon's next start; until then it is the old agent."""
     return post("/v1/backup/import", nothing, {"passphrase": passphrase, "data": data})
 
 
@@ -136,8 +138,23 @@ def config() -> Call[Json]:
 
 
 def update_config(**updates: Any) -> Call[Json]:
-    """Changes settings and returns all of them."""
-    return Call("PATCH", "/v1/config", keyed("config"), body=updates)
+    """Changes settings and returns all of them; `None` brings a default back.
+
+    The answer's attribute `needs_restart` lists the keys that take effect only with the daemon's next start.
+    """
+    return Call("PATCH", "/v1/config", _settings, body=updates)
+
+
+class Settings(dict[str, Any]):
+    """All settings after a change, as a dictionary."""
+
+    needs_restart: list[str]
+
+
+def _settings(response: httpx.Response) -> Settings:
+    settings = Settings(keyed("config")(response))
+    settings.needs_restart = list(whole(response).get("needs_restart") or [])
+    return settings
 
 
 def card() -> Call[Json]:
@@ -188,6 +205,16 @@ def remove_handler(name: str) -> Call[Json]:
 def update_handler(name: str, **updates: Any) -> Call[Json]:
     """Changes fields of a handler."""
     return Call("PUT", f"/v1/handlers/{segment(name)}", whole, body=_with_lists(updates))
+
+
+def pause_handler(name: str) -> Call[Json]:
+    """Lets a handler begin nothing until it is resumed or the daemon starts again; messages wait."""
+    return post(f"/v1/handlers/{segment(name)}/pause", whole)
+
+
+def resume_handler(name: str) -> Call[Json]:
+    """Lets a handler go on that was paused or is broken; `broken` in the answer says why it still does not work."""
+    return post(f"/v1/handlers/{segment(name)}/resume", whole)
 
 
 def stop_handler(name: str, *, pid: int | None = None) -> Call[Json]:

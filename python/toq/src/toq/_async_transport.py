@@ -31,7 +31,9 @@ class AsyncTransport:
     async def open(self, path: str, params: dict[str, str], headers: dict[str, str]) -> httpx.Response:
         """Returns a response whose body is an event stream yet to be read."""
         self.target.refresh()
-        request = self._http.build_request("GET", self.target.url + path, params=params, headers={**headers, **self.target.credentials()})
+        request = self._http.build_request(
+            "GET", self.target.url + path, params=params, headers={**headers, **self.target.credentials()}
+        )
         response = await self._http.send(request, stream=True)
         try:
             if not response.is_success:
@@ -66,4 +68,6 @@ class AsyncTransport:
             raise transport_error(cause) from cause
 
     async def _send(self, call: Call[Any]) -> httpx.Response:
-        return await self._http.request(call.method, self.target.url + call.path, **request_options(call, self.target))
+        return await self._http.request(
+            call.method, self.target.url + call.path, **request_options(call, self.target)
+        )

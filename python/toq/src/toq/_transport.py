@@ -31,7 +31,9 @@ class Transport:
     def open(self, path: str, params: dict[str, str], headers: dict[str, str]) -> httpx.Response:
         """Returns a response whose body is an event stream yet to be read."""
         self.target.refresh()
-        request = self._http.build_request("GET", self.target.url + path, params=params, headers={**headers, **self.target.credentials()})
+        request = self._http.build_request(
+            "GET", self.target.url + path, params=params, headers={**headers, **self.target.credentials()}
+        )
         response = self._http.send(request, stream=True)
         try:
             if not response.is_success:

@@ -12,6 +12,7 @@ fn a_wrong_method_is_told_the_right_ones() {
         let answer = alice.request("PUT", path, &[], None);
 
         assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"), "{answer:?}");
+        assert!(answer.body.contains(&format!("there is {allowed}")), "{answer:?}");
         assert!(answer.head.to_ascii_lowercase().contains(&format!("allow: {}", allowed.to_ascii_lowercase())), "{answer:?}");
     }
 }

@@ -45,10 +45,11 @@ pub(crate) async fn send(
     let depot = depot(&facade)?;
     let transfer = facade.home().new_id().to_string().replace('-', "");
     let (worker, source, mark) = (depot.clone(), path.to_owned(), transfer.clone());
-    let adopted = web::block(move || worker.adopt(&source, &mark)).await.map_err(|_| unreadable("the copy was given up"))?;
+    let adopted = web::block(move || worker.adopt(&source, &mark)).await.map_err(|_| unreadable(path, "the copy was given up"))?;
     let (id, size) = adopted.map_err(|error| match error {
         DepotError::Full => ApiError::from(toq_store::StoreError::Full),
-        error => unreadable(&error.to_string()),
+        DepotError::Unread(error) => unreadable(path, &error.to_string()),
+        error => unusable(&error.to_string()),
     })?;
     let manifest = Manifest { name, size, id, transfer };
     let wait = query.0.wait.unwrap_or_default();
@@ -76,8 +77,8 @@ pub(crate) async fn send(
 #[utoipa::path(get, path = "/v1/files", responses((status = 200, body = FilesResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
     let depot = depot(&facade)?;
-    let kept = web::block(move || depot.list()).await.map_err(|_| unreadable("reading was given up"))?;
-    let kept = kept.map_err(|error| unreadable(&error.to_string()))?;
+    let kept = web::block(move || depot.list()).await.map_err(|_| unusable("reading was given up"))?;
+    let kept = kept.map_err(|error| unusable(&error.to_string()))?;
     Ok(HttpResponse::Ok().json(FilesResponse { files: kept.into_iter().map(view).collect() }))
 }
 
@@ -88,7 +89,7 @@ pub(crate) async fn bytes(facade: web::Data<Facade>, request: HttpRequest, sha25
     let id = ContentId::parse(&sha256).ok_or_else(no_file)?;
     let depot = depot(&facade)?;
     let opened = web::block(move || Some((depot.kept(&id)?, depot.open_whole(&id).ok()?))).await;
-    let (kept, file) = opened.map_err(|_| unreadable("reading was given up"))?.ok_or_else(no_file)?;
+    let (kept, file) = opened.map_err(|_| unusable("reading was given up"))?.ok_or_else(no_file)?;
     let mut response = HttpResponse::Ok();
     response
         .content_type("application/octet-stream")
@@ -117,8 +118,8 @@ pub(crate) async fn bytes(facade: web::Data<Facade>, request: HttpRequest, sha25
 pub(crate) async fn remove(facade: web::Data<Facade>, sha256: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let id = ContentId::parse(&sha256).ok_or_else(no_file)?;
     let depot = depot(&facade)?;
-    let removed = web::block(move || depot.remove(&id)).await.map_err(|_| unreadable("deleting was given up"))?;
-    if !removed.map_err(|error| unreadable(&error.to_string()))? {
+    let removed = web::block(move || depot.remove(&id)).await.map_err(|_| unusable("deleting was given up"))?;
+    if !removed.map_err(|error| unusable(&error.to_string()))? {
         return Err(no_file());
     }
     tracing::info!(sha256 = %id, "a file that a peer sent was deleted");
@@ -144,6 +145,10 @@ fn depot(facade: &Facade) -> Result<std::sync::Arc<Depot>, ApiError> {
     facade.home().store.depot().cloned().ok_or_else(|| ApiError::new(ErrorCode::NotFound, "this workspace keeps no files"))
 }
 
-fn unreadable(why: &str) -> ApiError {
+fn unusable(why: &str) -> ApiError {
     ApiError::new(ErrorCode::InvalidRequest, format!("the file cannot be used: {why}"))
+}
+
+fn unreadable(path: &Path, why: &str) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, format!("{} cannot be read: {why}", path.display()))
 }

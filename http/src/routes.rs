@@ -85,11 +85,16 @@ fn path(path: &str) -> Resource {
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    let message = format!("{} is not a method of this path", request.method());
+    let allowed = request.match_pattern().map(|pattern| openapi::methods(&pattern)).unwrap_or_default();
+    let message = match allowed.as_str() {
+        "" => format!("{} is not a method of this path", request.method()),
+        allowed => format!("{} is not a method of this path; there is {allowed}", request.method()),
+    };
     let error = ApiError::new(ErrorCode::MethodNotAllowed, message).hint("GET /openapi.json lists what is there");
     let mut response = error.error_response();
-    let allowed = request.match_pattern().and_then(|pattern| HeaderValue::from_str(&openapi::methods(&pattern)).ok());
-    if let Some(allowed) = allowed {
+    if !allowed.is_empty()
+        && let Ok(allowed) = HeaderValue::from_str(&allowed)
+    {
         response.headers_mut().insert(ALLOW, allowed);
     }
     response

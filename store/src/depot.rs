@@ -51,6 +51,9 @@ pub enum DepotError {
     /// It is a program.
     #[error("the file is a program")]
     Program,
+    /// A file of the owner's cannot be read, or is no ordinary file.
+    #[error("the file cannot be read: {0}")]
+    Unread(io::Error),
 }
 
 impl From<Errno> for DepotError {
@@ -220,11 +223,11 @@ impl Depot {
     /// Where it cannot be read or is no file, or does not fit.
     pub fn adopt(&self, path: &Path, transfer: &str) -> Result<(ContentId, u64), DepotError> {
         // Without NONBLOCK a named pipe would keep this thread.
-        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
-        let mut source = File::from(opened);
-        let metadata = source.metadata()?;
+        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty());
+        let mut source = File::from(opened.map_err(|error| DepotError::Unread(error.into()))?);
+        let metadata = source.metadata().map_err(DepotError::Unread)?;
         if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file").into());
+            return Err(DepotError::Unread(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file")));
         }
         if !self.room.fits(metadata.len()) {
             return Err(DepotError::Full);
@@ -249,7 +252,7 @@ impl Depot {
         let (mut hash, mut size) = (Sha256::new(), 0);
         let mut piece = vec![0; PIECE];
         loop {
-            let read = source.read(&mut piece)?;
+            let read = source.read(&mut piece).map_err(DepotError::Unread)?;
             if read == 0 {
                 break;
             }

@@ -55,8 +55,8 @@ pub fn register(home: &Path, entry: &Entry) -> io::Result<()> {
 #[allow(dead_code, reason = "called by the daemon")]
 pub fn unregister(home: &Path, name: &str, pid: u32) -> io::Result<()> {
     let paths = [file(home, name), beside(home, pid, name)];
-    let ours = paths.into_iter().filter(|path| read(path).is_some_and(|entry| entry.pid == pid));
-    ours.map(fs::remove_file).collect()
+    let mut ours = paths.into_iter().filter(|path| read(path).is_some_and(|entry| entry.pid == pid));
+    ours.try_for_each(fs::remove_file)
 }
 
 /// Returns the agents that run, by name, and removes the entries of those that do not.

@@ -144,12 +144,7 @@ async fn warn(desk: &Desk, name: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let Some(definition) = handlers::load(&dir)?.into_iter().find(|definition| definition.name == name) else { return Ok(()) };
-    let bench = Bench {
-        dir,
-        program: std::env::current_exe()?,
-        variables: std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect(),
-        api_port: 0,
-    };
+    let bench = Bench { dir, program: desk.world.exe.clone(), variables: desk.world.variables.clone(), api_port: 0 };
     if let Err(reason) = FileWorkshop::new(bench).work(&definition) {
         desk.output
             .warn(&broken(name, &format!("{reason} (as things are here and now; what counts is the daemon's environment at its start)")));

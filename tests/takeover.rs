@@ -18,7 +18,7 @@ const CAROL: &str = "ed25519:zTaQFZBcGBHl7HYSUsqikP7JC5VZjnoFuj0rHOoEd0A=";
 fn published(world: &World, name: &str, messages: usize) -> PathBuf {
     let place = world.workspace(name, &[]);
     let dir = place.join(".toq");
-    fs::create_dir_all(dir.join("keys")).unwrap();
+    toq_vault::Keys::open(&dir.join("keys")).unwrap();
     fs::set_permissions(dir.join("keys"), fs::Permissions::from_mode(0o755)).unwrap();
     let rules = format!("[[approved]]\ntype = \"key\"\nvalue = \"{BOB}\"\n[[blocked]]\ntype = \"key\"\nvalue = \"{CAROL}\"\n");
     fs::write(dir.join("permissions.toml"), rules).unwrap();

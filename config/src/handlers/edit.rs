@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
+use toq_protocol::policy::{PATTERN_FORM, Pattern};
 
 use super::effect::has_effect;
 use super::file::{parse, text};
@@ -95,6 +96,11 @@ fn put(table: &mut Table, values: &Map<String, Json>) -> Result<(), Fault> {
     if let Some(unknown) = values.keys().find(|name| !is_key(name)) {
         let nearest = meant(unknown).map(str::to_owned);
         return Err(Fault { message: format!("unknown key `{unknown}` of a handler"), nearest, ..wrong(unknown, "") });
+    }
+    // Those of an existing file are read as they are.
+    let patterns = values.get("filter_from").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    if let Some(error) = patterns.iter().filter_map(Json::as_str).find_map(|text| Pattern::parse(text).err()) {
+        return Err(wrong("filter_from", &format!("would match no sender: {error}; {PATTERN_FORM}")));
     }
     for name in keys() {
         let Some(value) = values.get(name) else { continue };

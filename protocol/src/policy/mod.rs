@@ -208,6 +208,13 @@ impl Policy {
         }
     }
 
+    /// Why some of the rules cover nobody.
+    #[must_use]
+    pub fn faults(&self) -> Vec<PatternError> {
+        let patterns = self.approved.addresses.all().chain(self.blocked.addresses.all());
+        patterns.filter_map(Pattern::fault).collect()
+    }
+
     fn of(&self, ruling: Ruling) -> &Named {
         match ruling {
             Ruling::Approve => &self.approved,

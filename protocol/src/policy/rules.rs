@@ -63,6 +63,10 @@ impl AddressRules {
         }
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Pattern> {
+        self.all.iter()
+    }
+
     pub(super) fn contains(&self, pattern: &Pattern) -> bool {
         self.all.contains(pattern)
     }

@@ -7,7 +7,7 @@ use toq_protocol::rotation::Succession;
 use toq_protocol::time::Timestamp;
 use toq_store::audit::AuditRow;
 use toq_store::batch::Change;
-use toq_store::record::{self, ApprovalRow, EventRow, PinRow};
+use toq_store::record::{self, ApprovalRow, EventRow, PeerRow, PinRow};
 use toq_store::{Batch, Reader, Store, StoreError};
 
 use super::Rule;
@@ -120,6 +120,11 @@ impl Decider<'_> {
         let covered = self.policy.covered_by(subject, &known);
         let mut changes: Vec<Change> = covered.into_iter().map(|subject| Change::RemoveRule(subject, Ruling::Approve)).collect();
         changes.push(Change::AddRule(subject.clone(), Ruling::Block, self.now));
+        if let Subject::Key(key) = subject
+            && let Some(row) = self.reader.approval(key)?
+        {
+            changes.extend(self.remembered(key, &row)?);
+        }
         for (key, address) in waiting {
             let is_covered = match subject {
                 Subject::Key(blocked) => self.policy.successions().lineage(blocked).any(|earlier| *earlier == key),
@@ -152,6 +157,7 @@ impl Decider<'_> {
     fn acceptance(&self, key: &PeerKey) -> Result<Vec<Change>, StoreError> {
         let Some(row) = self.reader.approval(key)? else { return Ok(Vec::new()) };
         let mut changes = Vec::from(self.accepted(key));
+        changes.extend(self.remembered(key, &row)?);
         if let (Some(previous), Ok(address)) = (row.previous(), Address::parse(&row.address)) {
             changes.push(pin(&address, *key, Proof::Pinned, self.now));
             let ended = self.policy.taken_back(&Subject::Key(previous), Ruling::Approve).into_iter();
@@ -159,6 +165,14 @@ impl Decider<'_> {
             changes.extend(ended.map(|subject| Change::RemoveRule(subject, Ruling::Approve)));
         }
         Ok(changes)
+    }
+
+    /// Who asked, for when the owner wants to know whom a rule is about: the question itself is forgotten.
+    fn remembered(&self, key: &PeerKey, row: &ApprovalRow) -> Result<Option<Change>, StoreError> {
+        let Ok(address) = Address::parse(&row.address) else { return Ok(None) };
+        let is_news = self.reader.peer(key)?.is_none();
+        let asked = Timestamp::from_nanos(row.requested_at);
+        Ok(is_news.then(|| Change::Peer(*key, PeerRow { proof: row.proof, ..PeerRow::new(address.wire(), asked) })))
     }
 
     /// What an approval of a pattern writes about those whose address is known to be theirs.

@@ -4,7 +4,7 @@
 //! listens. What cannot be told costs nothing: the stranger asks again by itself. Hearing grants nothing either. It
 //! makes the lane that waits for this very key try again, once, and is kept as an event.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
@@ -27,8 +27,13 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 type Ctx = Context<Workspace>;
 
+/// How many of those who were told no are remembered, for when the owner thinks better of it.
+const MAX_DENIED: usize = 1_000;
+
 /// Who is being told, and whose word is waited for.
 pub(super) struct Decisions {
+    /// The questions that were answered with no, oldest first. A restart forgets them; then the stranger comes again by itself.
+    denied: VecDeque<(PeerKey, ApprovalRow)>,
     telling: Credit,
     awaited: HashMap<Lane, Awaited>,
 }
@@ -58,7 +63,22 @@ impl Awaited {
 
 impl Decisions {
     pub(super) fn new() -> Self {
-        Self { telling: Credit::new(AT_ONCE), awaited: HashMap::new() }
+        Self { denied: VecDeque::new(), telling: Credit::new(AT_ONCE), awaited: HashMap::new() }
+    }
+
+    /// Remembers that a question was answered with no.
+    pub(super) fn deny(&mut self, key: PeerKey, row: ApprovalRow) {
+        self.reconsider(&key);
+        if self.denied.len() >= MAX_DENIED {
+            self.denied.pop_front();
+        }
+        self.denied.push_back((key, row));
+    }
+
+    /// The question of a key that was answered with no, which it is not any more.
+    pub(super) fn reconsider(&mut self, key: &PeerKey) -> Option<ApprovalRow> {
+        let place = self.denied.iter().position(|(denied, _)| denied == key)?;
+        self.denied.remove(place).map(|(_, row)| row)
     }
 
     /// Nothing waits in this lane any more, or its peer has let us in.

@@ -153,6 +153,9 @@ impl Workspace {
     fn begin_from_rows(&mut self, ctx: &mut Context<Self>) -> Result<(), toq_store::StoreError> {
         let reader = self.home.store.reader().clone();
         self.policy = decide::policy(&reader, self.policy.mode())?;
+        for fault in self.policy.faults() {
+            tracing::warn!(%fault, "a rule covers nobody; `toq permissions` shows it, `toq unblock` or `toq revoke` takes it back");
+        }
         self.publish();
         self.reread_questions();
         for (key, row) in reader.approvals()? {

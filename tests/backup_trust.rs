@@ -72,7 +72,8 @@ fn an_agent_that_moves_still_knows_whose_address_is_whose_and_its_peers_still_fo
     // bob has seen one rotation of alice: were they counted anew, the next would look like an old one.
     let alices = rotate(&moved);
     assert_eq!(send(&moved, &bob, "under alice's third key").status, 200);
-    assert!(bob.get("/v1/permissions").json()["approved"].as_array().unwrap().contains(&json!({"type": "key", "value": alices})));
+    let approved = bob.get("/v1/permissions").json()["approved"].clone();
+    assert!(approved.as_array().unwrap().iter().any(|rule| rule["value"] == alices), "{approved}");
 
     // Whoever has bob's first key gains nothing from an alice who has moved.
     assert!(bob.toq(&["down"]).status.success());

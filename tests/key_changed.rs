@@ -51,6 +51,14 @@ fn a_changed_key_is_held_in_both_directions_until_the_owner_accepts_it() {
     assert_eq!(alice.get("/v1/messages/history").json()["messages"], json!([]));
 
     let key = question["public_key"].as_str().expect("a key");
+    for said in ["1", "bob", &address] {
+        let refused = alice.toq(&["approve", said]);
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && told.contains(&format!("toq approve {key}")), "{refused:?}");
+    }
+    let all = alice.toq(&["approve", "--all"]);
+    let told = String::from_utf8_lossy(&all.stdout).into_owned();
+    assert!(told.contains("Approved nobody") && !told.contains("No pending approvals"), "{all:?}");
     assert!(alice.toq(&["approve", key]).status.success());
     assert_eq!(send(&alice, &address, "welcome back").status, 200);
     assert_eq!(texts(&bob, 1), ["welcome back"]);

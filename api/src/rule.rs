@@ -12,7 +12,7 @@ pub struct RuleBody {
     /// An address or an address pattern.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Must be true to approve a pattern that covers every address.
+    /// Must be true to approve or block a pattern that covers every address.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub i_understand: bool,
 }
@@ -34,6 +34,25 @@ pub struct Rule {
     pub kind: RuleKind,
     /// The key or the address pattern.
     pub value: String,
+    /// Of a key: the address that its agent claims, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// How it is known that this address is the agent's own; `claimed` where only the agent says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_by: Option<String>,
+    /// Of a key: it in six words, to be compared with its owner's by another way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+    /// Of a pattern: why it covers nobody, as one that was made elsewhere may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+impl Rule {
+    /// A rule of which nothing but itself is known.
+    pub fn new(kind: RuleKind, value: impl Into<String>) -> Self {
+        Self { kind, value: value.into(), address: None, verified_by: None, words: None, warning: None }
+    }
 }
 
 /// What a rule's value is.

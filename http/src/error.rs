@@ -28,6 +28,12 @@ impl ApiError {
         Self { body: ErrorBody::new(code, message), status }
     }
 
+    /// What the caller is told.
+    #[must_use]
+    pub const fn body(&self) -> &ErrorBody {
+        &self.body
+    }
+
     /// The same error with another status, where published clients expect one.
     #[must_use]
     pub const fn with_status(mut self, status: StatusCode) -> Self {

@@ -4,15 +4,14 @@ use std::collections::HashSet;
 
 use actix_web::{HttpResponse, web};
 use toq_actors::workspace::{Connections, ForgetConversations, Ping};
-use toq_api::{Connection, ConnectionsResponse, ErrorBody, ErrorCode, Peer, PeerStatus, PeersResponse, PingRequest, PingResponse};
+use toq_api::{Connection, ConnectionsResponse, ErrorBody, ErrorCode, PeersResponse, PingRequest, PingResponse};
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
-use toq_protocol::time::Timestamp;
-use toq_store::record::Proof;
 
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::Facade;
+use crate::listing;
 use crate::view;
 
 /// Lists the peers that have been here.
@@ -20,19 +19,7 @@ use crate::view;
 pub(crate) async fn peers(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
     let connected: HashSet<_> =
         facade.ask(Connections).await?.into_iter().filter(|view| view.is_incoming).map(|view| view.peer_key).collect();
-    let peer = |(key, row): (toq_protocol::PeerKey, toq_store::record::PeerRow)| Peer {
-        public_key: key.to_string(),
-        address: row.address,
-        status: if connected.contains(&key) { PeerStatus::Connected } else { PeerStatus::Seen },
-        last_seen: Timestamp::from_nanos(row.last_seen).to_string(),
-        verified: row.proof.is_some(),
-        verified_by: Proof::read(row.proof).as_str().to_owned(),
-        bound: row.binds == Some(true),
-        words: key.words(),
-        fingerprint: key.fingerprint(),
-    };
-    let peers = facade.reader().peers()?.into_iter().map(peer).collect();
-    Ok(HttpResponse::Ok().json(PeersResponse { peers }))
+    Ok(HttpResponse::Ok().json(listing::peers(facade.reader(), &connected)?))
 }
 
 /// Has handlers forget what they know of a peer: they are shown nothing that was said with it before. History keeps the messages,

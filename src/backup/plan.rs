@@ -123,7 +123,7 @@ fn rule_changes(old: &Rules, new: &Rules) -> (PermissionsResponse, PermissionsRe
                 Subject::Key(_) => RuleKind::Key,
                 Subject::Address(_) => RuleKind::Address,
             };
-            let rule = Rule { kind, value: subject.to_string() };
+            let rule = Rule::new(kind, subject.to_string());
             match ruling {
                 Ruling::Approve => shown.approved.push(rule),
                 Ruling::Block => shown.blocked.push(rule),

@@ -1,10 +1,11 @@
 //! Lists the agents that ask to be let in, and finds the ones that somebody means.
 
 use serde_json::json;
-use toq_api::{Approval, ApprovalDecision, ApprovalKind, ApprovalsResponse, Client, Decision};
+use toq_api::{Approval, ApprovalKind, ApprovalsResponse, Decision};
 
 use super::desk::Desk;
 use super::failure::Failure;
+use super::gate::Gate;
 use super::sanitize;
 
 /// Lists the agents that ask to be let in
@@ -13,7 +14,7 @@ pub struct Approvals {}
 
 impl Approvals {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let answer = open(&desk.client()?).await?;
+        let answer = open(&Gate::open(desk).await?).await?;
         desk.output.answer(
             || json!(answer),
             || match answer.approvals.as_slice() {
@@ -43,7 +44,7 @@ impl Crowd {
 
     /// Returns the keys that are meant.
     ///
-    /// A changed key may be somebody who poses as an agent that is let in already. It is approved by name only.
+    /// A changed key may be somebody who poses as an agent that is let in already. It is approved by its key only.
     pub fn keys(self, approvals: &[Approval], decision: Decision) -> Vec<String> {
         let is_meant = |approval: &&Approval| {
             let is_sweeping = decision == Decision::Approve && approval.kind == ApprovalKind::KeyChanged;
@@ -54,8 +55,8 @@ impl Crowd {
 }
 
 /// Returns the open questions, the best proven first; among equals as the daemon tells them, the oldest first.
-pub async fn open(client: &Client) -> Result<ApprovalsResponse, Failure> {
-    let mut answer: ApprovalsResponse = client.get(&["v1", "approvals"], &[]).await?;
+pub async fn open(gate: &Gate) -> Result<ApprovalsResponse, Failure> {
+    let mut answer = gate.approvals().await?;
     answer.approvals.sort_by_key(|approval| match approval.proof.as_str() {
         "pinned" => 0,
         "dns" => 1,
@@ -105,11 +106,10 @@ pub fn all_meant(ids: &[String], approvals: &[Approval]) -> Result<Vec<String>, 
 }
 
 /// Answers open questions one after the other; where one fails, those before it are answered.
-pub async fn decide(client: &Client, keys: &[String], decision: Decision) -> Result<(), Failure> {
+pub async fn decide(gate: &Gate, keys: &[String], decision: Decision) -> Result<(), Failure> {
     for (done, key) in keys.iter().enumerate() {
-        let answered = client.post::<_, ()>(&["v1", "approvals", key], &[], &ApprovalDecision { decision }).await;
-        answered.map_err(|error| {
-            let failure = Failure::from(error).after(if decision == Decision::Approve { "Failed to approve" } else { "Failed to deny" });
+        gate.decide(key, decision).await.map_err(|failure| {
+            let failure = failure.after(if decision == Decision::Approve { "Failed to approve" } else { "Failed to deny" });
             if done == 0 { failure } else { failure.hint(format!("{done} of {} were answered before; run it again", keys.len())) }
         })?;
     }
@@ -132,7 +132,7 @@ pub fn lines(verb: &str, keys: &[String]) -> String {
     }
 }
 
-/// Asks somebody to choose an open question; nothing if there is none.
+/// Asks somebody to choose an open question by its number; nothing if there is none.
 pub fn choose(desk: &Desk, approvals: &[Approval], verb: &str) -> Result<Option<String>, Failure> {
     if approvals.is_empty() {
         return Ok(None);
@@ -144,8 +144,7 @@ pub fn choose(desk: &Desk, approvals: &[Approval], verb: &str) -> Result<Option<
     for (index, approval) in approvals.iter().enumerate() {
         desk.output.note(&format!("{}. {}", index + 1, words(approval).trim_end()));
     }
-    let answer = desk.output.ask("Which one (number)?")?;
-    meant(&answer, approvals).map(Some)
+    desk.output.ask("Which one (number)?").map(Some)
 }
 
 fn words(approval: &Approval) -> String {

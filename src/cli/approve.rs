@@ -2,16 +2,19 @@
 
 use serde_json::json;
 use toq_api::{ApprovalKind, Decision, RuleBody};
+use toq_protocol::policy::Ruling;
 
-use super::approvals::{Crowd, all_meant, choose, decide, lines, open, shown};
+use super::approvals::{Crowd, choose, decide, lines, shown};
 use super::desk::Desk;
 use super::failure::Failure;
+use super::gate::Gate;
+use super::meant::Directory;
 use super::sanitize;
 
 /// Lets agents in from now on
 #[derive(Debug, clap::Args)]
 pub struct Approve {
-    /// Pending approvals: their numbers, the agents' names, or the keys
+    /// Pending approvals, or known agents: their numbers, names or keys; a changed key by itself only
     #[arg(conflicts_with_all = ["from", "key", "all", "all_unproven"])]
     ids: Vec<String>,
     #[command(flatten)]
@@ -29,25 +32,35 @@ pub struct Approve {
 
 impl Approve {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let client = desk.client()?;
+        let gate = Gate::open(desk).await?;
         if self.from.is_some() || self.key.is_some() {
             let rule = RuleBody { key: self.key.clone(), from: self.from.clone(), i_understand: self.i_understand };
-            let approving = client.post::<_, ()>(&["v1", "approve"], &[], &rule).await;
-            approving.map_err(|error| Failure::from(error).after("Failed to approve"))?;
+            gate.add(&rule, Ruling::Approve).await.map_err(|failure| failure.after("Failed to approve"))?;
             let approved = self.from.or(self.key).unwrap_or_default();
             return desk.output.answer(|| json!({ "approved": approved }), || format!("Approved {}", sanitize::name(&approved)));
         }
-        let pending = open(&client).await?.approvals;
-        let keys = match (self.crowd.is_meant(), self.ids.as_slice()) {
-            (true, _) => self.crowd.keys(&pending, Decision::Approve),
-            (false, []) => choose(desk, &pending, "approve")?.into_iter().collect(),
-            (false, ids) => all_meant(ids, &pending)?,
+        let directory = Directory::read(&gate).await?;
+        let pending = directory.pending();
+        let keys = if self.crowd.is_meant() {
+            self.crowd.keys(pending, Decision::Approve)
+        } else {
+            let chosen = if self.ids.is_empty() { choose(desk, pending, "approve")?.into_iter().collect() } else { self.ids };
+            let mut keys: Vec<String> = Vec::new();
+            for said in chosen {
+                let key = directory.approved(&said)?;
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+            }
+            keys
         };
-        decide(&client, &keys, Decision::Approve).await?;
+        decide(&gate, &keys, Decision::Approve).await?;
         let held = pending.iter().filter(|approval| approval.kind == ApprovalKind::KeyChanged).count();
-        if self.crowd.is_meant() && held > 0 {
+        let is_held = self.crowd.is_meant() && held > 0;
+        if is_held {
             desk.output.note(&format!("Not approved: {held} with a changed key. See `toq approvals`, then approve each by its key"));
         }
-        desk.output.answer(|| json!({ "approved": shown(&keys) }), || lines("Approved", &keys))
+        let said = || if is_held && keys.is_empty() { "Approved nobody".to_owned() } else { lines("Approved", &keys) };
+        desk.output.answer(|| json!({ "approved": shown(&keys) }), said)
     }
 }

@@ -1,10 +1,15 @@
 //! Shuts an agent out, and lets it be treated like any other again.
 
 use serde_json::json;
-use toq_api::{Client, PeersResponse, RuleBody};
+use toq_api::RuleBody;
+use toq_protocol::policy::Ruling;
 
+use super::approvals::shown;
 use super::desk::Desk;
 use super::failure::Failure;
+use super::gate::Gate;
+use super::meant::Directory;
+use super::revoke::{names, take_back};
 use super::sanitize;
 
 /// Shuts an agent out, whatever the connection mode
@@ -12,6 +17,9 @@ use super::sanitize;
 pub struct Block {
     #[command(flatten)]
     target: Target,
+    /// Block a pattern that covers every address
+    #[arg(long)]
+    i_understand: bool,
 }
 
 /// Takes a block back
@@ -25,7 +33,8 @@ pub struct Unblock {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Target {
-    /// A key, the address of a known peer (then its key is meant), or an address pattern
+    /// A key, the name or the address of a known agent (then its key is meant), the number of a pending approval, or an address
+    /// pattern
     target: Option<String>,
     /// Every agent whose address matches this pattern
     #[arg(long, value_name = "PATTERN")]
@@ -37,42 +46,25 @@ struct Target {
 
 impl Block {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let client = desk.client()?;
-        let rule = self.target.rule(&client).await?;
-        client.post::<_, ()>(&["v1", "block"], &[], &rule).await.map_err(|error| Failure::from(error).after("Failed to block"))?;
-        let shown = shown(rule);
-        desk.output.answer(|| json!({ "blocked": shown }), || format!("Blocked {}", sanitize::name(&shown)))
+        let gate = Gate::open(desk).await?;
+        let Target { target, from, key } = self.target;
+        let meant = match target {
+            Some(said) => Directory::read(&gate).await?.blocked(&said)?,
+            None => RuleBody { key, from, ..RuleBody::default() },
+        };
+        let rule = RuleBody { i_understand: self.i_understand, ..meant };
+        gate.add(&rule, Ruling::Block).await.map_err(|failure| failure.after("Failed to block"))?;
+        let blocked = names(&[rule]);
+        desk.output.answer(|| json!({ "blocked": shown(&blocked) }), || format!("Blocked {}", sanitize::name(&blocked.concat())))
     }
 }
 
 impl Unblock {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let client = desk.client()?;
-        let rule = self.target.rule(&client).await?;
-        client.delete::<_, ()>(&["v1", "block"], Some(&rule)).await.map_err(|error| Failure::from(error).after("Failed to unblock"))?;
-        let shown = shown(rule);
-        desk.output.answer(|| json!({ "unblocked": shown }), || format!("Unblocked {}", sanitize::name(&shown)))
+        let Target { target, from, key } = self.target;
+        let gone = take_back(&Gate::open(desk).await?, target.or(from).or(key), Ruling::Block).await;
+        let gone = gone.map_err(|failure| failure.after("Failed to unblock"))?;
+        let lines = || gone.iter().map(|rule| format!("Unblocked {}", sanitize::name(rule))).collect::<Vec<_>>().join("\n");
+        desk.output.answer(|| json!({ "unblocked": shown(&gone) }), lines)
     }
-}
-
-impl Target {
-    async fn rule(self, client: &Client) -> Result<RuleBody, Failure> {
-        let Some(target) = self.target else {
-            return Ok(RuleBody { key: self.key, from: self.from, ..RuleBody::default() });
-        };
-        if target.starts_with("ed25519:") {
-            return Ok(RuleBody { key: Some(target), ..RuleBody::default() });
-        }
-        // A key is proven and an address is only claimed, so the key is the better rule where it is known.
-        let known: PeersResponse = client.get(&["v1", "peers"], &[]).await?;
-        let keys: Vec<String> = known.peers.into_iter().filter(|peer| peer.address == target).map(|peer| peer.public_key).collect();
-        match <[String; 1]>::try_from(keys) {
-            Ok([key]) => Ok(RuleBody { key: Some(key), ..RuleBody::default() }),
-            Err(_) => Ok(RuleBody { from: Some(target), ..RuleBody::default() }),
-        }
-    }
-}
-
-fn shown(rule: RuleBody) -> String {
-    rule.from.or(rule.key).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use toq_api::Decision;
 use super::approvals::{Crowd, all_meant, decide, lines, open, shown};
 use super::desk::Desk;
 use super::failure::Failure;
+use super::gate::Gate;
 
 /// Turns pending approvals away; the agents may ask again
 #[derive(Debug, clap::Args)]
@@ -19,10 +20,10 @@ pub struct Deny {
 
 impl Deny {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let client = desk.client()?;
-        let pending = open(&client).await?.approvals;
+        let gate = Gate::open(desk).await?;
+        let pending = open(&gate).await?.approvals;
         let keys = if self.crowd.is_meant() { self.crowd.keys(&pending, Decision::Deny) } else { all_meant(&self.ids, &pending)? };
-        decide(&client, &keys, Decision::Deny).await?;
+        decide(&gate, &keys, Decision::Deny).await?;
         desk.output.answer(|| json!({ "denied": shown(&keys) }), || lines("Denied", &keys))
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
-use toq_api::{CheckStatus, DiagnosticsResponse, HandlersResponse, Misaddressed, StatusResponse};
+use toq_api::{CheckStatus, DiagnosticsResponse, HandlersResponse, Misaddressed, PermissionsResponse, Rule, StatusResponse};
 use toq_protocol::address::Address;
 
 use super::desk::Desk;
@@ -119,9 +119,31 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
     }
     checks.extend(reach(desk));
     checks.extend(restore(&dir, state.is_some()));
+    checks.extend(rules(desk, state.as_ref()).await);
     checks.extend(takeover(&dir));
     checks.push(disk(&dir));
     Ok(checks)
+}
+
+/// Rules that cover nobody: whoever made them believes that somebody is let in or shut out.
+async fn rules(desk: &Desk, state: Option<&State>) -> Option<Check> {
+    let found: PermissionsResponse = match state {
+        Some(state) => desk.client_at(state.port).ok()?.get(&["v1", "permissions"], &[]).await.ok()?,
+        None => {
+            let store = super::export::log(&desk.dir().ok()?).ok()??;
+            let found = toq_http::listing::permissions(store.reader()).ok();
+            store.close();
+            found?
+        }
+    };
+    let count = found.approved.len() + found.blocked.len();
+    let flaw = |rule: &Rule, command: &str| {
+        let value = sanitize::name(&rule.value);
+        rule.warning.as_ref().map(|why| format!("{} covers nobody; take it back: `toq {command} --from '{value}'`", sanitize::text(why)))
+    };
+    let approved = found.approved.iter().filter_map(|rule| flaw(rule, "revoke"));
+    let flaws: Vec<String> = approved.chain(found.blocked.iter().filter_map(|rule| flaw(rule, "unblock"))).collect();
+    Some(if flaws.is_empty() { good("rules", format!("{count} rule(s)")) } else { bad("rules", flaws.join("; ")) })
 }
 
 /// What came of a takeover from the published daemon. What was left out is the owner's to look at, and no fault.

@@ -5,6 +5,7 @@ use toq_api::{Peer, PeersResponse};
 
 use super::desk::Desk;
 use super::failure::Failure;
+use super::gate::Gate;
 use super::sanitize;
 
 /// Lists the agents that have connected to this one
@@ -13,7 +14,7 @@ pub struct Peers {}
 
 impl Peers {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
-        let answer: PeersResponse = desk.client()?.get(&["v1", "peers"], &[]).await?;
+        let answer = Gate::open(desk).await?.peers().await?;
         desk.output.answer(|| json!(answer), || table(&answer))
     }
 }

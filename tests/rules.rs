@@ -170,6 +170,9 @@ fn rules_are_made_and_read_without_a_daemon() {
     let alices = key(&alice);
     assert_eq!(send(&alice, &bob, "hello"), 200);
     bob.kill();
+    // Threads of the daemon that are still ending hold its sockets for a moment.
+    let ask = || toq(&world.home(), &bob.place, &["peers"]);
+    eventually("all of the daemon is gone", || ask().status.success().then_some(()));
     let run = |arguments: &[&str]| {
         let output = toq(&world.home(), &bob.place, arguments);
         assert!(output.status.success(), "{arguments:?} {output:?}");
@@ -198,6 +201,7 @@ fn rules_are_made_and_read_without_a_daemon() {
 fn a_rule_of_an_existing_file_that_covers_nobody_is_kept_and_named() {
     let world = World::new();
     let place = world.workspace("bob", &[]);
+    toq_vault::Keys::open(&place.join(".toq/keys")).expect("ours");
     let void = "toq://evil.com:99999/x";
     fs::write(place.join(".toq/permissions.toml"), format!("[[blocked]]\ntype = \"address\"\nvalue = \"{void}\"\n")).expect("ours");
     assert!(world.up(&place).status.success());

@@ -1,9 +1,12 @@
 //! A member: its identity, its directory, its connection, its channels.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 use toq_api::relay::{Credential, RelayApi, Target};
 use toq_channels::ChannelName;
@@ -65,14 +68,17 @@ impl Client {
             }
             _ => None,
         };
-        let store = home::open(&settings).await?;
-        match Self::begin(settings, api, store.clone()).await {
-            Ok(client) => Ok(client),
-            Err(error) => {
+        let dir = settings.data_dir.clone();
+        let opened = async move {
+            let store = home::open(&settings).await?;
+            let begun = Self::begin(settings, api, store.clone()).await;
+            if begun.is_err() {
                 store.close();
-                Err(error)
             }
-        }
+            begun
+        };
+        // Rows that contradict each other make the database panic where it meets them.
+        AssertUnwindSafe(opened).catch_unwind().await.unwrap_or_else(|_| Err(damaged(dir.as_deref())))
     }
 
     async fn begin(settings: Settings, api: Option<RelayApi>, store: MemberStore) -> Result<Self, Error> {
@@ -306,6 +312,12 @@ async fn forget_ended(store: &MemberStore, now: Now) -> Result<(), Error> {
     let references = store.keys(Shelf::KeyPackage as u8, &[])?;
     let ended = Agent::forget_ended(&references, &Kept(store), now.unsigned_seconds())?;
     if ended.is_empty() { Ok(()) } else { Ok(store.commit(changes(ended).collect()).await?) }
+}
+
+fn damaged(dir: Option<&Path>) -> Error {
+    let place = dir.map_or_else(|| "what is kept".to_owned(), |dir| dir.join("member.redb").display().to_string());
+    let text = format!("{place} is damaged; bring back a copy of the directory, or move it away and ask to be added again");
+    Error::new(Kind::Storage, text)
 }
 
 pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {

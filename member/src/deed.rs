@@ -58,15 +58,16 @@ pub(crate) async fn wish(inner: &Arc<Inner>, seat: &Arc<Seat>, wish: Wish) -> Re
                 core.withdraw();
                 core.hindrance().map(str::to_owned)
             };
-            let why = match &*inner.state.borrow() {
-                State::Away(error) => error.detail().to_owned(),
-                _ => hindrance.unwrap_or_else(|| "it gave no answer".to_owned()),
+            let (kind, why) = match &*inner.state.borrow() {
+                State::Away(error) if error.kind() == Kind::Auth => (Kind::Auth, error.detail().to_owned()),
+                State::Away(error) => (Kind::Transport, error.detail().to_owned()),
+                _ => (Kind::Transport, hindrance.unwrap_or_else(|| "it gave no answer".to_owned())),
             };
             let text = format!(
                 "the relay has not settled the change of {} within {patience:?}: {why}; ask again, where somebody is to be added with the same key package",
                 seat.name
             );
-            Err(Error::new(Kind::Transport, text))
+            Err(Error::new(kind, text))
         }
     }
 }

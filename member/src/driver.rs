@@ -18,6 +18,7 @@ use futures_util::future::join_all;
 use toq_api::relay::RelayApiError;
 use toq_dataplane::extension::Tag;
 use toq_dataplane::link::{Event, LinkError, Refusal};
+use toq_store::member::HappeningRow;
 
 use self::pace::Pace;
 use crate::chance::{Now, Pauses, random};
@@ -43,6 +44,7 @@ pub(crate) async fn supervise(inner: Arc<Inner>, task: impl Future<Output = ()>)
 pub(crate) async fn connect(inner: Arc<Inner>) {
     let mut pauses = Pauses::new();
     let mut closing = inner.closing.subscribe();
+    let mut is_refused = false;
     loop {
         let opened = tokio::select! {
             opened = open(&inner) => opened,
@@ -50,6 +52,7 @@ pub(crate) async fn connect(inner: Arc<Inner>) {
         };
         match opened {
             Ok((line, arrivals)) => {
+                is_refused = false;
                 inner.routes().clear();
                 *inner.line() = Some(line.clone());
                 let seats: Vec<_> = inner.seats().values().cloned().collect();
@@ -73,12 +76,33 @@ pub(crate) async fn connect(inner: Arc<Inner>) {
             }
             Err(error) => {
                 tracing::debug!(%error, "the relay cannot be reached; it is tried again");
+                if error.kind() == Kind::Auth && !std::mem::replace(&mut is_refused, true) {
+                    tell_of_refused_access(&inner, &error).await;
+                }
                 inner.state.send_replace(State::Away(error));
             }
         }
         tokio::select! {
             () = tokio::time::sleep(pauses.next()) => {}
             _ = closing.wait_for(|closing| *closing) => return,
+        }
+    }
+}
+
+/// Notes in every channel that this client is not let in any more: its key was revoked, or its token has ended.
+async fn tell_of_refused_access(inner: &Arc<Inner>, error: &Error) {
+    let seats: Vec<_> = inner.seats().values().cloned().collect();
+    for seat in seats {
+        let row = HappeningRow {
+            kind: "access_refused".to_owned(),
+            subject: Vec::new(),
+            by: Vec::new(),
+            epoch: seat.core().epoch(),
+            detail: error.to_string(),
+            at: Now::look().nanos,
+        };
+        if let Err(error) = crate::deed::note(inner, &seat, row).await {
+            tracing::warn!(channel = %seat.name, %error, "an event could not be kept");
         }
     }
 }

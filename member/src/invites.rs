@@ -27,6 +27,9 @@ use crate::seat::Seat;
 /// How long the API server is asked to wait for somebody to come.
 const WAIT: Duration = Duration::from_secs(25);
 
+/// How long somebody waits who comes with another member's invite, until it is looked again whether somebody comes with one of ours.
+const OTHERS: Duration = Duration::from_secs(1);
+
 /// How long after its end an invite still lets somebody in who came with it before, in seconds: requests wait for the owner.
 const GRACE: i64 = 3600;
 
@@ -194,8 +197,14 @@ async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
         match api.pending(seat.name.as_str(), WAIT).await {
             Ok(pending) if pending.requests.is_empty() => pauses.reset(),
             Ok(pending) => match admit(&inner, &api, &seat, pending.requests).await {
-                Ok(()) => {
+                Ok(true) => {
                     pauses.reset();
+                    continue;
+                }
+                // They are there until their member answers, and the server does not wait while somebody is.
+                Ok(false) => {
+                    pauses.reset();
+                    tokio::time::sleep(OTHERS).await;
                     continue;
                 }
                 Err(error) => tracing::info!(channel = %seat.name, %error, "a request to join could not be answered; it is tried again"),
@@ -207,28 +216,36 @@ async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
     }
 }
 
-/// Lets in whoever may come in, with one change where that is possible.
-async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: Vec<PendingJoin>) -> Result<(), Error> {
+/// Lets in whoever may come in, with one change where that is possible. `false` where nobody was answered: they come with invites of other
+/// members.
+async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: Vec<PendingJoin>) -> Result<bool, Error> {
     let mut good = Vec::new();
+    let mut has_answered = false;
     for request in requests {
         match check(inner, seat, &request) {
-            Ok((package, invite)) => {
+            Ok(Some((package, invite))) => {
                 // Taken before anybody is let in, so that no end of this process lets in one more.
                 if let Some((id, row)) = invite {
                     inner.store()?.commit(vec![Change::Invite(seat.id, id, row)]).await?;
                 }
                 good.push((request, package));
             }
-            Err(reason) => refuse(inner, api, seat, &request, reason).await?,
+            Ok(None) => {}
+            Err(reason) => {
+                refuse(inner, api, seat, &request, reason).await?;
+                has_answered = true;
+            }
         }
     }
+    has_answered |= !good.is_empty();
     if good.len() > 1 {
         let packages = good.iter().map(|(_, package)| package.clone()).collect();
         if let Ok(welcome) = add(inner, seat, packages).await {
             for (request, _) in &good {
                 welcome_in(api, request, &welcome).await?;
             }
-            return welcomed(inner, seat, &welcome).await;
+            welcomed(inner, seat, &welcome).await?;
+            return Ok(true);
         }
     }
     for (request, package) in good {
@@ -249,11 +266,14 @@ async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: V
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(has_answered)
 }
 
 /// An invite by which somebody comes, as it is kept.
 type Invite = ([u8; 16], InviteRow);
+
+/// A key package that may come in, and by which invite.
+type Guest = (Vec<u8>, Option<Invite>);
 
 /// The invite that a request names, where it was made here.
 fn invite_of(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option<Invite>, Error> {
@@ -261,8 +281,9 @@ fn invite_of(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option
     Ok(inner.store()?.invite(&seat.id, &id)?.map(|row| (id, row)))
 }
 
-/// The key package of a request, where it may come in, and the invite with one use taken; why not, for who asks.
-fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<(Vec<u8>, Option<Invite>), String> {
+/// The key package of a request, where it may come in, and the invite with one use taken; nothing where another member has to answer, who made
+/// the invite and alone can tell whether the key package is of who holds it; why it may not, for who asks.
+fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option<Guest>, String> {
     let package = STANDARD.decode(&request.key_package).map_err(|_| "the key package is not base64".to_owned())?;
     let mut invite = invite_of(inner, seat, request).map_err(|error| error.to_string())?;
     if invite.as_ref().is_some_and(|(_, row)| is_over(row, Now::look().seconds())) {
@@ -276,12 +297,12 @@ fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<(Vec<u8>, 
         (_, None) if admits_unbound => {}
         (None, Some(_)) if admits_unbound => {}
         (_, None) => return Err("this channel admits only members that bind their key package to the invite".to_owned()),
-        (None, Some(_)) => return Err("the invite was not made by the member that answers".to_owned()),
+        (None, Some(_)) => return Ok(None),
     }
     if invite.as_mut().is_some_and(|(_, row)| !take_use(row, &package)) {
         return Err("the invite was used as often as it may be; ask for another one".to_owned());
     }
-    Ok((package, invite))
+    Ok(Some((package, invite)))
 }
 
 async fn welcome_in(api: &RelayApi, request: &PendingJoin, welcome: &[u8]) -> Result<(), Error> {

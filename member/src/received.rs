@@ -26,8 +26,8 @@ pub struct Message {
 ///
 /// Kinds: `member_added`, `member_removed`, `key_rotated`, `owners_changed`, `removed` (this member was), `left`, `commit_refused` (somebody
 /// tried what it may not), `relay_misbehaving`, `behind` (the relay no longer keeps what was missed), `restored_copy`,
-/// `message_refused`, `subscription_refused`, `over_quota`, `join_refused`, `inbox_full` (nothing more is taken from the relay until something
-/// was read), `pin_broken` (somebody let in a member whose name is pinned to another key).
+/// `message_refused`, `subscription_refused`, `access_refused` (the API server does not let this client in any more), `over_quota`,
+/// `join_refused`, `inbox_full` (nothing more is taken from the relay until something was read), `pin_broken` (somebody let in a member whose name is pinned to another key).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Happening {
     /// Its number; they rise.

@@ -146,6 +146,23 @@ async fn directories_that_cannot_be_used_say_why() {
     assert_eq!(alice.channels(), [NAME]);
     alice.close().await;
 
+    let file = dir.path().join("alice/member.redb");
+    let whole = std::fs::read(&file).expect("there");
+    for page in 0..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        let noise = |at: usize| u8::try_from((at * at + at / 7 + page) % 251).expect("small");
+        bytes[page * 4096..(page + 1) * 4096].iter_mut().enumerate().for_each(|(at, byte)| *byte = noise(at));
+        std::fs::write(&file, bytes).expect("written");
+        match open("alice", "alice").await {
+            Ok(client) => client.close().await,
+            Err(error) => assert_eq!(error.kind(), Kind::Storage, "page {page}: {error}"),
+        }
+    }
+    std::fs::write(&file, whole).expect("back");
+    let alice = open("alice", "alice").await.expect("nothing was lost");
+    assert_eq!(alice.channels(), [NAME]);
+    alice.close().await;
+
     std::fs::create_dir(dir.path().join("broken")).expect("made");
     std::fs::set_permissions(dir.path().join("broken"), std::fs::Permissions::from_mode(0o700)).expect("closed");
     std::fs::write(dir.path().join("broken/member.redb"), [7; 10_000]).expect("written");

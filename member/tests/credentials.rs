@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use office::{Office, key, with_key};
 use toq_api::relay::{Credential, NewKey, RelayApi, Target};
 use toq_member::{Admission, Client, KeyPackageKind, Kind, State};
-use world::{LONG, NAME, invite, open, refused, texts, until};
+use world::{LONG, NAME, event, invite, open, refused, texts, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::disallowed_methods, reason = "the invite ends by the server's clock")]
@@ -44,6 +44,7 @@ async fn a_key_that_is_revoked_ends_the_connection_and_what_is_said_is_kept_unti
 
     api.revoke_key(&second.id).await.expect("revoked");
     until("the connection has ended", || matches!(alice.state(), State::Away(error) if error.kind() == Kind::Auth)).await;
+    event(&channel, "access_refused").await;
     channel.send(b"kept").await.expect("on the disk");
     let token = refused(channel.invite(1, Duration::from_secs(60)).await).0;
     alice.close().await;

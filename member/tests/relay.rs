@@ -119,6 +119,31 @@ async fn a_token_lets_in_as_many_as_it_says_and_both_hear_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_several_invite_each_answers_those_who_come_with_its_own() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let office = Office::open(dir.path().join("relay"), 0, false);
+    let key = key(&office, "alice@example.com").await;
+    let alice = open(with_key(&office, &key, "alice", dir.path())).await;
+    let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
+    let bob = open(with_key(&office, &key, "bob", dir.path())).await;
+    let token = channel.invite(1, LONG).await.expect("made");
+    let joined = bob.join_with_token(NAME, &token, LONG).await.expect("joined");
+    let (mut guests, mut tokens) = (Vec::new(), Vec::new());
+    for n in 0..3 {
+        tokens.push(joined.invite(1, LONG).await.expect("made"));
+        tokens.push(channel.invite(1, LONG).await.expect("made"));
+        guests.push(open(with_key(&office, &key, &format!("guest {n}"), dir.path())).await);
+        guests.push(open(with_key(&office, &key, &format!("other guest {n}"), dir.path())).await);
+    }
+
+    let joins = guests.iter().zip(&tokens).map(|(guest, token)| guest.join_with_token(NAME, token, LONG));
+    let ends = futures_util::future::join_all(joins).await;
+
+    assert!(ends.iter().all(Result::is_ok), "{ends:?}");
+    until("all are in", || [&channel, &joined].iter().all(|channel| channel.members().len() == 8)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_that_come_with_one_token_at_once_one_gets_in() {
     let dir = tempfile::tempdir().expect("a directory");
     let office = Office::open(dir.path().join("relay"), 0, false);

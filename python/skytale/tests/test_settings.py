@@ -40,6 +40,12 @@ def test_a_key_alone_is_taken_to_the_api_server_of_this_machine():
     assert resolve()["api_url"] is None
 
 
+def test_a_key_that_was_read_from_a_file_may_end_its_line(monkeypatch):
+    assert resolve(api_key="sk_live_x\n")["api_key"] == "sk_live_x"
+    monkeypatch.setenv("SKYTALE_API_KEY", "\n")
+    assert resolve()["api_key"] is None
+
+
 @pytest.mark.parametrize("value", ["1", "true", "YES"])
 def test_the_environment_makes_a_mock(monkeypatch, value):
     monkeypatch.setenv("SKYTALE_MOCK", value)

@@ -19,7 +19,8 @@ pub struct Invite {
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Makes an invite and shows it, this once; members of ours make their own, which the relay cannot read
+    /// Makes an invite and shows it, this once. It admits to channels whose members take joins that are not bound to an invite of their own
+    /// (`unbound_joins`); for all others a member makes the invite, which the relay cannot read
     Create {
         /// org/namespace/service, as it was registered
         channel: String,
@@ -59,7 +60,8 @@ impl Invite {
                 let answer = data.run(desk, Errand::CreateInvite { channel, max_uses, ttl_seconds: ttl }).await?;
                 let ErrandAnswer::Invite(invite) = answer else { return Err(strange()) };
                 let token = invite.token.clone().ok_or_else(strange)?;
-                desk.output.note(&format!("This invite is shown once. It ends at {}.", invite.expires_at));
+                let for_whom = "It admits only where the members take joins that are not bound to an invite of their own (unbound_joins).";
+                desk.output.note(&format!("This invite is shown once. It ends at {}. {for_whom}", invite.expires_at));
                 desk.output.answer(|| json!(invite), || token.clone())
             }
             Action::List { channel, data } => {

@@ -38,7 +38,8 @@ def resolve(
     """Returns the arguments of the native client."""
     if not isinstance(identity, bytes):
         raise TypeError(f"identity must be bytes, not {type(identity).__name__}")
-    key = api_key or os.environ.get("SKYTALE_API_KEY") or None
+    # A key that was read from a file has the end of its line.
+    key = (api_key or os.environ.get("SKYTALE_API_KEY") or "").strip() or None
     settings: Settings = {
         "endpoint": endpoint or os.environ.get("SKYTALE_RELAY") or RELAY,
         "data_dir": _data_dir(data_dir, identity),

@@ -71,8 +71,8 @@ class Event(NamedTuple):
     kind: str
     """`member_added`, `member_removed`, `key_rotated`, `owners_changed`; `removed` or `left` (this member); `join_refused`,
     `commit_refused`, `message_refused` (somebody tried what it may not); `relay_misbehaving`, `behind`, `restored_copy`,
-    `subscription_refused`, `over_quota`, `inbox_full` (nothing more is taken in until something was read), `pin_broken` (a member
-    was let in whose name is pinned to another key)."""
+    `subscription_refused`, `access_refused` (the key was revoked), `over_quota`, `inbox_full` (nothing more is taken in until
+    something was read), `pin_broken` (a member was let in whose name is pinned to another key)."""
     channel: str
     """Name of the channel."""
     subject: bytes

@@ -103,9 +103,17 @@ fn a_panicking_topic_ends_the_connections_of_its_channel_and_leaves_others_alone
     with_relay(async |relay| {
         let mut carol = Member::connect(&relay).await;
         carol.listen(&elsewhere(), None).await;
+        let mut dave = Member::connect(&relay).await;
+        dave.listen(&general(), None).await;
 
-        let ends = survives(&relay, Drill::Topic(general())).await;
+        let mut ends = survives(&relay, Drill::Topic(general())).await;
 
+        // Who had nothing unanswered when it happened goes on; who listens there is always told.
+        ends.push(loop {
+            if let Event::Closed(why) = dave.next().await {
+                break why;
+            }
+        });
         assert!(are_told_to_come_back(&ends), "{ends:?}");
         carol.send(&elsewhere(), 1, "undisturbed").await;
         assert_eq!(carol.accepted().await, (tag(1), 1), "on the link that she has had all along");

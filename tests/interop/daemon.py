@@ -26,6 +26,11 @@ def until(question, deadline=15.0, every=0.02, what="condition"):
         time.sleep(every)
 
 
+def rules(listed: list[dict]) -> list[tuple]:
+    """What rules say, whatever else a daemon tells of those whom they are about."""
+    return [(rule["type"], rule["value"]) for rule in listed]
+
+
 def free_port() -> int:
     """Finds a port below the ephemeral range, so that no outgoing connection can sit on it during a restart."""
     for port in range(20000 + os.getpid() % 5000, 32000):

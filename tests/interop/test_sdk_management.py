@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import toq
 
-from daemon import until
+from daemon import rules, until
 
 
 def test_health_status_and_card_describe_the_daemon(client, ours):
@@ -58,7 +58,7 @@ def test_approvals_are_listed_approved_denied_and_revoked(house, peer):
         peer.send(ours.address, "please?", expect=502)
         client.approve(client.approvals()[0]["id"])
         peer.send(ours.address, "thank you")
-        assert client.permissions()["approved"] == [{"type": "key", "value": peer.key}]
+        assert rules(client.permissions()["approved"]) == [("key", peer.key)]
 
         client.revoke(peer.key)
         assert client.permissions()["approved"] == []

@@ -54,7 +54,7 @@ def test_identity_rules_peers_requests_and_history_are_taken_over(alice):
         assert client.status()["public_key"] == alice.before["key"]
         assert client.config()["connection_mode"] == "approval"
         rules = client.permissions()
-        assert rules["approved"] == [{"type": "key", "value": bob.key}]
+        assert [(rule["type"], rule["value"]) for rule in rules["approved"]] == [("key", bob.key)]
         assert {rule["value"] for rule in rules["blocked"]} == {carol.key, "toq://*.example/*"}
         assert [(request["id"], request["address"]) for request in client.approvals()] == [(dave.key, dave.address)]
         assert {peer["public_key"]: peer["address"] for peer in client.peers()} == {

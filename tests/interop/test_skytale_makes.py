@@ -20,6 +20,11 @@ def test_all_makes_talk_in_one_channel(member, creator):
     first.create(NAME)
     first.invite(NAME, second)
     first.invite(NAME, third)
+    # Who speaks before it has read who came in is not read by the newcomer.
+    first.send(NAME, b"all are here")
+    for make, other in list(members.items())[1:]:
+        if (creator, make) != ("0.5.2", "0.3.0"):
+            assert other.receive(NAME) == b"all are here", make
 
     said = {make: b"from %s" % make.encode() for make in MAKES}
     for make in ("0.5.2", "0.3.0", "ours"):

@@ -16,7 +16,7 @@ use toq_protocol::delivery::Schedule;
 use toq_protocol::key::{Identity, PeerKey};
 use toq_protocol::message::MessageId;
 use toq_protocol::policy::{Mode, Policy};
-use toq_protocol::rotation::{RotationProof, Successions};
+use toq_protocol::rotation::RotationProof;
 use toq_protocol::session::{Deadlines, Entropy, Expected, Local, Locality};
 use toq_protocol::time::{Now, Timestamp};
 use toq_store::Store;
@@ -119,10 +119,9 @@ pub struct Home {
     pub clock: Clock,
     /// Chunks as they come.
     pub live: broadcast::Sender<Arc<LiveChunk>>,
-    /// The policy in force, for everybody who offers messages: what a blocked peer has sent is not offered.
+    /// The policy in force, for everybody who offers messages: what a blocked peer has sent is not offered. It knows which keys of peers
+    /// were followed by others.
     pub policy: watch::Sender<Policy>,
-    /// Which keys of peers were followed by others, for whoever knows a peer by its key.
-    pub successions: watch::Sender<Successions>,
     /// The key in sessions that begin now, for whoever tells others of it.
     pub key: watch::Sender<PeerKey>,
     /// What happened since the start.
@@ -177,7 +176,6 @@ impl Home {
             clock: seed.clock,
             live,
             policy: watch::Sender::new(Policy::new(mode)),
-            successions: watch::Sender::new(Successions::default()),
             key: watch::Sender::new(key),
             counters: Counters::default(),
         })

@@ -142,10 +142,10 @@ fn shown(facade: &Facade, view: &View) -> Result<HandlerView, ApiError> {
 
 /// The keys of a filter that are not their agents' any more. The file keeps what its owner wrote.
 fn replaced_keys(facade: &Facade, filter: &[String]) -> Vec<ReplacedKey> {
-    let successions = facade.home().successions.borrow();
+    let policy = facade.home().policy.borrow();
     let current = |text: &String| {
         let key = PeerKey::parse(text).ok()?;
-        let current = successions.latest(&key);
+        let current = policy.successions().latest(&key);
         (current != key).then(|| ReplacedKey { key: text.clone(), current: current.to_string() })
     };
     filter.iter().filter_map(current).collect()

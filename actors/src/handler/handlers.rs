@@ -108,7 +108,7 @@ impl HandlerActor {
         let from = message.from.wire();
         let Some(peer) = row.peer() else { return self.filter.wants(&from, None, kind) };
         // A filter that names a key means the agent, also after it has replaced the key.
-        self.home.successions.borrow().lineage(&peer).any(|key| self.filter.wants(&from, Some(key), kind))
+        self.home.policy.borrow().successions().lineage(&peer).any(|key| self.filter.wants(&from, Some(key), kind))
     }
 
     fn confirm_skipped(&mut self, ctx: &mut Ctx) {

@@ -33,13 +33,6 @@ impl Workspace {
     /// Hands the policy in force to everybody who offers messages.
     pub(super) fn publish(&self) {
         self.home.policy.send_replace(self.policy.clone());
-        self.home.successions.send_if_modified(|known| {
-            let is_news = known.len() != self.policy.successions().len();
-            if is_news {
-                known.clone_from(self.policy.successions());
-            }
-            is_news
-        });
     }
 
     /// Sends those away whom the policy does not admit any more, or whose address is another key's by now.

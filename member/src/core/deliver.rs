@@ -270,7 +270,7 @@ impl Core {
         Err(Error::new(if denial.is_forbidden { Kind::Auth } else { Kind::Transport }, text))
     }
 
-    /// Why nothing is settled here for now, where it is known.
+    /// What keeps changes from being settled, where it is known.
     pub(crate) fn hindrance(&self) -> Option<&str> {
         let denial = self.denied.as_ref().map(|denial| denial.detail.as_str());
         let full = self.is_full.then_some("too many messages wait to be read here; read some first");

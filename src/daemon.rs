@@ -31,7 +31,7 @@ use toq_vault::{Keys, VaultError};
 
 use crate::backup::custody::Workshop;
 use crate::cli::failure::{CONFIGURATION, ERROR, RUNNING};
-use crate::{names, telemetry};
+use crate::{names, settle, telemetry};
 
 pub use announce::{last_port, protect};
 
@@ -197,6 +197,7 @@ impl Workspace {
             echo::greet(&home, self.port);
             toq_kit::spawn(echo::messages(home.clone()));
         }
+        settle::soon();
         ended(stopped).await;
         let grace = config.graceful_shutdown_timeout;
         toq_kit::spawn(at_once());

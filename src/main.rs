@@ -9,6 +9,7 @@ mod cli;
 mod daemon;
 mod names;
 mod relay;
+mod settle;
 mod takeover;
 mod telemetry;
 

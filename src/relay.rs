@@ -19,6 +19,7 @@ use toq_relay::tls::Tls;
 use toq_relay::{Config, UpError};
 use toq_vault::write_private;
 
+use crate::settle;
 use crate::telemetry::{self, Bounds};
 
 /// The file in the data directory that says where a running relay is.
@@ -121,6 +122,7 @@ pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnc
         state.publish(data).map_err(failed)?;
         tracing::info!(grpc = %state.grpc, api = %state.api, anonymous = state.anonymous, "the relay is there");
         told(&state);
+        settle::soon();
         ended().await;
         relay.stop(GRACE).await;
         // Gone is gone, whoever removed it.

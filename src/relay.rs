@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use toq_config::relay::RelayConfig;
+use toq_protocol::Timestamp;
 use toq_relay::home::{Limits, Retention};
 use toq_relay::office::{Opening, Settings};
 use toq_relay::tls::Tls;
@@ -111,6 +112,9 @@ pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnc
     toq_relay::prepare(data).map_err(failed)?;
     telemetry::begin(&data.join("logs"), LOG, config.log_level, foreground).map_err(failed)?;
     let mut made = made(data, config)?;
+    for warning in warnings(data, config)? {
+        tracing::warn!("{warning}");
+    }
     if let Some(files) = telemetry::harden() {
         within(&mut made, usize::try_from(files).unwrap_or(usize::MAX));
     }
@@ -144,16 +148,58 @@ fn within(config: &mut Config, files: usize) {
     }
 }
 
+/// What of these settings members or others will suffer from, each with what to do.
+///
+/// # Errors
+/// Where the certificate or its key cannot be read.
+pub fn warnings(data: &Path, config: &RelayConfig) -> Result<Vec<String>, RelayError> {
+    let tls = tls(config)?;
+    let mut warnings: Vec<String> = match &tls {
+        Some(tls) => {
+            let now = Timestamp::from_nanos(toq_kit::Clock::system().wall_nanos());
+            let remedy = tls.remedy(data);
+            let certificate = config.tls.certificate.as_deref().unwrap_or(data).display();
+            let warn = |flaw| {
+                format!(
+                    "members will refuse the certificate in {certificate}: {flaw}; take another one, or make one yourself and name its two files under \
+                     [tls] in relay.toml: {remedy}"
+                )
+            };
+            tls.flaws(now).into_iter().map(warn).collect()
+        }
+        None => Vec::new(),
+    };
+    let mut open: Vec<SocketAddr> =
+        [config.grpc, config.api].into_iter().filter(|address| !address.ip().to_canonical().is_loopback()).collect();
+    open.dedup();
+    if config.anonymous && open.contains(&config.grpc) {
+        warnings.push(format!(
+            "other machines reach {} and no token is asked for: whoever does can read every channel's ciphertext and write into it; start without \
+             --anonymous and make keys with `toq relay key create`, or listen at 127.0.0.1",
+            config.grpc
+        ));
+    }
+    if tls.is_none() && !open.is_empty() {
+        let open = open.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        warnings.push(format!(
+            "other machines reach {open} and there is no certificate: tokens and API keys cross the network in clear text; set `certificate` and `key` \
+             under [tls] in relay.toml, or listen at 127.0.0.1"
+        ));
+    }
+    Ok(warnings)
+}
+
+fn tls(config: &RelayConfig) -> Result<Option<Tls>, RelayError> {
+    let failed = |path: &Path, error| RelayError::File { path: path.to_owned(), error };
+    let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else { return Ok(None) };
+    let chain = fs::read(certificate).map_err(|error| failed(certificate, error))?;
+    let key = kept(key).map_err(|error| failed(key, error))?;
+    Ok(Some(Tls::from_pem(chain, key).map_err(UpError::Tls)?))
+}
+
 fn made(data: &Path, config: &RelayConfig) -> Result<Config, RelayError> {
     let failed = |path: &Path, error| RelayError::File { path: path.to_owned(), error };
-    let tls = match (&config.tls.certificate, &config.tls.key) {
-        (Some(certificate), Some(key)) => {
-            let chain = fs::read(certificate).map_err(|error| failed(certificate, error))?;
-            let key = kept(key).map_err(|error| failed(key, error))?;
-            Some(Tls::from_pem(chain, key).map_err(UpError::Tls)?)
-        }
-        _ => None,
-    };
+    let tls = tls(config)?;
     let hs256 = config.hs256_secret_file.as_ref().map(|path| secret(path, kept(path).map_err(|error| failed(path, error))?)).transpose()?;
     let limits = &config.limits;
     Ok(Config {

@@ -3,10 +3,13 @@
 mod relays;
 
 use std::fs::{Permissions, set_permissions};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use relays::{Relay, block_on, text, toq};
+use serde_json::Value;
 use toq_dataplane::{Event, Link, LinkError, Options};
 
 /// Certificate and key of a fresh agent: as good as any that somebody signed himself.
@@ -71,4 +74,52 @@ fn a_relay_whose_keys_others_can_read_does_not_start_and_says_what_to_do() {
 
     set_permissions(&secret, Permissions::from_mode(0o640)).expect("ours");
     assert!(Relay::start(dir.path(), &[]).pid > 0);
+}
+
+#[test]
+fn a_certificate_as_openssl_makes_it_by_default_is_warned_of_and_the_command_in_the_warning_makes_one_that_members_take() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "there is no openssl: nothing is proven here").expect("prints");
+        return;
+    }
+    block_on(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("relay");
+        std::fs::create_dir(&data).expect("ours");
+        let run = |script: &str| {
+            let done = Command::new("sh").args(["-c", script]).output().expect("it runs");
+            assert!(done.status.success(), "{script}: {}", text(&done.stderr));
+        };
+        let settings = |certificate: &Path, key: &Path| {
+            std::fs::write(data.join("relay.toml"), format!("[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n")).expect("ours");
+        };
+        let warnings = || {
+            let arguments =
+                ["--json", "relay", "up", "--data", data.to_str().expect("utf-8"), "--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0"];
+            let up = toq(&arguments);
+            let answer: Value = serde_json::from_slice(&up.stdout).unwrap_or_else(|_| panic!("{}", text(&up.stderr)));
+            assert!(toq(&["relay", "down", "--data", data.to_str().expect("utf-8")]).status.success());
+            answer["warnings"].as_array().expect("a list").iter().map(|text| text.as_str().expect("text").to_owned()).collect::<Vec<_>>()
+        };
+        let (certificate, key) = (dir.path().join("usual.crt"), dir.path().join("usual.key"));
+        run(&format!(
+            "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {} -out {}",
+            key.display(),
+            certificate.display()
+        ));
+        settings(&certificate, &key);
+
+        let warned = warnings();
+        assert!(warned.len() == 1 && warned[0].contains("CA:TRUE"), "{warned:?}");
+        run(&warned[0][warned[0].rfind("openssl req").expect("a command")..]);
+        let good = (data.join("tls.crt"), data.join("tls.key"));
+        settings(&good.0, &good.1);
+
+        assert_eq!(warnings(), [""; 0]);
+        let relay = Relay::start(&data, &[]);
+        let ca = std::fs::read(&good.0).expect("it is there");
+        let trusting = Options { ca: Some(ca), ..Options::new(format!("https://localhost:{}", relay.grpc.port())) };
+        assert!(Link::open(trusting).await.is_ok());
+    });
 }

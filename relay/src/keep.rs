@@ -12,6 +12,9 @@ use crate::token::Mint;
 
 /// Where the seed of the key is.
 const KEY: &str = "token.key";
+/// What to do where the database is damaged.
+pub const MEND: &str = "nothing was thrown away; stop the relay and bring back a copy of the whole data directory, or move relay.redb out of it and begin \
+    anew: accounts, keys and what was published are gone then, and members join again";
 /// What is in a relay's directory.
 const OURS: [&str; 7] = [KEY, "token.key.new", "relay.redb", "relay.toml", "relay.json", "operator.sock", "logs"];
 

@@ -35,6 +35,6 @@ pub mod token;
 mod topic;
 mod up;
 
-pub use keep::prepare;
+pub use keep::{MEND, prepare};
 pub use toq_dataplane::extension::MAX_MESSAGE;
 pub use up::{Config, Relay, UpError, up};

@@ -2,11 +2,14 @@
 
 mod world;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::path::Path;
+
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd};
 use toq_api::relay::{Credential, NewAccount, RelayApi, Target};
 use toq_dataplane::{Link, LinkError, Options};
+use toq_protocol::Timestamp;
 use toq_relay::Relay;
-use toq_relay::tls::Tls;
+use toq_relay::tls::{Flaw, Tls};
 use world::{Member, general, tag, with_config};
 
 /// An authority, and a certificate of it for this machine.
@@ -121,4 +124,34 @@ fn who_expects_tls_of_a_relay_without_is_told_so() {
             relay
         },
     );
+}
+
+#[test]
+fn a_certificate_that_members_will_refuse_is_known_before_they_do() {
+    let day = date_time_ymd;
+    let flaws = |names: &[&str], change: fn(&mut CertificateParams)| {
+        let key = KeyPair::generate().expect("a key");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        (params.not_before, params.not_after) = (day(2026, 1, 1), day(2028, 1, 1));
+        change(&mut params);
+        let own = params.self_signed(&key).expect("signed").pem();
+        let tls = Tls::from_pem(own.into_bytes(), key.serialize_pem().into_bytes()).expect("they belong together");
+        // In 2027.
+        (tls.flaws(Timestamp::from_nanos(1_800_000_000_000_000_000)), tls.remedy(Path::new("/srv/relay")))
+    };
+    let named = &["relay.example.org", "127.0.0.1"][..];
+
+    let (none, remedy) = flaws(named, |_| {});
+    let (expired, _) = flaws(named, |params| params.not_after = date_time_ymd(2026, 6, 1));
+    let (not_yet, _) = flaws(named, |params| params.not_before = date_time_ymd(2027, 6, 1));
+    let (authority, _) = flaws(named, |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let (nameless, other) = flaws(&[], |_| {});
+    let (client, _) = flaws(named, |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]);
+
+    assert_eq!((none, expired, not_yet), (Vec::new(), vec![Flaw::Expired], vec![Flaw::NotYet]));
+    assert_eq!((authority, nameless), (vec![Flaw::Authority], vec![Flaw::Nameless]));
+    assert!(matches!(client.as_slice(), [Flaw::Other(_)]), "{client:?}");
+    assert_eq!(tls(&issued()).flaws(Timestamp::from_nanos(1_800_000_000_000_000_000)), [], "who its authority is, members decide");
+    assert!(remedy.contains("'subjectAltName=DNS:relay.example.org,IP:127.0.0.1'") && other.contains("DNS:localhost"), "{remedy}, {other}");
 }

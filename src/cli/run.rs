@@ -24,6 +24,7 @@ pub fn run(world: World) -> u8 {
     let form = if arguments.json { Form::Json } else { Form::Human };
     let output = Output { form, colour: world.colour };
     let desk = Desk::new(world, arguments.config_dir, output);
+    quiet_what_is_told();
     let done = match arguments.command {
         Some(command) => dispatch(command, &desk),
         None => bare(&desk),
@@ -35,6 +36,16 @@ pub fn run(world: World) -> u8 {
             failure.code
         }
     }
+}
+
+/// A panic that the store tells as an error of its own is not shown besides.
+fn quiet_what_is_told() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !toq_store::is_contained() {
+            usual(panic);
+        }
+    }));
 }
 
 fn bare(desk: &Desk) -> Result<(), Failure> {

@@ -12,9 +12,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use redb::{Database, Durability, WriteTransaction};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::contained::{contained, contradiction};
 use crate::error::StoreError;
 use crate::open::Source;
 
@@ -105,6 +106,14 @@ impl Desk {
         self.shelf.database()
     }
 
+    /// Reads in one snapshot.
+    ///
+    /// # Errors
+    /// What `look` says, and [`StoreError::Corrupt`] where it meets pages that contradict each other.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        contained(|| look(&self.database()?.begin_read()?))
+    }
+
     /// Lets go of the desk and, if nobody else holds it, waits until its thread has let go of the file.
     pub(crate) fn close(self) {
         let Self { jobs, thread, shelf, .. } = self;
@@ -139,19 +148,20 @@ impl Slot {
         task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
+        let answer = Answer(Some(answer));
         let armed = Armed(Some(fuse));
         let task: Task = Box::new(move |transaction| {
             if armed.is_blown() {
                 let end = Err(StoreError::Io("an earlier change, on which this one builds, was not written".to_owned()));
-                return Ok(Box::new(move |_| drop(answer.send(end))));
+                return Ok(Box::new(move |_| answer.send(end)));
             }
             match task(transaction) {
                 Ok(value) => Ok(Box::new(move |end: Result<(), StoreError>| {
                     armed.end(&end);
-                    drop(answer.send(end.map(|()| value)));
+                    answer.send(end.map(|()| value));
                 })),
                 Err(error) => {
-                    drop(answer.send(Err(error.clone())));
+                    answer.send(Err(error.clone()));
                     Err(error)
                 }
             }
@@ -160,9 +170,33 @@ impl Slot {
         let queued = self.jobs.send(Job { task, _room: self.room }).map_err(|_| StoreError::Closed);
         async move {
             queued?;
-            // The tasks behind one that failed are dropped unread.
-            answered.await.unwrap_or_else(|_| Err(StoreError::Io("another task of the transaction failed; the log says why".to_owned())))
+            answered.await.unwrap_or(Err(StoreError::Closed))
         }
+    }
+}
+
+/// Whom a task's caller hears from, whatever becomes of the task.
+struct Answer<T>(Option<oneshot::Sender<Result<T, StoreError>>>);
+
+impl<T> Answer<T> {
+    fn send(mut self, end: Result<T, StoreError>) {
+        if let Some(answer) = self.0.take() {
+            // A caller that has gone asks for nothing.
+            drop(answer.send(end));
+        }
+    }
+}
+
+impl<T> Drop for Answer<T> {
+    fn drop(&mut self) {
+        let Some(answer) = self.0.take() else { return };
+        let end = if std::thread::panicking() {
+            contradiction()
+        } else {
+            // The tasks behind one that failed are dropped unread.
+            StoreError::Io("another task of the transaction failed; the log says why".to_owned())
+        };
+        drop(answer.send(Err(end)));
     }
 }
 
@@ -214,9 +248,24 @@ impl Shelf {
             while Arc::strong_count(&database) > 1 {
                 std::thread::yield_now();
             }
+            contained(|| {
+                drop(database);
+                Ok(())
+            })?;
         }
         *guard = Some(Arc::new(self.source.open()?));
         Ok(())
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        let database = self.database.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // Closing writes down which pages are free, and reads them for that. What it finds then, whoever opens the file next is told.
+        let _told_later = contained(|| {
+            drop(database);
+            Ok(())
+        });
     }
 }
 
@@ -246,15 +295,15 @@ fn group(shelf: &Shelf, jobs: Vec<Job>) -> Result<(), StoreError> {
             shelf.database()?
         }
     };
-    let mut transaction = database.begin_write()?;
-    transaction.set_quick_repair(shelf.repair == Repair::Quick);
-    transaction.set_durability(Durability::Immediate)?;
     let mut tells = Vec::with_capacity(jobs.len());
-    let ran = jobs.into_iter().try_for_each(|job| (job.task)(&transaction).map(|tell| tells.push(tell)));
-    let end = match ran {
-        Ok(()) => transaction.commit().map_err(StoreError::from),
-        Err(error) => Err(error),
-    };
+    // The transaction is inside: unwinding tells it that it has been left in the middle, and the next opening mends that.
+    let end = contained(|| {
+        let mut transaction = database.begin_write()?;
+        transaction.set_quick_repair(shelf.repair == Repair::Quick);
+        transaction.set_durability(Durability::Immediate)?;
+        jobs.into_iter().try_for_each(|job| (job.task)(&transaction).map(|tell| tells.push(tell)))?;
+        Ok(transaction.commit()?)
+    });
     for tell in tells {
         tell(end.clone());
     }

@@ -54,6 +54,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether it is the content of a file that is wrong, so that trying again will not help.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Record { .. })
+    }
+
     pub(crate) fn from_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind;
         match error.kind() {
@@ -68,6 +74,7 @@ impl From<redb::StorageError> for StoreError {
     fn from(error: redb::StorageError) -> Self {
         match error {
             redb::StorageError::Io(error) => StoreError::from_io(&error),
+            redb::StorageError::Corrupted(detail) => StoreError::Corrupt { path: PathBuf::from("the database"), detail },
             other => StoreError::Io(other.to_string()),
         }
     }

@@ -16,6 +16,7 @@
 
 pub mod audit;
 pub mod batch;
+mod contained;
 mod depot;
 mod desk;
 mod error;
@@ -30,6 +31,7 @@ pub mod tables;
 mod writer;
 
 pub use batch::{Batch, Outcome};
+pub use contained::is_contained;
 pub use depot::{Depot, DepotError, Kept};
 pub use error::StoreError;
 pub use journal::{Health, Journal};

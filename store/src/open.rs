@@ -3,12 +3,12 @@
 //! The `Store` outlives the actors that use it: a workspace that panics and is reopened gets the same
 //! `Store` and never meets its own lock.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use redb::{Builder, Database, DatabaseError, StorageError, backends::InMemoryBackend};
 
+use crate::contained::contained;
 use crate::depot::{Depot, DepotError};
 use crate::error::StoreError;
 use crate::journal::Journal;
@@ -119,15 +119,11 @@ impl Source {
         match self {
             Source::Memory => Builder::new().create_with_backend(InMemoryBackend::new()).map_err(StoreError::from),
             Source::File { path, options } => {
-                // A file whose pages are not what they say they are makes the library panic where it finds out.
-                let open = AssertUnwindSafe(|| Builder::new().set_cache_size(options.cache).create(path));
-                match catch_unwind(open) {
-                    Ok(opened) => opened.map_err(|error| name_the_file(path, error)),
-                    Err(_) => {
-                        let detail = "what it says of itself contradicts itself".to_owned();
-                        Err(StoreError::Corrupt { path: path.clone(), detail })
-                    }
-                }
+                let open = || Builder::new().set_cache_size(options.cache).create(path).map_err(|error| name_the_file(path, error));
+                contained(open).map_err(|error| match error {
+                    StoreError::Corrupt { detail, .. } => StoreError::Corrupt { path: path.clone(), detail },
+                    other => other,
+                })
             }
         }
     }

@@ -13,6 +13,6 @@ use super::{Office, Operator};
 
 /// Does something for the operator.
 pub(crate) async fn errand(office: web::Data<Office>, body: Body<Errand>) -> Result<HttpResponse, ApiError> {
-    let answer = finish(async move { Operator::of(&office).perform(body.0).await }).await?;
+    let answer = finish(async move { Operator::of(&office).perform(body.0).await.map_err(ApiError::for_operator) }).await?;
     Ok(HttpResponse::Ok().json(answer))
 }

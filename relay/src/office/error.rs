@@ -9,19 +9,24 @@ use actix_web::{HttpResponse, ResponseError};
 use toq_api::relay::{RelayCode, RelayErrorBody};
 use toq_store::StoreError;
 
+use crate::keep::MEND;
+
 /// A failed request.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     body: RelayErrorBody,
     status: StatusCode,
     retry_after: Option<Duration>,
+    /// What only the operator is told.
+    cause: Option<Box<StoreError>>,
 }
 
 impl ApiError {
     /// An error with its usual status.
     pub(crate) fn new(code: RelayCode, error: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { body: RelayErrorBody { error: error.into(), code: code.as_str().to_owned(), hint: None }, status, retry_after: None }
+        let body = RelayErrorBody { error: error.into(), code: code.as_str().to_owned(), hint: None };
+        Self { body, status, retry_after: None, cause: None }
     }
 
     pub(crate) fn bad_request(error: impl Into<String>) -> Self {
@@ -55,6 +60,17 @@ impl ApiError {
     /// What the caller reads.
     pub(crate) fn into_body(self) -> RelayErrorBody {
         self.body
+    }
+
+    /// The same error for the operator, who has no other to ask for the reason.
+    #[must_use]
+    pub(crate) fn for_operator(mut self) -> Self {
+        if let Some(cause) = self.cause.take() {
+            let hint = if cause.is_damage() { MEND } else { "look at the disk and try again; nothing was changed" };
+            self.body.error = format!("{}: {cause}", self.body.error);
+            self.body.hint = Some(hint.to_owned());
+        }
+        self
     }
 
     /// The same error with what the reader can do about it.
@@ -105,7 +121,8 @@ impl From<StoreError> for ApiError {
                 .hint("its operator makes the data directory writable; the relay goes on by itself"),
             other => {
                 tracing::error!(error = %other, "the store failed under a request");
-                Self::new(RelayCode::InternalError, "the relay's store failed").hint("its operator finds the reason in the log")
+                let failed = Self::new(RelayCode::InternalError, "the relay's store failed");
+                Self { cause: Some(Box::new(other)), ..failed.hint("its operator finds the reason in the log") }
             }
         }
     }

@@ -7,14 +7,14 @@ use std::path::Path;
 
 use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, RelayCode};
 use toq_kit::Clock;
-use toq_store::relay::RelayStore;
 use toq_store::relay::accounts::{AccountId, ChannelSpec, Claimed, Opened, Tenant};
+use toq_store::relay::{FILE, RelayStore};
 use toq_store::{Options, StoreError};
 use uuid::Uuid;
 
 use super::error::ApiError;
 use super::{Office, Settings, accounts, channels, invites, keys};
-use crate::keep;
+use crate::keep::{self, MEND};
 use crate::revoked::Revoked;
 
 /// What the account of keys that are made for nobody in particular is called. Nobody else may be called so, and nothing is granted for it.
@@ -35,7 +35,7 @@ pub struct OperatorError {
 
 impl From<ApiError> for OperatorError {
     fn from(error: ApiError) -> Self {
-        let body = error.into_body();
+        let body = error.for_operator().into_body();
         Self { text: body.error, hint: body.hint }
     }
 }
@@ -46,15 +46,23 @@ impl From<ApiError> for OperatorError {
 /// [`OperatorError`] where a relay runs there, or the directory or the file cannot be used.
 pub async fn at_rest(dir: &Path) -> Result<Office, OperatorError> {
     let unusable = |error: &dyn std::fmt::Display| OperatorError { text: format!("cannot use {}: {error}", dir.display()), hint: None };
+    let failed = |error: StoreError| OperatorError { hint: error.is_damage().then(|| MEND.to_owned()), ..unusable(&error) };
+    // A mistyped directory is not to become a relay's.
+    if !dir.join(FILE).is_file() {
+        return Err(OperatorError {
+            text: format!("there is no relay in {}: it has no {FILE}", dir.display()),
+            hint: Some("name the relay's data directory with --data, or start a relay in this one with `toq relay up`".to_owned()),
+        });
+    }
     keep::prepare(dir).map_err(|error| unusable(&error))?;
     let store = RelayStore::open(dir, Options::default()).await.map_err(|error| match error {
         StoreError::AlreadyOpen(_) => OperatorError {
             text: format!("a relay runs in {} and does not answer at its socket", dir.display()),
             hint: Some("wait until it has started, or stop it and try again".to_owned()),
         },
-        other => unusable(&other),
+        other => failed(other),
     })?;
-    let revoked = Revoked::load(store.accounts()).map_err(|error| unusable(&error))?;
+    let revoked = Revoked::load(store.accounts()).map_err(failed)?;
     let mint = keep::mint(dir).map_err(|error| unusable(&error))?;
     Ok(Office::new(store, mint, revoked, Settings::default(), Clock::system()))
 }

@@ -24,6 +24,10 @@ pub struct Down {
 
 impl Down {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        self.done(desk).await.map_err(|failure| self.data.runnable(desk, failure))
+    }
+
+    async fn done(&self, desk: &Desk) -> Result<(), Failure> {
         let Some(state) = self.data.live(desk)? else {
             return desk.output.answer(|| json!({"stopped": null}), || "no relay runs on this directory".to_owned());
         };

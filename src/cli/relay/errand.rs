@@ -11,6 +11,10 @@ use super::Data;
 impl Data {
     /// Has something done.
     pub async fn run(&self, desk: &Desk, errand: Errand) -> Result<ErrandAnswer, Failure> {
+        self.done(desk, errand).await.map_err(|failure| self.runnable(desk, failure))
+    }
+
+    async fn done(&self, desk: &Desk, errand: Errand) -> Result<ErrandAnswer, Failure> {
         let dir = self.dir(desk)?;
         let socket = dir.join(SOCKET);
         if socket.exists() {

@@ -51,11 +51,40 @@ impl Data {
         }
     }
 
+    /// The same failure, with commands that can be run as they stand: they name the directory that this one was given.
+    pub fn runnable(&self, desk: &Desk, failure: Failure) -> Failure {
+        let name = |text: &str| self.named(desk, text);
+        Failure { message: name(&failure.message), hint: failure.hint.as_deref().map(name), ..failure }
+    }
+
+    /// The same text, with commands that can be run as they stand.
+    pub fn named(&self, desk: &Desk, text: &str) -> String {
+        match (&self.data, self.dir(desk)) {
+            (Some(_), Ok(dir)) => named(text, &dir.display().to_string()),
+            _ => text.to_owned(),
+        }
+    }
+
     /// Where the relay of this directory runs, if it does.
     pub fn live(&self, desk: &Desk) -> Result<Option<State>, Failure> {
         let state = State::read(&self.dir(desk)?);
         Ok(state.filter(|state| is_alive(state.pid) && is_toq(state.pid) && state.is_its_process()))
     }
+}
+
+/// Adds the directory to every command of `toq relay` that a text names in backticks and that names none.
+fn named(text: &str, dir: &str) -> String {
+    let quoted = if dir.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+=@:,".contains(c)) {
+        dir.to_owned()
+    } else {
+        format!("'{}'", dir.replace('\'', "'\\''"))
+    };
+    let add = |(at, part): (usize, &str)| {
+        // Every other part stands between backticks.
+        let is_ours = at % 2 == 1 && part.starts_with("toq relay ") && !part.contains("--data") && !part.contains("--help");
+        if is_ours { format!("{part} --data {quoted}") } else { part.to_owned() }
+    };
+    text.split('`').enumerate().map(add).collect::<Vec<_>>().join("`")
 }
 
 impl Relay {
@@ -70,5 +99,20 @@ impl Relay {
             Command::Invite(command) => desk.wait(command.run(desk)),
             Command::Key(command) => desk.wait(command.run(desk)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_in_a_hint_names_the_directory_and_other_words_stay_as_they_are() {
+        let hint = "list them with `toq relay key list`, or see `toq doctor` and toq relay up";
+
+        let runnable = named(hint, "/tmp/a relay's");
+
+        assert_eq!(runnable, "list them with `toq relay key list --data '/tmp/a relay'\\''s'`, or see `toq doctor` and toq relay up");
+        assert_eq!(named(&runnable, "/tmp/b"), runnable);
     }
 }

@@ -18,6 +18,10 @@ pub struct Stats {
 
 impl Stats {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
+        self.done(desk).await.map_err(|failure| self.data.runnable(desk, failure))
+    }
+
+    async fn done(&self, desk: &Desk) -> Result<(), Failure> {
         if self.data.live(desk)?.is_none() {
             return Err(Failure::told("no relay runs on this directory").hint("Run `toq relay up` to start it"));
         }

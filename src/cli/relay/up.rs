@@ -53,6 +53,10 @@ pub struct Up {
 
 impl Up {
     pub fn run(self, desk: &Desk) -> Result<(), Failure> {
+        self.start(desk).map_err(|failure| self.data.runnable(desk, failure))
+    }
+
+    fn start(&self, desk: &Desk) -> Result<(), Failure> {
         if self.detached {
             // Works because this process was started by another toq and leads no group of its own yet.
             rustix::process::setsid().map_err(|error| Failure::error(format!("cannot leave the terminal: {error}")))?;
@@ -70,7 +74,9 @@ impl Up {
             };
             return relay::run(&dir, &config, !self.detached, told).map_err(|error| told_by(&dir, &error));
         }
-        desk.wait(self.background(desk, &dir))
+        // What keeps it from starting is told by the one who starts.
+        let warnings = relay::warnings(&dir, &config).unwrap_or_default();
+        desk.wait(self.background(desk, &dir, &warnings))
     }
 
     fn settings(&self, desk: &Desk, dir: &Path) -> Result<RelayConfig, Failure> {
@@ -83,12 +89,17 @@ impl Up {
         Ok(config)
     }
 
-    async fn background(&self, desk: &Desk, dir: &Path) -> Result<(), Failure> {
+    async fn background(&self, desk: &Desk, dir: &Path, warnings: &[String]) -> Result<(), Failure> {
         let log = fresh(dir).map_err(|error| Failure::error(format!("cannot write {}: {error}", start_log(dir).display())))?;
         let mut child = self.spawn(desk, dir, log)?;
         let state = ready(dir, &mut child).await?;
+        let warnings: Vec<String> = warnings.iter().map(|warning| self.data.named(desk, warning)).collect();
+        if !desk.output.is_json() {
+            warnings.iter().for_each(|warning| desk.output.warn(warning));
+        }
+        let State { pid, grpc, api, anonymous, tls, .. } = &state;
         desk.output.answer(
-            || json!({"pid": state.pid, "grpc": state.grpc, "api": state.api, "data": dir, "anonymous": state.anonymous, "tls": state.tls}),
+            || json!({"pid": pid, "grpc": grpc, "api": api, "data": dir, "anonymous": anonymous, "tls": tls, "warnings": warnings}),
             || format!("relay started (PID {})\n{}\n  data: {}", state.pid, words(&state), dir.display()),
         )
     }
@@ -131,6 +142,9 @@ fn told_by(dir: &Path, error: &RelayError) -> Failure {
         }
         RelayError::Up(toq_relay::UpError::Listen { address, .. }) => Failure::error(sanitize::text(&error.to_string()))
             .hint(format!("Stop what listens at {address}, or choose another address; port 0 takes a free one")),
+        RelayError::Up(toq_relay::UpError::Store(broken)) if broken.is_damage() => {
+            Failure::error(sanitize::text(&error.to_string())).hint(toq_relay::MEND)
+        }
         _ => Failure::error(sanitize::text(&error.to_string())),
     }
 }

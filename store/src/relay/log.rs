@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use super::rows::{self, Head, Mark, Row};
 use super::tables::{BEGUN, CHANNELS, COMMITS, ChannelRow, META, PAYERS, ROWS, SCHEMA, SHARES, TAGS, USE};
@@ -156,25 +156,26 @@ impl RelayLog {
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
     pub fn read(&self, channel: &str, after: u64, through: u64, most: usize, most_bytes: usize) -> Result<Stretch, StoreError> {
-        let transaction = self.desk.database()?.begin_read()?;
-        let Some((id, ends)) = find(&transaction.open_table(CHANNELS)?, channel)? else {
-            return Ok(Stretch { rows: Vec::new(), ends: Ends { first: 1, last: 0, bytes: 0 } });
-        };
-        let (from, through) = (after.saturating_add(1), through.min(ends.last));
-        let mut rows = Vec::new();
-        let mut bytes = 0;
-        if from <= through {
-            for row in transaction.open_table(ROWS)?.range((id, from)..=(id, through))?.take(most) {
-                let (key, value) = row?;
-                let row = rows::read(key.value().1, value.value())?;
-                bytes += row.frame.len();
-                if bytes > most_bytes && !rows.is_empty() {
-                    break;
+        self.desk.read(|transaction| {
+            let Some((id, ends)) = find(&transaction.open_table(CHANNELS)?, channel)? else {
+                return Ok(Stretch { rows: Vec::new(), ends: Ends { first: 1, last: 0, bytes: 0 } });
+            };
+            let (from, through) = (after.saturating_add(1), through.min(ends.last));
+            let mut rows = Vec::new();
+            let mut bytes = 0;
+            if from <= through {
+                for row in transaction.open_table(ROWS)?.range((id, from)..=(id, through))?.take(most) {
+                    let (key, value) = row?;
+                    let row = rows::read(key.value().1, value.value())?;
+                    bytes += row.frame.len();
+                    if bytes > most_bytes && !rows.is_empty() {
+                        break;
+                    }
+                    rows.push(row);
                 }
-                rows.push(row);
             }
-        }
-        Ok(Stretch { rows, ends })
+            Ok(Stretch { rows, ends })
+        })
     }
 
     /// The ends of a channel's log.
@@ -182,9 +183,10 @@ impl RelayLog {
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
     pub fn ends(&self, channel: &str) -> Result<Ends, StoreError> {
-        let transaction = self.desk.database()?.begin_read()?;
-        let found = find(&transaction.open_table(CHANNELS)?, channel)?;
-        Ok(found.map_or(Ends { first: 1, last: 0, bytes: 0 }, |(_, ends)| ends))
+        self.desk.read(|transaction| {
+            let found = find(&transaction.open_table(CHANNELS)?, channel)?;
+            Ok(found.map_or(Ends { first: 1, last: 0, bytes: 0 }, |(_, ends)| ends))
+        })
     }
 
     /// The places of the newest commits of a channel, at most `most`, oldest first.
@@ -192,14 +194,15 @@ impl RelayLog {
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
     pub fn commits(&self, channel: &str, most: usize) -> Result<Vec<u64>, StoreError> {
-        let transaction = self.desk.database()?.begin_read()?;
-        let Some((id, _)) = find(&transaction.open_table(CHANNELS)?, channel)? else { return Ok(Vec::new()) };
-        let mut found = Vec::new();
-        for commit in transaction.open_table(COMMITS)?.range((id, 0)..=(id, u64::MAX))?.rev().take(most) {
-            found.push(commit?.0.value().1);
-        }
-        found.reverse();
-        Ok(found)
+        self.desk.read(|transaction| {
+            let Some((id, _)) = find(&transaction.open_table(CHANNELS)?, channel)? else { return Ok(Vec::new()) };
+            let mut found = Vec::new();
+            for commit in transaction.open_table(COMMITS)?.range((id, 0)..=(id, u64::MAX))?.rev().take(most) {
+                found.push(commit?.0.value().1);
+            }
+            found.reverse();
+            Ok(found)
+        })
     }
 
     /// Cuts off what is too old, beginning with the first channel from `from` on.
@@ -217,9 +220,10 @@ impl RelayLog {
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
     pub fn used(&self, account: &str, month: u32) -> Result<Use, StoreError> {
-        let transaction = self.desk.database()?.begin_read()?;
-        let row = transaction.open_table(USE)?.get((account, month))?.map(|row| row.value());
-        Ok(row.map_or_else(Use::default, |(messages, bytes)| Use { messages, bytes }))
+        self.desk.read(|transaction| {
+            let row = transaction.open_table(USE)?.get((account, month))?.map(|row| row.value());
+            Ok(row.map_or_else(Use::default, |(messages, bytes)| Use { messages, bytes }))
+        })
     }
 
     /// How many channels there are, and what all of them keep: rows and bytes of frames.
@@ -227,13 +231,14 @@ impl RelayLog {
     /// # Errors
     /// [`StoreError`] where the file cannot be read.
     pub fn totals(&self) -> Result<(u64, u64, u64), StoreError> {
-        let transaction = self.desk.database()?.begin_read()?;
-        let channels = transaction.open_table(CHANNELS)?;
-        let mut bytes = 0;
-        for row in channels.iter()? {
-            bytes += row?.1.value().3;
-        }
-        Ok((channels.len()?, transaction.open_table(ROWS)?.len()?, bytes))
+        self.desk.read(|transaction| {
+            let channels = transaction.open_table(CHANNELS)?;
+            let mut bytes = 0;
+            for row in channels.iter()? {
+                bytes += row?.1.value().3;
+            }
+            Ok((channels.len()?, transaction.open_table(ROWS)?.len()?, bytes))
+        })
     }
 
     /// Whether the disk has room for more.

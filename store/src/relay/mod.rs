@@ -44,10 +44,21 @@ impl RelayStore {
         let path = dir.join(FILE);
         make_private(&path).map_err(|error| StoreError::from_io(&error))?;
         let desk = Desk::open("relay-writer", Source::File { path: path.clone(), options }, Repair::Quick)?;
-        let log = RelayLog::open(desk.clone(), &path).await?;
-        let accounts = Accounts::with(desk.clone(), &path).await?;
-        let room = Arc::new(Room::new(&path, options.quota, || Ok(log.used_bytes()? + accounts.used_bytes()?))?);
-        Ok(Self { desk, log: log.within(room.clone()), accounts: accounts.within(room) })
+        let opened = Self::begin(&desk, &path, options.quota).await;
+        match opened {
+            Ok((log, accounts)) => Ok(Self { desk, log, accounts }),
+            Err(error) => {
+                desk.close();
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(desk: &Desk, path: &Path, quota: u64) -> Result<(RelayLog, Accounts), StoreError> {
+        let log = RelayLog::open(desk.clone(), path).await?;
+        let accounts = Accounts::with(desk.clone(), path).await?;
+        let room = Arc::new(Room::new(path, quota, || Ok(log.used_bytes()? + accounts.used_bytes()?))?);
+        Ok((log.within(room.clone()), accounts.within(room)))
     }
 
     /// Makes a database that is gone with the process.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use toq_protocol::time::Timestamp;
 
 use super::keys::{self, KeySpec};
@@ -76,9 +76,10 @@ impl Accounts {
 
     /// What key packages and Welcomes take up, in bytes.
     pub(in crate::relay) fn used_bytes(&self) -> Result<u64, StoreError> {
-        let reading = reading(&self.desk)?;
-        let (packages, welcomes) = (reading.open_table(PACKAGES)?.stats()?, reading.open_table(WELCOMES)?.stats()?);
-        Ok(packages.stored_bytes() + welcomes.stored_bytes())
+        self.desk.read(|reading| {
+            let (packages, welcomes) = (reading.open_table(PACKAGES)?.stats()?, reading.open_table(WELCOMES)?.stats()?);
+            Ok(packages.stored_bytes() + welcomes.stored_bytes())
+        })
     }
 
     /// One account's view.
@@ -121,7 +122,7 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn operators(&self) -> Result<Option<AccountId>, StoreError> {
-        Ok(reading(&self.desk)?.open_table(ROLES)?.get(OPERATOR)?.map(|row| AccountId(*row.value())))
+        self.desk.read(|reading| Ok(reading.open_table(ROLES)?.get(OPERATOR)?.map(|row| AccountId(*row.value()))))
     }
 
     /// Opens an account with its first key.
@@ -152,8 +153,10 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn account(&self, account: AccountId) -> Result<Option<AccountRow>, StoreError> {
-        let found = reading(&self.desk)?.open_table(ACCOUNTS)?.get(&account.0)?;
-        found.map(|row| AccountRow::from_bytes(row.value())).transpose()
+        self.desk.read(|reading| {
+            let found = reading.open_table(ACCOUNTS)?.get(&account.0)?;
+            found.map(|row| AccountRow::from_bytes(row.value())).transpose()
+        })
     }
 
     /// An account by its owner's e-mail address.
@@ -161,8 +164,10 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn by_email(&self, email: &str) -> Result<Option<AccountId>, StoreError> {
-        let found = reading(&self.desk)?.open_table(EMAILS)?.get(email.to_lowercase().as_str())?;
-        Ok(found.map(|row| AccountId(*row.value())))
+        self.desk.read(|reading| {
+            let found = reading.open_table(EMAILS)?.get(email.to_lowercase().as_str())?;
+            Ok(found.map(|row| AccountId(*row.value())))
+        })
     }
 
     /// Up to `most` accounts, in the order of their ids after `after`.
@@ -170,15 +175,17 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn list(&self, after: Option<AccountId>, most: usize) -> Result<Vec<(AccountId, AccountRow)>, StoreError> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let accounts = reading(&self.desk)?.open_table(ACCOUNTS)?;
-        let from = after.as_ref().map_or(Unbounded, |after| Excluded(&after.0));
-        let mut found = Vec::new();
-        for row in accounts.range::<&Id>((from, Unbounded))?.take(most) {
-            let (id, row) = row?;
-            found.push((AccountId(*id.value()), AccountRow::from_bytes(row.value())?));
-        }
-        Ok(found)
+        self.desk.read(|reading| {
+            use std::ops::Bound::{Excluded, Unbounded};
+            let accounts = reading.open_table(ACCOUNTS)?;
+            let from = after.as_ref().map_or(Unbounded, |after| Excluded(&after.0));
+            let mut found = Vec::new();
+            for row in accounts.range::<&Id>((from, Unbounded))?.take(most) {
+                let (id, row) = row?;
+                found.push((AccountId(*id.value()), AccountRow::from_bytes(row.value())?));
+            }
+            Ok(found)
+        })
     }
 
     /// Gives an account another plan; `false` where there is no such account.
@@ -213,9 +220,4 @@ fn insert(tx: &redb::WriteTransaction, new: NewAccount, now: Timestamp) -> Resul
     let row = AccountRow { email: new.email, name: new.name, plan: new.plan, created_at: now.as_nanos() };
     tx.open_table(ACCOUNTS)?.insert(&new.id, row.to_bytes().as_slice())?;
     Ok(())
-}
-
-/// A snapshot.
-pub(super) fn reading(desk: &Desk) -> Result<ReadTransaction, StoreError> {
-    Ok(desk.database()?.begin_read()?)
 }

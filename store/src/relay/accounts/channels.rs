@@ -3,7 +3,6 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
-use super::account::reading;
 use super::tables::{ADMITTED, CHANNELS, CHANNELS_OF};
 use super::{AccountId, Accounts, ChannelRow, Id, Tenant};
 use crate::error::StoreError;
@@ -53,13 +52,14 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn admits(&self, channel: &str, account: AccountId) -> Result<bool, StoreError> {
-        let reading = reading(&self.desk)?;
-        let owner = reading.open_table(CHANNELS)?.get(channel)?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
-        match owner {
-            None => Ok(true),
-            Some(row) if row.account == account.0 => Ok(true),
-            Some(_) => Ok(reading.open_table(ADMITTED)?.get((channel, &account.0))?.is_some()),
-        }
+        self.desk.read(|reading| {
+            let owner = reading.open_table(CHANNELS)?.get(channel)?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+            match owner {
+                None => Ok(true),
+                Some(row) if row.account == account.0 => Ok(true),
+                Some(_) => Ok(reading.open_table(ADMITTED)?.get((channel, &account.0))?.is_some()),
+            }
+        })
     }
 
     /// Who has registered a channel.
@@ -67,8 +67,10 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn owner(&self, channel: &str) -> Result<Option<AccountId>, StoreError> {
-        let row = reading(&self.desk)?.open_table(CHANNELS)?.get(channel)?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
-        Ok(row.map(|row| AccountId(row.account)))
+        self.desk.read(|reading| {
+            let row = reading.open_table(CHANNELS)?.get(channel)?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+            Ok(row.map(|row| AccountId(row.account)))
+        })
     }
 
     /// Up to `most` registered channels by name, after `after`.
@@ -76,14 +78,16 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn channels(&self, after: Option<&str>, most: usize) -> Result<Vec<Channel>, StoreError> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let channels = reading(&self.desk)?.open_table(CHANNELS)?;
-        let mut found = Vec::new();
-        for row in channels.range::<&str>((after.map_or(Unbounded, Excluded), Unbounded))?.take(most) {
-            let (name, row) = row?;
-            found.push(Channel { name: name.value().to_owned(), row: ChannelRow::from_bytes(row.value())? });
-        }
-        Ok(found)
+        self.desk.read(|reading| {
+            use std::ops::Bound::{Excluded, Unbounded};
+            let channels = reading.open_table(CHANNELS)?;
+            let mut found = Vec::new();
+            for row in channels.range::<&str>((after.map_or(Unbounded, Excluded), Unbounded))?.take(most) {
+                let (name, row) = row?;
+                found.push(Channel { name: name.value().to_owned(), row: ChannelRow::from_bytes(row.value())? });
+            }
+            Ok(found)
+        })
     }
 
     /// Takes a channel out of the registry, whosever it is, with its invites and requests, and lets nobody in whom its owner had let
@@ -148,15 +152,17 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn admitted(&self, channel: &str) -> Result<Option<Vec<(AccountId, Timestamp)>>, StoreError> {
-        if self.channel(channel)?.is_none() {
-            return Ok(None);
-        }
-        let mut found = Vec::new();
-        for row in reading(&self.desk)?.open_table(ADMITTED)?.range::<(&str, &Id)>((channel, &[0; 16])..=(channel, &[0xff; 16]))? {
-            let (at, since) = row?;
-            found.push((AccountId(*at.value().1), Timestamp::from_nanos(since.value())));
-        }
-        Ok(Some(found))
+        self.desk.read(|reading| {
+            if self.channel(channel)?.is_none() {
+                return Ok(None);
+            }
+            let mut found = Vec::new();
+            for row in reading.open_table(ADMITTED)?.range::<(&str, &Id)>((channel, &[0; 16])..=(channel, &[0xff; 16]))? {
+                let (at, since) = row?;
+                found.push((AccountId(*at.value().1), Timestamp::from_nanos(since.value())));
+            }
+            Ok(Some(found))
+        })
     }
 
     /// Lets another account take part in a channel of this account no more; `false` where the channel is not this account's, or the
@@ -182,9 +188,11 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn channel(&self, name: &str) -> Result<Option<ChannelRow>, StoreError> {
-        let found = reading(&self.desk)?.open_table(CHANNELS)?.get(name)?;
-        let found = found.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
-        Ok(found.filter(|row| row.account == self.account.0))
+        self.desk.read(|reading| {
+            let found = reading.open_table(CHANNELS)?.get(name)?;
+            let found = found.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
+            Ok(found.filter(|row| row.account == self.account.0))
+        })
     }
 
     /// This account's channels, by name.
@@ -192,20 +200,21 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn channels(&self) -> Result<Vec<Channel>, StoreError> {
-        let reading = reading(&self.desk)?;
-        let (names, channels) = (reading.open_table(CHANNELS_OF)?, reading.open_table(CHANNELS)?);
-        let mut found = Vec::new();
-        for row in names.range((&self.account.0, "")..)? {
-            let (at, ()) = (row?.0, ());
-            let (account, name) = at.value();
-            if *account != self.account.0 {
-                break;
+        self.desk.read(|reading| {
+            let (names, channels) = (reading.open_table(CHANNELS_OF)?, reading.open_table(CHANNELS)?);
+            let mut found = Vec::new();
+            for row in names.range((&self.account.0, "")..)? {
+                let (at, ()) = (row?.0, ());
+                let (account, name) = at.value();
+                if *account != self.account.0 {
+                    break;
+                }
+                if let Some(row) = channels.get(name)? {
+                    found.push(Channel { name: name.to_owned(), row: ChannelRow::from_bytes(row.value())? });
+                }
             }
-            if let Some(row) = channels.get(name)? {
-                found.push(Channel { name: name.to_owned(), row: ChannelRow::from_bytes(row.value())? });
-            }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 }
 

@@ -3,7 +3,6 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
-use super::account::reading;
 use super::tables::{CHANNELS, ENDS, INVITES, INVITES_OF};
 use super::{ChannelRow, Id, InviteRow, Tenant};
 use crate::error::StoreError;
@@ -96,18 +95,19 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn invites(&self, channel: &str, now: Timestamp) -> Result<Vec<Invite>, StoreError> {
-        let reading = reading(&self.desk)?;
-        let (names, invites) = (reading.open_table(INVITES_OF)?, reading.open_table(INVITES)?);
-        let mut found = Vec::new();
-        for row in names.range(of(channel))? {
-            let at = row?.0;
-            let (_, _, id) = at.value();
-            if let Some(row) = invites.get(id)? {
-                found.push(Invite { id: *id, row: InviteRow::from_bytes(row.value())? });
+        self.desk.read(|reading| {
+            let (names, invites) = (reading.open_table(INVITES_OF)?, reading.open_table(INVITES)?);
+            let mut found = Vec::new();
+            for row in names.range(of(channel))? {
+                let at = row?.0;
+                let (_, _, id) = at.value();
+                if let Some(row) = invites.get(id)? {
+                    found.push(Invite { id: *id, row: InviteRow::from_bytes(row.value())? });
+                }
             }
-        }
-        found.retain(|invite| invite.row.account == self.account.0 && !invite.row.has_ended(now));
-        Ok(found)
+            found.retain(|invite| invite.row.account == self.account.0 && !invite.row.has_ended(now));
+            Ok(found)
+        })
     }
 
     /// Takes an invite back; `false` where this account has none of this name. Requests that were made with it stay.

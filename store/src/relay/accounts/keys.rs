@@ -5,7 +5,6 @@ use std::time::Duration;
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
-use super::account::reading;
 use super::tables::{GONE, KEYS, KEYS_OF, REVOKED};
 use super::{AccountId, Accounts, Id, KeyRow, Tenant};
 use crate::error::StoreError;
@@ -76,8 +75,10 @@ impl Accounts {
     }
 
     fn key(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>, StoreError> {
-        let found = reading(&self.desk)?.open_table(KEYS)?.get(hash)?;
-        found.map(|row| KeyRow::from_bytes(row.value())).transpose()
+        self.desk.read(|reading| {
+            let found = reading.open_table(KEYS)?.get(hash)?;
+            found.map(|row| KeyRow::from_bytes(row.value())).transpose()
+        })
     }
 
     /// Whether a key of an account works: whatever was made with one that does not is worth nothing.
@@ -85,10 +86,11 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn works(&self, account: AccountId, key: Id) -> Result<bool, StoreError> {
-        let reading = reading(&self.desk)?;
-        let Some(hash) = reading.open_table(KEYS_OF)?.get((&account.0, &key))? else { return Ok(false) };
-        let row = reading.open_table(KEYS)?.get(hash.value())?.map(|row| KeyRow::from_bytes(row.value())).transpose()?;
-        Ok(row.is_some_and(|row| row.revoked_at.is_none()))
+        self.desk.read(|reading| {
+            let Some(hash) = reading.open_table(KEYS_OF)?.get((&account.0, &key))? else { return Ok(false) };
+            let row = reading.open_table(KEYS)?.get(hash.value())?.map(|row| KeyRow::from_bytes(row.value())).transpose()?;
+            Ok(row.is_some_and(|row| row.revoked_at.is_none()))
+        })
     }
 
     /// Revoked keys that are remembered, and until when.
@@ -96,13 +98,15 @@ impl Accounts {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn revocations(&self) -> Result<Vec<(Id, Timestamp)>, StoreError> {
-        let revoked = reading(&self.desk)?.open_table(REVOKED)?;
-        let mut found = Vec::new();
-        for row in revoked.iter()? {
-            let (id, until) = row?;
-            found.push((*id.value(), Timestamp::from_nanos(until.value())));
-        }
-        Ok(found)
+        self.desk.read(|reading| {
+            let revoked = reading.open_table(REVOKED)?;
+            let mut found = Vec::new();
+            for row in revoked.iter()? {
+                let (id, until) = row?;
+                found.push((*id.value(), Timestamp::from_nanos(until.value())));
+            }
+            Ok(found)
+        })
     }
 }
 
@@ -128,19 +132,20 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn keys(&self) -> Result<Vec<Key>, StoreError> {
-        let reading = reading(&self.desk)?;
-        let (hashes, keys) = (reading.open_table(KEYS_OF)?, reading.open_table(KEYS)?);
-        let mut found = Vec::new();
-        for row in hashes.range(owned(&self.account))? {
-            let (at, hash) = row?;
-            if let Some(row) = keys.get(hash.value())? {
-                found.push(Key { id: *at.value().1, row: KeyRow::from_bytes(row.value())? });
+        self.desk.read(|reading| {
+            let (hashes, keys) = (reading.open_table(KEYS_OF)?, reading.open_table(KEYS)?);
+            let mut found = Vec::new();
+            for row in hashes.range(owned(&self.account))? {
+                let (at, hash) = row?;
+                if let Some(row) = keys.get(hash.value())? {
+                    found.push(Key { id: *at.value().1, row: KeyRow::from_bytes(row.value())? });
+                }
             }
-        }
-        // One that was revoked by an earlier version has stayed in the list.
-        found.retain(|key| key.row.revoked_at.is_none());
-        found.sort_by_key(|key| std::cmp::Reverse((key.row.created_at, key.id)));
-        Ok(found)
+            // One that was revoked by an earlier version has stayed in the list.
+            found.retain(|key| key.row.revoked_at.is_none());
+            found.sort_by_key(|key| std::cmp::Reverse((key.row.created_at, key.id)));
+            Ok(found)
+        })
     }
 
     /// Revokes a key; `false` where this account has no such key that works. It is remembered until `until`.
@@ -169,8 +174,10 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn has_revoked(&self, id: Id) -> Result<bool, StoreError> {
-        let row = reading(&self.desk)?.open_table(GONE)?.get(&id)?.map(|row| *row.value().0);
-        Ok(row == Some(self.account.0))
+        self.desk.read(|reading| {
+            let row = reading.open_table(GONE)?.get(&id)?.map(|row| *row.value().0);
+            Ok(row == Some(self.account.0))
+        })
     }
 }
 

@@ -3,7 +3,6 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
-use super::account::reading;
 use super::invites::of;
 use super::joins::{KIND, weight};
 use super::tables::{ADMITTED, ANSWERS, CHANNELS, ENDS, JOINS, PACKAGES, PENDING, WELCOMES};
@@ -58,24 +57,25 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn pending(&self, channel: &str, most: usize, bytes: usize, now: Timestamp) -> Result<Vec<Join>, StoreError> {
-        let reading = reading(&self.desk)?;
-        let (names, joins, packages) = (reading.open_table(PENDING)?, reading.open_table(JOINS)?, reading.open_table(PACKAGES)?);
-        let (mut found, mut size) = (Vec::new(), 0);
-        for row in names.range(of(channel))? {
-            let at = row?.0;
-            let (_, _, id) = at.value();
-            let (Some(row), Some(package)) = (joins.get(id)?, packages.get(id)?) else { continue };
-            let row = JoinRow::from_bytes(row.value())?;
-            if row.owner != self.account.0 || row.expires_at <= now.as_nanos() {
-                continue;
+        self.desk.read(|reading| {
+            let (names, joins, packages) = (reading.open_table(PENDING)?, reading.open_table(JOINS)?, reading.open_table(PACKAGES)?);
+            let (mut found, mut size) = (Vec::new(), 0);
+            for row in names.range(of(channel))? {
+                let at = row?.0;
+                let (_, _, id) = at.value();
+                let (Some(row), Some(package)) = (joins.get(id)?, packages.get(id)?) else { continue };
+                let row = JoinRow::from_bytes(row.value())?;
+                if row.owner != self.account.0 || row.expires_at <= now.as_nanos() {
+                    continue;
+                }
+                size += package.value().len();
+                if found.len() >= most || (size > bytes && !found.is_empty()) {
+                    break;
+                }
+                found.push(Join { id: *id, row, package: package.value().to_vec() });
             }
-            size += package.value().len();
-            if found.len() >= most || (size > bytes && !found.is_empty()) {
-                break;
-            }
-            found.push(Join { id: *id, row, package: package.value().to_vec() });
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// Answers a request to a channel that is this account's now, whoever made the invite.
@@ -144,17 +144,18 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn standing(&self, id: Id, now: Timestamp) -> Result<Option<Standing>, StoreError> {
-        let reading = reading(&self.desk)?;
-        let row = reading.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
-        let Some(row) = row.filter(|row| row.joiner == self.account.0 && row.expires_at > now.as_nanos()) else { return Ok(None) };
-        if row.answered_at.is_none() {
-            return Ok(Some(Standing::Pending));
-        }
-        if let Some(reason) = row.refused {
-            return Ok(Some(Standing::Answered(Answer::Refused(reason))));
-        }
-        let welcome = reading.open_table(WELCOMES)?.get(&id)?.map(|row| row.value().to_vec());
-        Ok(Some(Standing::Answered(Answer::Welcome(welcome.ok_or(StoreError::Record { table: "welcomes" })?))))
+        self.desk.read(|reading| {
+            let row = reading.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
+            let Some(row) = row.filter(|row| row.joiner == self.account.0 && row.expires_at > now.as_nanos()) else { return Ok(None) };
+            if row.answered_at.is_none() {
+                return Ok(Some(Standing::Pending));
+            }
+            if let Some(reason) = row.refused {
+                return Ok(Some(Standing::Answered(Answer::Refused(reason))));
+            }
+            let welcome = reading.open_table(WELCOMES)?.get(&id)?.map(|row| row.value().to_vec());
+            Ok(Some(Standing::Answered(Answer::Welcome(welcome.ok_or(StoreError::Record { table: "welcomes" })?))))
+        })
     }
 
     /// Whose channel a request of this account's mailbox is about; `None` where there is none. For waking who waits.
@@ -162,7 +163,9 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn request(&self, id: Id) -> Result<Option<JoinRow>, StoreError> {
-        let row = reading(&self.desk)?.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
-        Ok(row.filter(|row| row.owner == self.account.0 || row.joiner == self.account.0))
+        self.desk.read(|reading| {
+            let row = reading.open_table(JOINS)?.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
+            Ok(row.filter(|row| row.owner == self.account.0 || row.joiner == self.account.0))
+        })
     }
 }

@@ -4,7 +4,6 @@ use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
 use super::Tenant;
-use super::account::reading;
 use super::tables::EXCHANGES;
 use crate::error::StoreError;
 
@@ -30,8 +29,10 @@ impl Tenant {
     /// # Errors
     /// [`StoreError`] where the disk fails.
     pub fn exchanges(&self, at: Timestamp) -> Result<u64, StoreError> {
-        let found = reading(&self.desk)?.open_table(EXCHANGES)?.get((&self.account.0, month(at).as_str()))?;
-        Ok(found.map_or(0, |row| row.value()))
+        self.desk.read(|reading| {
+            let found = reading.open_table(EXCHANGES)?.get((&self.account.0, month(at).as_str()))?;
+            Ok(found.map_or(0, |row| row.value()))
+        })
     }
 }
 

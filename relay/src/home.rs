@@ -30,7 +30,7 @@ pub struct Limits {
     pub connections_per_account: usize,
     /// Channels that one connection listens to.
     pub subscriptions: usize,
-    /// Channels that are in use at once; an account has no more of them than are free.
+    /// Channels that are in use at once; an account, or an address where there are no accounts, has no more of them than are free.
     pub channels_in_use: usize,
     /// Channels that one account begins; without accounts there is no such limit.
     pub channels_per_account: u64,

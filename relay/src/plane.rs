@@ -101,7 +101,7 @@ impl Gate {
         let knows = request.metadata().get(HEADER).is_some_and(|version| version == VERSION);
         let dialect = if knows { Dialect::Extended } else { Dialect::Published };
         let (outgoing, queue) = mpsc::channel(OUTGOING);
-        let newcomer = Newcomer { account, dialect, incoming: request.into_inner(), outgoing, carried };
+        let newcomer = Newcomer { account, source, dialect, incoming: request.into_inner(), outgoing, carried };
         self.registry.do_send(Connect(Box::new(newcomer)));
         let mut answer = Response::new(Answers { frames: ReceiverStream::new(queue), _seat: seat });
         if knows {

@@ -14,14 +14,14 @@ use tonic::Status;
 use toq_channels::ChannelName;
 use toq_kit::{Drain, Exited, Fate, How, Lifeline, Roster, Seat, drain};
 
-use crate::awake::Awake;
+use crate::awake::{Awake, Payer};
 #[cfg(feature = "faults")]
 use crate::drill::Drill;
 use crate::home::{Counters, Home};
 use crate::scribe::{Scribe, ScribeKey};
-use crate::subscriber::{Crowded, End, Newcomer, Recheck, STOPPING, Subscriber, SubscriberKey};
+use crate::subscriber::{Crowded, End, Newcomer, Recheck, STOPPING, Subscriber, SubscriberKey, Undone};
 use crate::sweeper::{Sweeper, SweeperKey};
-use crate::topic::{Order, Retire, Topic};
+use crate::topic::{Author, Order, Retire, Topic};
 
 /// See the module.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Route {
     /// Which channel.
     pub channel: ChannelName,
     /// Who pays for waking it.
-    pub account: Arc<str>,
+    pub payer: Payer,
     /// What.
     pub order: Order,
 }
@@ -98,12 +98,12 @@ impl Registry {
     }
 
     /// The topic of a channel, woken where it sleeps.
-    fn topic(&mut self, channel: &ChannelName, account: Arc<str>, parent: Addr<Self>) -> Result<Addr<Topic>, String> {
+    fn topic(&mut self, channel: &ChannelName, payer: Payer, parent: Addr<Self>) -> Result<Addr<Topic>, String> {
         if let Some(topic) = self.topics.find(channel) {
             return Ok(topic.clone());
         }
-        self.awake.may(&account)?;
-        self.awake.woke(channel, account);
+        self.awake.may(&payer)?;
+        self.awake.woke(channel, payer);
         let scribe = self.scribe(parent.clone());
         let (home, seat, name) = (self.home.clone(), self.seat.clone(), channel.clone());
         let start = |generation| {
@@ -176,7 +176,7 @@ impl Handler<Route> for Registry {
     type Result = ();
 
     fn handle(&mut self, route: Route, ctx: &mut Self::Context) {
-        let Route { channel, account, order } = route;
+        let Route { channel, payer, order } = route;
         if let Order::Leave(_) = order {
             // Who sleeps knows of nobody.
             if let Some(topic) = self.topics.find(&channel) {
@@ -185,15 +185,15 @@ impl Handler<Route> for Registry {
             }
             return;
         }
-        match self.topic(&channel, account, ctx.address()) {
+        match self.topic(&channel, payer, ctx.address()) {
             Ok(topic) => {
                 self.awake.asked(&channel);
                 topic.do_send(order);
             }
             Err(why) => match order {
-                Order::Join { subscriber, wish, .. } => subscriber.do_send(Crowded { channel, wish: Some(wish), tag: None, why }),
-                Order::Publish { author, .. } => {
-                    author.subscriber.do_send(Crowded { channel, wish: None, tag: Some(author.tag), why });
+                Order::Join { subscriber, wish, .. } => subscriber.do_send(Crowded { channel, what: Undone::Wish(wish), why }),
+                Order::Publish { author: Author { subscriber, tag, own }, .. } => {
+                    subscriber.do_send(Crowded { channel, what: Undone::Publication { tag, own }, why });
                 }
                 Order::Leave(_) => {}
             },

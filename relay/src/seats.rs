@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many places have to be free for each one that a source has.
 const LEFT: usize = 4;
 /// How many places of this machine one free place is enough for.
-const HERE: usize = 3;
+pub const HERE: usize = 3;
 
 /// Who may still come in. Clones share the places.
 #[derive(Clone, Debug)]

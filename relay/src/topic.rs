@@ -52,12 +52,14 @@ pub enum Order {
 }
 
 /// Who published, and what it calls it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Author {
     /// Where it is told.
     pub subscriber: Addr<Subscriber>,
     /// The tag, its own or made for it.
     pub tag: Tag,
+    /// Its share of its connection's window: it goes with the publication, however many have the same tag.
+    pub own: OwnedSemaphorePermit,
 }
 
 /// Nothing will be asked of a topic any more.
@@ -116,6 +118,8 @@ impl Topic {
 
     fn doze(&self, ctx: &mut Context<Self>) {
         ctx.run_interval(SLEEPY, |act, _| {
+            // One that is gone need not have said so.
+            act.listeners.retain(|_, subscriber| subscriber.connected());
             if act.listeners.is_empty() && act.writing == 0 {
                 let (channel, generation) = (act.name.clone(), act.lifeline.generation());
                 act.registry.do_send(Idle { channel, generation, orders: act.orders });
@@ -182,11 +186,17 @@ impl Handler<Written> for Topic {
                 Counters::count(&self.home.counters.accepted);
                 self.home.bus.tell(&self.wire_name, *seq);
             }
-            Ok(Appended::Known(_)) => Counters::count(&self.home.counters.repeated),
+            Ok(Appended::Known(seq)) => {
+                // It may have been told of as not written: then nobody has heard of it yet.
+                self.last = self.last.max(*seq);
+                Counters::count(&self.home.counters.repeated);
+                self.home.bus.tell(&self.wire_name, *seq);
+            }
             Ok(_) => {}
             Err(error) => tracing::error!(channel = %self.name, %error, "a publication was not stored"),
         }
-        written.author.subscriber.do_send(Stored { channel: self.name.clone(), tag: written.author.tag, end: written.end });
+        let Author { subscriber, tag, own } = written.author;
+        subscriber.do_send(Stored { channel: self.name.clone(), tag, own, end: written.end });
         self.retire(ctx);
     }
 }

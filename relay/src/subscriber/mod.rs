@@ -5,6 +5,7 @@
 //! send and never to read: each frame on its way into the log holds a share of the connection's window, and an answer that
 //! cannot be written keeps it, so the connection is not read any more.
 
+mod answer;
 mod plan;
 mod publish;
 mod pump;
@@ -12,6 +13,7 @@ mod reading;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +31,15 @@ use toq_kit::{Drain, Lifeline};
 use toq_store::StoreError;
 use toq_store::relay::Appended;
 
+use crate::awake::Payer;
 use crate::frame::Outbound;
 use crate::home::{Account, Counters, Home};
 use crate::lobby::Carried;
 use crate::plane::max_frame;
 use crate::registry::{Registry, Route};
 use crate::topic::Order;
-use plan::{Answer, Plan};
+use answer::Answer;
+use plan::Plan;
 
 /// What is told to who may wait for something that does not come.
 const LOST: &str = "the relay lost its place in a channel; connect again and send again what was not accepted";
@@ -61,6 +65,8 @@ pub enum Dialect {
 pub struct Newcomer {
     /// Who pays.
     pub account: Account,
+    /// Where it comes from: an address, or the first one of a network.
+    pub source: IpAddr,
     /// What it speaks.
     pub dialect: Dialect,
     /// What it sends.
@@ -89,17 +95,45 @@ pub struct Arrived {
 pub struct Ended;
 
 /// There are too many channels in use to do this now.
-#[derive(Clone, Debug, Message)]
+#[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Crowded {
     /// Which channel.
     pub channel: ChannelName,
-    /// Which of our wishes, where it was one.
-    pub wish: Option<u64>,
-    /// Which of our publications, where it was one.
-    pub tag: Option<Tag>,
+    /// What is not done.
+    pub what: Undone,
     /// For a person.
     pub why: String,
+}
+
+/// What there was no room for.
+#[derive(Debug)]
+pub enum Undone {
+    /// One of our wishes.
+    Wish(u64),
+    /// One of our publications.
+    Publication {
+        /// Its tag.
+        tag: Tag,
+        /// Its share of the connection's window.
+        own: OwnedSemaphorePermit,
+    },
+}
+
+/// A wish cannot be met from the place that was named.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Lost {
+    /// In which channel.
+    channel: ChannelName,
+    /// Which of our wishes.
+    wish: u64,
+    /// What the member calls it.
+    tag: Option<Tag>,
+    /// Why.
+    answer: Answer,
+    /// The wish's share of the connection's window.
+    own: Option<OwnedSemaphorePermit>,
 }
 
 /// The connection is to be ended with this last word.
@@ -156,6 +190,8 @@ pub struct Stored {
     pub channel: ChannelName,
     /// What.
     pub tag: Tag,
+    /// Its share of the connection's window.
+    pub own: OwnedSemaphorePermit,
     /// What became of it.
     pub end: Result<Appended, StoreError>,
 }
@@ -164,6 +200,7 @@ pub struct Stored {
 #[derive(Debug)]
 pub struct Subscriber {
     account: Account,
+    payer: Payer,
     dialect: Dialect,
     home: Arc<Home>,
     registry: Addr<Registry>,
@@ -195,12 +232,13 @@ impl Subscriber {
     /// Makes one that reads and writes once it is started.
     #[must_use]
     pub fn new(newcomer: Newcomer, home: Arc<Home>, registry: Addr<Registry>, lifeline: Lifeline<SubscriberKey>) -> Self {
-        let Newcomer { account, dialect, incoming, outgoing, carried } = newcomer;
+        let Newcomer { account, source, dialect, incoming, outgoing, carried } = newcomer;
         let mut nonce = [0; 8];
         if getrandom::fill(&mut nonce).is_err() {
             tracing::error!("the system has no randomness; a member may be able to hide its messages from another one");
         }
         Self {
+            payer: Payer::new(&account.id, source),
             account,
             dialect,
             home,
@@ -224,7 +262,7 @@ impl Subscriber {
     }
 
     fn tell(&self, channel: ChannelName, order: Order) {
-        self.registry.do_send(Route { channel, account: self.account.id.clone(), order });
+        self.registry.do_send(Route { channel, payer: self.payer.clone(), order });
     }
 
     /// Runs a hand beside the actor; one that panics ends the connection, which would otherwise stand still for ever.
@@ -295,16 +333,33 @@ impl Handler<Crowded> for Subscriber {
 
     fn handle(&mut self, crowded: Crowded, ctx: &mut Self::Context) {
         Counters::count(&self.home.counters.refused);
-        let Crowded { channel, wish, tag, why } = crowded;
-        if self.is_over(&Answer::crowded(why.clone()), ctx) {
+        let Crowded { channel, what, why } = crowded;
+        let answer = Answer::crowded(why);
+        if self.is_over(&answer, ctx) {
             return;
         }
         let mut plan = self.plan.borrow_mut();
-        if let Some(wish) = wish {
-            plan.refused(&channel, wish, Answer::crowded(why.clone()));
+        match what {
+            Undone::Wish(wish) => plan.refused(&channel, wish, answer),
+            Undone::Publication { tag, own } => plan.stored(&channel, tag, answer, own),
         }
-        if let Some(tag) = tag {
-            plan.stored(&channel, tag, Answer::crowded(why));
+    }
+}
+
+impl Handler<Lost> for Subscriber {
+    type Result = ();
+
+    fn handle(&mut self, lost: Lost, _: &mut Self::Context) {
+        Counters::count(&self.home.counters.refused);
+        let Lost { channel, wish, tag, answer, own } = lost;
+        let is_over = self.plan.borrow().stands(&channel, wish);
+        if is_over {
+            self.plan.borrow_mut().unwant(&channel);
+        }
+        self.plan.borrow_mut().answer(tag, answer, own);
+        if is_over {
+            // A topic that somebody listens to never sleeps.
+            self.tell(channel, Order::Leave(*self.lifeline.key()));
         }
     }
 }
@@ -405,7 +460,7 @@ impl Handler<Stored> for Subscriber {
         if self.is_over(&answer, ctx) {
             return;
         }
-        self.plan.borrow_mut().stored(&stored.channel, stored.tag, answer);
+        self.plan.borrow_mut().stored(&stored.channel, stored.tag, answer, stored.own);
     }
 }
 

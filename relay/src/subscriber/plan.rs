@@ -8,122 +8,17 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
-use prost::bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
-use tonic::Status;
 use toq_channels::ChannelName;
 use toq_dataplane::Tag;
 use toq_dataplane::extension;
+use toq_dataplane::wire::CaughtUp;
 use toq_dataplane::wire::message::MessageType;
-use toq_dataplane::wire::refused::Code;
-use toq_dataplane::wire::{Accepted, CaughtUp, Refused};
-use toq_protocol::Timestamp;
-use toq_store::StoreError;
 use toq_store::relay::Row;
 
 use super::Dialect;
+use super::answer::Answer;
 use crate::frame::Outbound;
-use crate::home::Account;
-
-/// How long to wait before asking a full channel again, in seconds: room comes as messages grow old, which is not a matter of seconds.
-const FULL_FOR: u32 = 60;
-
-/// How long to wait where too many channels are in use, in seconds: those that nobody uses end within that time.
-const CROWDED_FOR: u32 = 5;
-
-/// What becomes of a wish or a publication.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It is in force, or has this place.
-    Accepted(u64),
-    /// It is not done.
-    Refused {
-        /// Why.
-        code: Code,
-        /// The same for a person, and what to do.
-        detail: String,
-        /// A place that belongs to it.
-        seq: u64,
-        /// Seconds until it is worth another try.
-        retry_after: u32,
-    },
-}
-
-impl Answer {
-    /// Something is wrong with the frame.
-    pub fn bad(detail: impl Into<String>) -> Self {
-        Self::refused(Code::BadRequest, detail, 0)
-    }
-
-    pub fn refused(code: Code, detail: impl Into<String>, seq: u64) -> Self {
-        Self::Refused { code, detail: detail.into(), seq, retry_after: 0 }
-    }
-
-    pub fn epoch_taken(seq: u64) -> Self {
-        Self::refused(Code::EpochTaken, format!("the commit at {seq} ended that epoch; apply it, then make yours again"), seq)
-    }
-
-    pub fn no_messages(account: &Account, now: i64) -> Self {
-        let most = account.messages_per_month;
-        let detail = format!("the account has published its {most} messages of this month; wait for the next one, or ask for another plan");
-        Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: until_next_month(now) }
-    }
-
-    pub fn no_channels(account: &Account) -> Self {
-        let detail = format!("the account has begun {} channels and may begin no more; use one of them", account.channels);
-        Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: u32::MAX }
-    }
-
-    pub fn crowded(detail: String) -> Self {
-        Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: CROWDED_FOR }
-    }
-
-    pub fn channel_full(most: u64) -> Self {
-        let detail = format!(
-            "the channel has no room for more until old messages have gone: it keeps at most {most} bytes, and one account no more of \
-             them than are free. Send it again later, send less, or ask the relay's operator for more"
-        );
-        Self::Refused { code: Code::OverQuota, detail, seq: 0, retry_after: FULL_FOR }
-    }
-
-    pub fn unavailable(error: &StoreError) -> Self {
-        let detail = match error {
-            StoreError::Full => "the relay's disk is full; send it again later",
-            _ => "the relay cannot write; send it again later",
-        };
-        Self::Refused { code: Code::Unavailable, detail: detail.to_owned(), seq: 0, retry_after: 1 }
-    }
-
-    /// What a published member's stream ends with: nobody could tell it otherwise that what it sent is lost, and it would go on as if
-    /// it were not. `None` where it may go on: what it sent meant nothing, or another member's commit, which it is given, stands before its own.
-    pub fn last_word(&self) -> Option<Status> {
-        let Self::Refused { code, detail, .. } = self else { return None };
-        match code {
-            Code::TooLarge => Some(Status::out_of_range(detail)),
-            Code::OverQuota => Some(Status::resource_exhausted(detail)),
-            Code::Forbidden => Some(Status::permission_denied(detail)),
-            Code::Unavailable => Some(Status::unavailable(detail)),
-            Code::Unspecified | Code::BadRequest | Code::EpochTaken | Code::Behind => None,
-        }
-    }
-
-    fn frame(self, tag: Option<Tag>) -> Outbound {
-        let tag = tag.map(|tag| Bytes::copy_from_slice(&tag.0)).unwrap_or_default();
-        Outbound::message(match self {
-            Answer::Accepted(seq) => MessageType::Accepted(Accepted { tag, seq }),
-            Answer::Refused { code, detail, seq, retry_after } => {
-                MessageType::Refused(Refused { tag, code: code.into(), detail, seq, retry_after })
-            }
-        })
-    }
-}
-
-/// Seconds until the next month begins; at most a day too many.
-fn until_next_month(now: i64) -> u32 {
-    let text = Timestamp::from_nanos(now).to_string();
-    let day: u32 = text.get(8..10).and_then(|day| day.parse().ok()).unwrap_or(1);
-    32_u32.saturating_sub(day).saturating_mul(24 * 3600)
-}
 
 /// A channel that is listened to.
 #[derive(Debug)]
@@ -131,6 +26,8 @@ struct Wanted {
     wish: u64,
     tag: Option<Tag>,
     after: Option<u64>,
+    /// The wish's share of the window, until it is answered: who does not read its answers cannot wish for more.
+    own: Option<OwnedSemaphorePermit>,
     /// `None` until the topic has answered.
     place: Option<Place>,
 }
@@ -146,19 +43,27 @@ struct Place {
     /// While a joiner is given earlier commits: the place before the first of them, which is as far as it can have read.
     replayed_from: Option<u64>,
     is_greeted: bool,
+    /// Whether the channel is in [`Plan::ready`], once.
     is_ready: bool,
 }
 
-/// A publication that is not answered yet.
-#[derive(Debug)]
+/// What was published to a channel under one tag and is not answered yet.
+#[derive(Debug, Default)]
 struct Outstanding {
-    channel: ChannelName,
-    /// Where it stands, once that is known.
+    /// How many are on their way to the log: a member may send again what is.
+    on_their_way: usize,
+    /// The shares of the window of those that are in the log, and whose answer waits for that place to be passed.
+    waiting: Vec<OwnedSemaphorePermit>,
+    /// Where they stand, once that is known.
     seq: Option<u64>,
     /// Whether the member wants to hear of it.
     is_asked: bool,
-    /// Its share of the window.
-    own: OwnedSemaphorePermit,
+}
+
+impl Outstanding {
+    const fn is_over(&self) -> bool {
+        self.on_their_way == 0 && self.waiting.is_empty()
+    }
 }
 
 /// What the pump does next.
@@ -173,7 +78,7 @@ pub enum Step {
 }
 
 /// A stretch of a log that is to be read.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reading {
     pub channel: ChannelName,
     /// Whether this is still what the member wants is asked by this.
@@ -185,11 +90,13 @@ pub struct Reading {
 }
 
 /// How the first stretch begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Greeting {
     pub tag: Option<Tag>,
     /// Whether the member named the place itself.
     pub is_resumed: bool,
+    /// The wish's share of the window.
+    pub own: Option<OwnedSemaphorePermit>,
 }
 
 /// What a row is to this connection.
@@ -211,7 +118,7 @@ pub struct Plan {
     answers: VecDeque<(Outbound, Option<OwnedSemaphorePermit>)>,
     wanted: HashMap<ChannelName, Wanted>,
     ready: VecDeque<ChannelName>,
-    outstanding: HashMap<Tag, Outstanding>,
+    outstanding: HashMap<(ChannelName, Tag), Outstanding>,
     wishes: u64,
     /// Whether the next step is to be none, but a panic.
     #[cfg(feature = "faults")]
@@ -239,34 +146,35 @@ impl Plan {
     }
 
     /// Notes that the member wants a channel; returns the number of the wish.
-    pub fn want(&mut self, channel: ChannelName, after: Option<u64>, tag: Option<Tag>) -> u64 {
+    pub fn want(&mut self, channel: ChannelName, after: Option<u64>, tag: Option<Tag>, own: OwnedSemaphorePermit) -> u64 {
         self.unwant(&channel);
         self.wishes += 1;
-        self.wanted.insert(channel, Wanted { wish: self.wishes, tag, after, place: None });
+        self.wanted.insert(channel, Wanted { wish: self.wishes, tag, after, own: Some(own), place: None });
         self.wishes
     }
 
     /// Notes that it does not; `false` where it did not before. What it waits for there is answered now.
     pub fn unwant(&mut self, channel: &ChannelName) -> bool {
-        let was_wanted = self.wanted.remove(channel).is_some();
-        if was_wanted {
-            self.answer_up_to(channel, u64::MAX);
+        let Some(wanted) = self.wanted.remove(channel) else { return false };
+        if wanted.place.is_some_and(|place| place.is_ready) {
+            self.ready.retain(|ready| ready != channel);
         }
-        was_wanted
+        self.answer_up_to(channel, u64::MAX);
+        true
     }
 
     /// Notes that a wish is not done, and says so.
     pub fn refused(&mut self, channel: &ChannelName, wish: u64, answer: Answer) {
         if self.stands(channel, wish) {
-            let tag = self.wanted.get(channel).and_then(|wanted| wanted.tag);
+            let (tag, own) = self.wanted.get_mut(channel).map_or((None, None), |wanted| (wanted.tag, wanted.own.take()));
             self.unwant(channel);
-            self.answer(tag, answer, None);
+            self.answer(tag, answer, own);
         }
     }
 
     /// Notes that a topic knows of us.
     pub fn joined(&mut self, wish: u64, last: u64) {
-        let found = self.wanted.iter_mut().find(|(_, wanted)| wanted.wish == wish);
+        let found = self.wanted.iter_mut().find(|(_, wanted)| wanted.wish == wish && wanted.place.is_none());
         let Some((channel, wanted)) = found else { return };
         let cursor = wanted.after.unwrap_or(last);
         let caught_up_at = wanted.after.map(|_| last);
@@ -289,24 +197,38 @@ impl Plan {
     }
 
     /// Notes a publication that is on its way.
-    pub fn sent(&mut self, tag: Tag, channel: ChannelName, is_asked: bool, own: OwnedSemaphorePermit) {
-        self.outstanding.insert(tag, Outstanding { channel, seq: None, is_asked, own });
+    pub fn sent(&mut self, tag: Tag, channel: ChannelName, is_asked: bool) {
+        let outstanding = self.outstanding.entry((channel, tag)).or_default();
+        outstanding.on_their_way += 1;
+        outstanding.is_asked = is_asked;
     }
 
     /// Notes what became of one. Where its place is yet to be passed, the answer waits for that.
-    pub fn stored(&mut self, channel: &ChannelName, tag: Tag, answer: Answer) {
-        let Some(outstanding) = self.outstanding.get_mut(&tag) else { return };
+    pub fn stored(&mut self, channel: &ChannelName, tag: Tag, answer: Answer, own: OwnedSemaphorePermit) {
+        let key = (channel.clone(), tag);
+        // One whose place was passed meanwhile has been answered.
+        let Some(outstanding) = self.outstanding.get_mut(&key) else { return };
+        outstanding.on_their_way = outstanding.on_their_way.saturating_sub(1);
         if let Answer::Accepted(seq) = answer
             && let Some(wanted) = self.wanted.get(channel)
             && wanted.place.as_ref().map_or(wanted.after, |place| Some(place.cursor)).is_some_and(|cursor| cursor < seq)
         {
             outstanding.seq = Some(seq);
+            outstanding.waiting.push(own);
             return;
         }
-        if let Some(Outstanding { is_asked: true, own, .. }) = self.outstanding.remove(&tag) {
+        let is_asked = outstanding.is_asked;
+        self.drop_if_over(&key);
+        if is_asked {
             self.answer(Some(tag), answer, Some(own));
         }
         self.less.notify_waiters();
+    }
+
+    fn drop_if_over(&mut self, key: &(ChannelName, Tag)) {
+        if self.outstanding.get(key).is_some_and(Outstanding::is_over) {
+            self.outstanding.remove(key);
+        }
     }
 
     /// Puts an answer before everything else. Published members are told nothing.
@@ -347,7 +269,7 @@ impl Plan {
 
     /// Whether a channel is listened to or waited for.
     pub fn concerns(&self, channel: &ChannelName) -> bool {
-        self.wants(channel) || self.outstanding.values().any(|outstanding| outstanding.channel == *channel)
+        self.wants(channel) || self.outstanding.keys().any(|(of, _)| of == channel)
     }
 
     /// The next step. Channels take turns.
@@ -362,7 +284,9 @@ impl Plan {
             let Some(wanted) = self.wanted.get_mut(&channel) else { continue };
             let Some(place) = &mut wanted.place else { continue };
             place.is_ready = false;
-            let greeting = (!place.is_greeted).then_some(Greeting { tag: wanted.tag, is_resumed: wanted.after.is_some() });
+            let own = &mut wanted.own;
+            let greet = || Greeting { tag: wanted.tag, is_resumed: wanted.after.is_some(), own: own.take() };
+            let greeting = (!place.is_greeted).then(greet);
             if greeting.is_none() && place.cursor >= place.last {
                 continue;
             }
@@ -376,17 +300,18 @@ impl Plan {
     pub fn meet(&mut self, channel: &ChannelName, wish: u64, row: &Row) -> Met {
         let Some(place) = self.place(channel, wish) else { return Met::Unwanted };
         place.cursor = row.seq;
-        match self.outstanding.remove(&Tag(row.tag)) {
-            Some(own) if own.channel == *channel => {
-                self.less.notify_waiters();
-                Met::Own(own.is_asked.then_some(Tag(row.tag)))
-            }
-            Some(other) => {
-                self.outstanding.insert(Tag(row.tag), other);
-                Met::Foreign
-            }
-            None => Met::Foreign,
+        let key = (channel.clone(), Tag(row.tag));
+        let Some(own) = self.outstanding.get_mut(&key) else { return Met::Foreign };
+        let is_asked = own.is_asked;
+        if own.waiting.is_empty() {
+            // The row was read before its author was told: what comes of it is no news then.
+            own.on_their_way = own.on_their_way.saturating_sub(1);
         }
+        own.waiting.clear();
+        own.seq = None;
+        self.drop_if_over(&key);
+        self.less.notify_waiters();
+        Met::Own(is_asked.then_some(Tag(row.tag)))
     }
 
     /// Moves a place over what is not there any more.
@@ -426,11 +351,14 @@ impl Plan {
 
     /// Answers what stands up to a place and will not be passed any more.
     fn answer_up_to(&mut self, channel: &ChannelName, seq: u64) {
-        let is_past = |own: &Outstanding| own.channel == *channel && own.seq.is_some_and(|at| at <= seq);
-        let past: Vec<Tag> = self.outstanding.iter().filter(|(_, own)| is_past(own)).map(|(tag, _)| *tag).collect();
-        for tag in past {
-            if let Some(Outstanding { seq: Some(seq), is_asked: true, own, .. }) = self.outstanding.remove(&tag) {
-                self.answer(Some(tag), Answer::Accepted(seq), Some(own));
+        let is_past = |of: &ChannelName, own: &Outstanding| of == channel && own.seq.is_some_and(|at| at <= seq);
+        let past: Vec<_> = self.outstanding.iter().filter(|((of, _), own)| is_past(of, own)).map(|(key, _)| key.clone()).collect();
+        for key in past {
+            let Some(own) = self.outstanding.get_mut(&key) else { continue };
+            let (at, is_asked, shares) = (own.seq.take(), own.is_asked, std::mem::take(&mut own.waiting));
+            self.drop_if_over(&key);
+            for share in shares.into_iter().filter(|_| is_asked) {
+                self.answer(Some(key.1), Answer::Accepted(at.unwrap_or(seq)), Some(share));
             }
         }
         self.less.notify_waiters();
@@ -452,3 +380,6 @@ pub async fn quiet(plan: &Rc<RefCell<Plan>>) {
         told.await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use toq_dataplane::wire::refused::Code;
 use toq_dataplane::{Tag, extension};
 use toq_store::relay::{Append, Mark};
 
-use super::plan::Answer;
+use super::answer::Answer;
 use super::{Arrived, Dialect, Subscriber};
 use crate::asked::{Asked, Publication, What};
 use crate::home::Counters;
@@ -118,7 +118,7 @@ impl Subscriber {
             return self.refuse(tag, Answer::refused(Code::OverQuota, detail, 0), own, ctx);
         }
         let after = after.filter(|_| self.dialect == Dialect::Extended);
-        let wish = self.plan.borrow_mut().want(channel.clone(), after, tag);
+        let wish = self.plan.borrow_mut().want(channel.clone(), after, tag, own);
         self.tell(channel, Order::Join { key: *self.lifeline.key(), subscriber: ctx.address(), wish });
     }
 
@@ -162,8 +162,8 @@ impl Subscriber {
             bytes_per_channel: self.home.retention.bytes_per_channel,
             frame,
         };
-        self.plan.borrow_mut().sent(called, channel.clone(), tag.is_some(), own);
-        let author = Author { subscriber: ctx.address(), tag: called };
+        self.plan.borrow_mut().sent(called, channel.clone(), tag.is_some());
+        let author = Author { subscriber: ctx.address(), tag: called, own };
         self.tell(channel, Order::Publish { append, author, room });
     }
 

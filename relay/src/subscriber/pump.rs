@@ -12,8 +12,9 @@ use toq_dataplane::wire::refused::Code;
 use toq_store::StoreError;
 use toq_store::relay::{Ends, Row};
 
-use super::plan::{Answer, Met, Plan, Reading, Step};
-use super::{Dialect, End, Ended, SentAway, Subscriber};
+use super::answer::Answer;
+use super::plan::{Greeting, Met, Plan, Reading, Step};
+use super::{Dialect, End, Ended, Lost, SentAway, Subscriber};
 use crate::frame::Outbound;
 use crate::home::{Counters, Home};
 
@@ -53,7 +54,7 @@ pub async fn run(
     subscriber: Addr<Subscriber>,
 ) {
     let work = plan.borrow().work.clone();
-    let pump = Pump { plan, home, outgoing, dialect, room: Arc::new(Semaphore::new(ROOM)) };
+    let pump = Pump { plan, home, outgoing, dialect, subscriber, room: Arc::new(Semaphore::new(ROOM)) };
     loop {
         let step = pump.plan.borrow_mut().next();
         let done = match step {
@@ -66,11 +67,11 @@ pub async fn run(
         };
         match done {
             Ok(()) => {}
-            Err(Stop::Gone) => return subscriber.do_send(Ended),
-            Err(Stop::Behind(why)) => return subscriber.do_send(SentAway(Status::aborted(why))),
+            Err(Stop::Gone) => return pump.subscriber.do_send(Ended),
+            Err(Stop::Behind(why)) => return pump.subscriber.do_send(SentAway(Status::aborted(why))),
             Err(Stop::Log(error)) => {
                 tracing::error!(%error, "a log cannot be read; its subscriber is to connect again");
-                return subscriber.do_send(End { of: None });
+                return pump.subscriber.do_send(End { of: None });
             }
         }
     }
@@ -81,6 +82,7 @@ struct Pump {
     home: Arc<Home>,
     outgoing: mpsc::Sender<Result<Outbound, Status>>,
     dialect: Dialect,
+    subscriber: Addr<Subscriber>,
     room: Arc<Semaphore>,
 }
 
@@ -102,9 +104,9 @@ impl Pump {
     async fn stretch(&self, reading: Reading) -> Result<(), Stop> {
         let Reading { channel, wish, after, through, greeting } = &reading;
         let stretch = self.home.log.read(channel.as_str(), *after, *through, ROWS, BYTES).await?;
-        if let Some(lost) = refusal(*after, stretch.ends, greeting.is_some_and(|greeting| greeting.is_resumed)) {
+        if let Some(lost) = refusal(*after, stretch.ends, greeting.as_ref().is_some_and(|greeting| greeting.is_resumed)) {
             match self.dialect {
-                Dialect::Extended => return self.lose(&reading, stretch.ends, lost).await,
+                Dialect::Extended => return self.lose(reading, stretch.ends, lost),
                 // It cannot be told and would not know what to do.
                 Dialect::Published => self.plan.borrow_mut().skip(channel, *wish, stretch.ends.first.saturating_sub(1)),
             }
@@ -157,20 +159,22 @@ impl Pump {
         Ok(())
     }
 
-    /// Tells a member that it cannot go on from its place.
-    async fn lose(&self, reading: &Reading, ends: Ends, why: Answer) -> Result<(), Stop> {
-        Counters::count(&self.home.counters.refused);
-        let Some(greeting) = reading.greeting else {
-            // Its wish was answered long ago, and an answer to nothing would not be understood. Who connects again asks, and is told.
-            let (channel, oldest) = (&reading.channel, ends.first);
-            let why =
-                format!("what comes next in {channel} is no longer kept, the oldest is {oldest}; connect again and ask for the channel");
-            return Err(Stop::Behind(why));
-        };
-        if self.plan.borrow().stands(&reading.channel, reading.wish) {
-            self.plan.borrow_mut().unwant(&reading.channel);
+    /// Lets a member be told that it cannot go on from its place. The topic has to hear of it too, which the connection tells.
+    fn lose(&self, reading: Reading, ends: Ends, answer: Answer) -> Result<(), Stop> {
+        let Reading { channel, wish, greeting, .. } = reading;
+        if let Some(Greeting { tag, own, .. }) = greeting {
+            self.subscriber.do_send(Lost { channel, wish, tag, answer, own });
+            return Ok(());
         }
-        self.write(Plan::greeting(greeting.tag, why)).await
+        // Whoever has unsubscribed meanwhile has lost nothing.
+        if !self.plan.borrow().stands(&channel, wish) {
+            return Ok(());
+        }
+        Counters::count(&self.home.counters.refused);
+        // Its wish was answered long ago, and an answer to nothing would not be understood. Who connects again asks, and is told.
+        let oldest = ends.first;
+        let why = format!("what comes next in {channel} is no longer kept, the oldest is {oldest}; connect again and ask for the channel");
+        Err(Stop::Behind(why))
     }
 }
 

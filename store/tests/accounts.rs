@@ -7,7 +7,7 @@ use toq_protocol::time::Timestamp;
 use toq_store::StoreError;
 use toq_store::relay::accounts::{
     AccountId, Answer, Answered, ChannelSpec, Claimed, InviteSpec, JoinEnd, JoinSpec, Keeping, KeySpec, NewAccount, Opened, PlanTier,
-    Registered, Standing, Tenant,
+    Registered, Standing, Tenant, Withdrawn,
 };
 use toq_store::relay::{Append, Cut, Mark, RelayStore};
 
@@ -95,6 +95,51 @@ async fn the_same_join_again_is_the_same_request_and_spends_nothing() {
 
     assert_eq!((first, again), (JoinEnd::Accepted([3; 16]), JoinEnd::Accepted([3; 16])));
     assert_eq!(uses(&owner).await, 1);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_has_begun_to_answer_is_withdrawn_with_its_use_and_by_its_maker_alone() {
+    let store = RelayStore::in_memory().await.expect("memory");
+    let owner = owner(&store, 1).await;
+    let joiner = tenant(&store, 2).await;
+    joiner.join(join(1, 3), NOW).await.expect("decided");
+    assert_eq!(joiner.join(join(1, 4), NOW).await.expect("decided"), JoinEnd::UsedUp);
+
+    assert_eq!(owner.withdraw([3; 16], NOW).await.expect("decided"), Withdrawn::Unknown);
+    assert_eq!(joiner.withdraw([3; 16], NOW).await.expect("decided"), Withdrawn::Done);
+    assert_eq!(joiner.withdraw([3; 16], NOW).await.expect("decided"), Withdrawn::Unknown);
+
+    assert_eq!((uses(&owner).await, owner.pending(CHANNEL, 9, 1 << 20, NOW).expect("read").len()), (0, 0));
+    assert_eq!(joiner.standing([3; 16], NOW).expect("read"), None);
+    assert_eq!(owner.take_up(vec![[3; 16]], NOW, later(60)).await.expect("decided"), [[0; 16]; 0], "whoever looked before hears of it");
+    let late = owner.answer([3; 16], Answer::Welcome(vec![1]), NOW, keeping()).await.expect("decided");
+    assert_eq!(late, Answered::Unknown);
+    assert_eq!(joiner.join(join(1, 4), NOW).await.expect("decided"), JoinEnd::Accepted([4; 16]));
+}
+
+#[tokio::test]
+async fn a_request_that_is_being_answered_is_not_withdrawn_and_does_not_end_meanwhile() {
+    let store = RelayStore::in_memory().await.expect("memory");
+    let owner = owner(&store, 1).await;
+    let joiner = tenant(&store, 2).await;
+    joiner.join(join(1, 3), NOW).await.expect("decided");
+
+    assert_eq!(joiner.take_up(vec![[3; 16]], NOW, later(9000)).await.expect("decided"), [[0; 16]; 0], "it is the owner's to answer");
+    for _ in 0..2 {
+        assert_eq!(owner.take_up(vec![[7; 16], [3; 16]], NOW, later(9000)).await.expect("decided"), [[3; 16]]);
+    }
+    assert_eq!(joiner.withdraw([3; 16], NOW).await.expect("decided"), Withdrawn::TakenUp);
+    assert_eq!(uses(&owner).await, 1);
+    assert_eq!(store.accounts().trim(later(8999)).await.expect("trimmed").requests, 0);
+    let welcome = Answer::Welcome(vec![1]);
+    assert_eq!(
+        owner.answer([3; 16], welcome.clone(), later(8999), Keeping { until: later(9999), ..keeping() }).await.expect("decided"),
+        Answered::Stored
+    );
+
+    assert_eq!(owner.take_up(vec![[3; 16]], NOW, later(9000)).await.expect("decided"), [[0; 16]; 0], "it is answered");
+    assert_eq!(joiner.withdraw([3; 16], NOW).await.expect("decided"), Withdrawn::TakenUp);
+    assert_eq!(joiner.standing([3; 16], NOW).expect("read"), Some(Standing::Answered(welcome)));
 }
 
 #[tokio::test]

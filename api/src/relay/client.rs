@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Account, AccountCreated, Admitted, ChannelView, Channels, Completed, Errand, ErrandAnswer, InviteCreated, Invites, JoinRequest, Joined,
-    KeyCreated, Keys, MAX_WAIT, MAX_WELCOME, NewAccount, NewChannel, NewInvite, NewKey, Pending, Refusal, RelayApiError, RelayErrorBody,
-    Token, Usage, WelcomeStatus, WelcomeSubmission,
+    Account, AccountCreated, Admitted, Answering, ChannelView, Channels, Completed, Errand, ErrandAnswer, InviteCreated, Invites,
+    JoinRequest, Joined, KeyCreated, Keys, MAX_WAIT, MAX_WELCOME, NewAccount, NewChannel, NewInvite, NewKey, Pending, Refusal,
+    RelayApiError, RelayErrorBody, Token, Usage, WelcomeStatus, WelcomeSubmission,
 };
 use crate::tls;
 
@@ -206,6 +206,18 @@ impl RelayApi {
     /// Asks to be let in.
     pub async fn join(&self, join: &JoinRequest) -> Result<Joined, RelayApiError> {
         self.post(&["v1", "channels", "join"], join, Repeat::Harmless).await
+    }
+
+    /// Takes back a request that nobody has begun to answer. One that is not there any more is taken back.
+    pub async fn withdraw_join(&self, request_id: &str) -> Result<(), RelayApiError> {
+        let path = ["v1", "channels", "join", request_id];
+        self.call(Method::DELETE, &path, &[], None::<&()>, Repeat::Harmless, CALL).await
+    }
+
+    /// Says that these requests are about to be answered, so that they cannot be withdrawn any more; tells which of them still wait.
+    /// Published servers do not know this call.
+    pub async fn take_up(&self, requests: &Answering) -> Result<Answering, RelayApiError> {
+        self.post(&["v1", "channels", "answering"], requests, Repeat::Harmless).await
     }
 
     /// Lists who wants to be let in, waiting for somebody up to `wait` (at most [`MAX_WAIT`] seconds).

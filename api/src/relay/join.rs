@@ -87,6 +87,16 @@ pub struct PendingJoin {
     pub binding: Option<String>,
 }
 
+/// Requests that a member is about to answer, or those of them that still wait for an answer.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Answering {
+    /// Their ids, at most [`MAX_ANSWERING`].
+    pub request_ids: Vec<String>,
+}
+
+/// How many requests are taken up at once at most.
+pub const MAX_ANSWERING: usize = 100;
+
 /// Lets somebody in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct WelcomeSubmission {

@@ -23,7 +23,8 @@ pub use client::{Credential, RelayApi, Target};
 pub use error::{RelayApiError, RelayCode, RelayErrorBody};
 pub use invite::{InviteCreated, InviteToken, InviteView, Invites, InvitesQuery, NewInvite, TokenError};
 pub use join::{
-    Completed, JoinRequest, JoinStatus, Joined, Pending, PendingJoin, PendingQuery, Refusal, WaitQuery, WelcomeStatus, WelcomeSubmission,
+    Answering, Completed, JoinRequest, JoinStatus, Joined, MAX_ANSWERING, Pending, PendingJoin, PendingQuery, Refusal, WaitQuery,
+    WelcomeStatus, WelcomeSubmission,
 };
 pub use key::{KeyCreated, KeyView, Keys, NewKey, Token};
 pub use operator::{ChannelOf, Errand, ErrandAnswer, KeyOf};

@@ -5,11 +5,11 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use tokio::time::{Instant, timeout_at};
 use toq_api::relay::{
-    Completed, InviteToken, JoinRequest, JoinStatus, Joined, MAX_KEY_PACKAGE, MAX_TEXT, MAX_WAIT, MAX_WELCOME, Pending, PendingJoin,
-    PendingQuery, Refusal, RelayCode, RelayErrorBody, WaitQuery, WelcomeStatus, WelcomeSubmission,
+    Answering, Completed, InviteToken, JoinRequest, JoinStatus, Joined, MAX_ANSWERING, MAX_KEY_PACKAGE, MAX_TEXT, MAX_WAIT, MAX_WELCOME,
+    Pending, PendingJoin, PendingQuery, Refusal, RelayCode, RelayErrorBody, WaitQuery, WelcomeStatus, WelcomeSubmission,
 };
 use toq_protocol::time::Timestamp;
-use toq_store::relay::accounts::{Answer, Answered, Id, Join, JoinEnd, JoinSpec, Keeping, Standing};
+use toq_store::relay::accounts::{Answer, Answered, Id, Join, JoinEnd, JoinSpec, Keeping, Standing, Withdrawn};
 use uuid::Uuid;
 
 use super::Office;
@@ -119,6 +119,38 @@ fn view(join: Join) -> PendingJoin {
         account: Some(Uuid::from_bytes(join.row.joiner).to_string()),
         binding: join.row.binding,
     }
+}
+
+/// Takes a request back: nobody lets in who asked, and the use of the invite is given back.
+#[utoipa::path(delete, path = "/v1/channels/join/{request_id}", params(("request_id" = String, Path, description = "The request's id")),
+    responses((status = 204, description = "There is no such request any more"), (status = "default", body = RelayErrorBody)))]
+pub(crate) async fn withdraw(office: web::Data<Office>, caller: Caller, id: web::Path<String>) -> Result<HttpResponse, ApiError> {
+    // What is no id is nobody's request either.
+    let Ok(id) = request_id(&id) else { return Ok(HttpResponse::NoContent().finish()) };
+    match caller.tenant.withdraw(id, office.now()).await? {
+        Withdrawn::Done => office.bells.ring(&Bell::Request(id)),
+        Withdrawn::Unknown => {}
+        Withdrawn::TakenUp => {
+            return Err(ApiError::new(RelayCode::Conflict, "a member has begun to answer the request, or has answered it")
+                .hint("fetch the answer; who is in the channel can leave it"));
+        }
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Begins to answer requests: from here on they cannot be withdrawn, and they wait for as long as fresh ones. Those that are not in the answer
+/// have ended, were withdrawn or have an answer.
+#[utoipa::path(post, path = "/v1/channels/answering", request_body = Answering,
+    responses((status = 200, body = Answering), (status = "default", body = RelayErrorBody)))]
+pub(crate) async fn take_up(office: web::Data<Office>, caller: Caller, body: Body<Answering>) -> Result<HttpResponse, ApiError> {
+    if body.0.request_ids.len() > MAX_ANSWERING {
+        return Err(ApiError::bad_request(format!("{} requests at once; at most {MAX_ANSWERING}", body.0.request_ids.len())));
+    }
+    let ids = body.0.request_ids.iter().filter_map(|id| request_id(id).ok()).collect();
+    let now = office.now();
+    let waiting = caller.tenant.take_up(ids, now, now.plus(office.settings.request_lifetime)).await?;
+    let request_ids = waiting.into_iter().map(|id| Uuid::from_bytes(id).to_string()).collect();
+    Ok(HttpResponse::Ok().json(Answering { request_ids }))
 }
 
 /// Lets somebody in.

@@ -26,6 +26,8 @@ use super::{accounts, channels, invites, joins, keys, routes};
         invites::list,
         invites::revoke,
         joins::join,
+        joins::withdraw,
+        joins::take_up,
         joins::pending,
         joins::submit,
         joins::refuse,

@@ -25,6 +25,8 @@ pub(crate) fn members(config: &mut web::ServiceConfig) {
         .service(path("/v1/channels/invites").route(web::get().to(invites::list)).route(web::post().to(invites::create)))
         .service(path("/v1/channels/invites/{id}").route(web::delete().to(invites::revoke)))
         .service(path("/v1/channels/join").route(web::post().to(joins::join)))
+        .service(path("/v1/channels/join/{request_id}").route(web::delete().to(joins::withdraw)))
+        .service(path("/v1/channels/answering").route(web::post().to(joins::take_up)))
         .service(path("/v1/channels/pending").route(web::get().to(joins::pending)))
         .service(path("/v1/channels/welcome").route(web::post().to(joins::submit)))
         .service(path("/v1/channels/refuse").route(web::post().to(joins::refuse)))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use toq_api::relay::{Credential, InviteToken, JoinRequest, JoinStatus, NewChannel, NewInvite, Refusal, WelcomeSubmission};
+use toq_api::relay::{Answering, Credential, InviteToken, JoinRequest, JoinStatus, NewChannel, NewInvite, Refusal, WelcomeSubmission};
 
 use super::world::{CHANNEL, PACKAGE, World, bound_join, holds, invite, join_with, refused};
 
@@ -119,6 +119,32 @@ async fn who_waits_is_woken_by_a_request_and_by_its_answer() {
     let (status, ()) = futures_util::future::join(joining, owning).await;
 
     assert_eq!(status, JoinStatus::Completed);
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_request_is_withdrawn_and_the_invite_is_free_for_another_until_a_member_begins_to_answer() {
+    let world = World::new().await;
+    let owner = world.owner(None).await;
+    let (joiner, _) = world.account("joiner").await;
+    let token = owner.create_invite(&invite(1)).await.expect("made").token.expect("the server made it");
+    let id = joiner.join(&join_with(&token)).await.expect("taken").request_id;
+
+    joiner.withdraw_join(&id).await.expect("withdrawn");
+    joiner.withdraw_join(&id).await.expect("as it is");
+    joiner.withdraw_join("no id").await.expect("as it is");
+    assert_eq!(refused(joiner.welcome(&id, AT_ONCE).await), (404, "not_found".to_owned()));
+    let of = |id: &str| Answering { request_ids: vec![id.to_owned(), "no id".to_owned()] };
+    assert_eq!(owner.take_up(&of(&id)).await.expect("read").request_ids, [""; 0]);
+    assert_eq!(owner.pending(CHANNEL, AT_ONCE).await.expect("read").requests, []);
+
+    let other = JoinRequest { key_package: "AAEABQ==".to_owned(), ..join_with(&token) };
+    let id = joiner.join(&other).await.expect("the use was given back").request_id;
+    assert_eq!(owner.take_up(&of(&id)).await.expect("read").request_ids, [id.as_str()]);
+    assert_eq!(refused(joiner.withdraw_join(&id).await), (409, "conflict".to_owned()));
+    owner.submit_welcome(&welcome(&id)).await.expect("stored");
+    let many = Answering { request_ids: vec![id; 101] };
+    assert_eq!(refused(owner.take_up(&many).await).0, 400);
     world.stop().await;
 }
 

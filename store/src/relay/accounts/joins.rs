@@ -119,6 +119,7 @@ impl Tenant {
                 expires_at: spec.expires_at.as_nanos(),
                 answered_at: None,
                 refused: None,
+                taken_up_at: None,
             };
             tx.open_table(JOINS)?.insert(&spec.id, row.to_bytes().as_slice())?;
             tx.open_table(PACKAGES)?.insert(&spec.id, spec.package.as_slice())?;

@@ -16,6 +16,7 @@ mod rows;
 mod tables;
 mod trim;
 mod usage;
+mod withdrawal;
 
 pub use account::{Accounts, NewAccount, Opened, Tenant};
 pub use channels::{Channel, ChannelSpec, Claimed};
@@ -25,6 +26,7 @@ pub use keys::{Key, KeySpec, Known};
 pub use mailbox::{Answer, Answered, Keeping, Standing};
 pub use rows::{AccountId, AccountRow, ChannelRow, InviteRow, JoinRow, KeyRow, PlanTier};
 pub use trim::Trimmed;
+pub use withdrawal::Withdrawn;
 
 /// A UUID, or another name of 16 bytes.
 pub type Id = [u8; 16];

@@ -165,6 +165,9 @@ pub struct JoinRow {
     /// Why it was refused, where it was.
     #[n(10)]
     pub refused: Option<String>,
+    /// When a member began to answer it: from then on it cannot be withdrawn.
+    #[n(11)]
+    pub taken_up_at: Option<i64>,
 }
 
 impl Record for AccountRow {

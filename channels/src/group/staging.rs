@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::agent::{read_key_package, view_key_package};
 use super::chain::Head;
 use super::error::GroupError;
+use super::member::Member;
 use super::roles::{Admission, MAX_OWNERS, Owners};
 use super::rows::{Rows, Shelf, Shelves};
 use super::rules::{Court, Refusal};
@@ -40,7 +41,9 @@ pub enum Intent {
     Add(Vec<Vec<u8>>),
     /// Remove the members at these leaves.
     Remove(Vec<u32>),
-    /// Add the maker of a key package, and remove the leaf with the same identity and signature key: a member that lost its state.
+    /// Add the maker of a key package, and remove the leaf with the same identity and either the same signature key, which anybody may who
+    /// adds, or another one that the same agent key vouches for, which takes the right to remove: a member that lost its state, or its
+    /// directory.
     Replace(Vec<u8>),
     /// Renew our own keys, so that a copied state is of no more use.
     Rotate,
@@ -230,7 +233,11 @@ impl Group {
             Intent::Remove(indices) => plan.remove = indices.iter().copied().filter(|index| !self.is_leaving(*index)).collect(),
             Intent::Replace(package) => {
                 let view = view_key_package(package)?;
-                let old = self.members.iter().find(|member| member.identity == view.identity && member.signature_key == view.signature_key);
+                let is_same = |member: &&Member| {
+                    member.identity == view.identity
+                        && (member.signature_key == view.signature_key || view.proven.is_some() && member.proven == view.proven)
+                };
+                let old = self.members.iter().find(is_same);
                 let index = old.ok_or(GroupError::NoSuchMember)?.index;
                 if self.has_leaf_key_of(package)? {
                     // Its maker has used it up: it would be put out of the group and could not read the Welcome.

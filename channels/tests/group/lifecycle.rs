@@ -123,6 +123,42 @@ fn a_member_that_lost_its_state_comes_back_on_a_fresh_leaf() {
 }
 
 #[test]
+fn an_owner_that_lost_its_directory_comes_back_by_its_agent_key_in_one_commit_and_stays_owner() {
+    let mut parties = proven_channel(3);
+    let keys = [1, 2].map(|seed| Identity::from_seed(&[seed; 32]).public());
+    let named = parties[0].stage(&Intent::Owners(keys.to_vec()));
+    parties.iter_mut().for_each(|party| drop(party.read(&named.commit)));
+    let mut fresh = Party::proven("member 1", 2);
+    let package = fresh.package();
+
+    let staged = parties[0].stage(&Intent::Replace(package));
+    assert!(matches!(parties[1].read(&staged.commit), Received::Removed { .. }));
+    for index in [0, 2] {
+        assert!(matches!(parties[index].read(&staged.commit), Received::Committed(_)), "read by {index}");
+    }
+    fresh.join(&staged.welcome.expect("a welcome"));
+
+    let blob = fresh.write("back");
+    assert_eq!(payload(parties[2].read(&blob)), "back");
+    let role = |party: &Party| party.group().members().iter().find(|member| member.identity == b"member 1").map(|member| member.role);
+    assert_eq!((role(&parties[0]), role(&fresh), fresh.group().members().len()), (Some(Role::Owner), Some(Role::Owner), 3));
+}
+
+#[test]
+fn nobody_takes_a_members_place_with_another_agent_key_or_without_the_right_to_remove() {
+    let mut proven = proven_channel(3);
+    let package = Party::proven("member 1", 77).package();
+    assert!(matches!(proven[0].group_mut().stage(&Intent::Replace(package), None, NOW), Err(GroupError::NoSuchMember)));
+    let package = Party::proven("member 1", 2).package();
+    let error = proven[2].group_mut().stage(&Intent::Replace(package), None, NOW).expect_err("no right");
+    assert!(matches!(error, GroupError::Refused(Refusal::NoRight { .. })), "{error}");
+
+    let mut open = channel(3);
+    let package = Party::new("member 1").package();
+    assert!(matches!(open[0].group_mut().stage(&Intent::Replace(package), None, NOW), Err(GroupError::NoSuchMember)));
+}
+
+#[test]
 fn any_member_brings_back_any_other_and_the_creator_stays_owner() {
     for lost in [0, 2] {
         let mut parties = channel(4);

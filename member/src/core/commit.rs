@@ -133,7 +133,11 @@ impl Core {
             }
             Err(error) => {
                 tracing::debug!(channel = %self.name, %error, "a change of the group cannot be made");
-                return step.answer(errand.reply.take(), Err(error.into()));
+                let told = match &errand.wish {
+                    Wish::Add(packages) => twice(&error, packages, group.members()),
+                    _ => None,
+                };
+                return step.answer(errand.reply.take(), Err(told.unwrap_or_else(|| error.into())));
             }
         };
         step.changes.extend(crate::home::changes(rows));
@@ -344,8 +348,35 @@ impl Core {
     }
 }
 
-/// Whether a key package is of somebody who is a member already, by name and key.
+/// Whether a key package is of somebody who is a member already and takes the place of its old leaf: by name and key, or, where we may
+/// remove it, by name and the agent key that vouches for both.
 fn is_back(package: &[u8], members: &[Member]) -> bool {
     let Ok(view) = view_key_package(package) else { return false };
-    members.iter().any(|member| !member.me && member.identity == view.identity && member.signature_key == view.signature_key)
+    let may_remove = members.iter().any(|member| member.me && member.role == Role::Owner);
+    members
+        .iter()
+        .filter(|member| !member.me && member.identity == view.identity)
+        .any(|member| member.signature_key == view.signature_key || may_remove && view.proven.is_some() && member.proven == view.proven)
+}
+
+/// What is wrong with adding somebody who is here already, and the road back for who has lost its directory.
+fn twice(error: &GroupError, packages: &[Vec<u8>], members: &[Member]) -> Option<Error> {
+    let GroupError::Mls(text) = error else { return None };
+    if !text.starts_with("DuplicateLeafData") {
+        return None;
+    }
+    let mut views = packages.iter().filter_map(|package| view_key_package(package).ok());
+    let (old, view) = views.find_map(|view| Some((members.iter().find(|member| member.identity == view.identity)?, view)))?;
+    let name = String::from_utf8_lossy(&old.identity).escape_debug().to_string();
+    let why = if old.me {
+        format!("this member itself is called \"{name}\"; whoever is added needs another identity")
+    } else if old.signature_key == view.signature_key {
+        format!("the key package of \"{name}\" was used here before; ask it for a new one")
+    } else {
+        format!(
+            "\"{name}\" is a member already (leaf {}), with other keys: if it lost its directory and comes again, remove_member(leaf {}) by who may remove takes the old one out, and then it can be added with a new key package or invite; if it is somebody else, it needs another identity",
+            old.index, old.index
+        )
+    };
+    Some(Error::new(Kind::Mls, format!("{error}: {why}")))
 }

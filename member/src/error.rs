@@ -54,6 +54,12 @@ impl Error {
         Self { kind, text: text.into(), status: None, code: None }
     }
 
+    /// The same with a word for programs.
+    pub(crate) fn with_code(mut self, code: &str) -> Self {
+        self.code = Some(code.to_owned());
+        self
+    }
+
     pub(crate) fn closed() -> Self {
         Self::new(Kind::Runtime, "the client is closed; open a new one")
     }
@@ -80,7 +86,7 @@ impl Error {
         self.status
     }
 
-    /// The API server's code, where it gave one.
+    /// The API server's code, where it gave one; `state_lost` where a directory has a key and no state.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()

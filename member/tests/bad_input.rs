@@ -76,6 +76,10 @@ async fn members_that_are_not_there_and_rights_that_are_not_there_are_refused() 
     assert_eq!(refused(alice.remove_member(&Who::Identity(b"nobody".to_vec())).await).0, Kind::NotFound);
     assert_eq!(refused(bob.remove_member(&Who::Identity(b"carol".to_vec())).await).0, Kind::Refused);
     assert_eq!(carol.members().len(), 3);
+    for who in [Who::Leaf(1), Who::Identity(b"bob".to_vec())] {
+        let (kind, text) = refused(bob.remove_member(&who).await);
+        assert!(kind == Kind::Refused && text.contains("leave()"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -125,7 +129,7 @@ async fn directories_that_cannot_be_used_say_why() {
     alice.create_channel(NAME, Admission::Any).await.expect("made");
 
     let (kind, twice) = refused(open("alice", "alice").await);
-    assert!(kind == Kind::Storage && twice.contains("open in another process"), "{twice}");
+    assert!(kind == Kind::Storage && twice.contains("is open in this process already") && twice.contains("close()"), "{twice}");
     assert!(twice.starts_with("MLS engine error: storage error: "), "{twice}");
     alice.close().await;
     drop(alice);
@@ -168,6 +172,67 @@ async fn directories_that_cannot_be_used_say_why() {
     std::fs::write(dir.path().join("broken/member.redb"), [7; 10_000]).expect("written");
     toq_vault::write_private(&dir.path().join("broken/workspace.key"), &[1; 32]).expect("written");
     assert_eq!(refused(open("bob", "broken").await).0, Kind::Storage);
+}
+
+#[tokio::test]
+async fn a_state_that_is_gone_is_not_replaced_by_a_new_agent_in_silence() {
+    for (passphrase, name) in [(None, "workspace.key"), (Some("correct horse"), "workspace.salt")] {
+        let (relay, dir) = (Mock::new(), tempfile::tempdir().expect("a directory"));
+        let with =
+            || Settings { passphrase: passphrase.map(|text: &str| text.to_owned().into()), ..settings(&relay, "alice", Some(dir.path())) };
+        let (key, file) = (dir.path().join("alice").join(name), dir.path().join("alice/member.redb"));
+        world::open(with()).await.close().await;
+        let first = std::fs::read(&key).expect("there");
+
+        std::fs::write(&file, b"").expect("emptied");
+        let emptied = Client::open(with()).await.expect_err("refused");
+        std::fs::remove_file(&file).expect("removed");
+        let removed = Client::open(with()).await.expect_err("refused");
+
+        for error in [emptied, removed] {
+            assert_eq!((error.kind(), error.code()), (Kind::Storage, Some("state_lost")));
+            let text = error.to_string();
+            assert!(text.contains("member.redb is missing or empty") && text.contains(&format!("delete {}", key.display())), "{text}");
+        }
+        assert!(!file.exists(), "nothing was made");
+        std::fs::remove_file(&key).expect("on purpose");
+        world::open(with()).await.close().await;
+        assert_ne!(std::fs::read(&key).expect("there"), first);
+    }
+}
+
+#[tokio::test]
+async fn a_first_opening_that_was_cut_off_is_made_again() {
+    let (relay, dir) = (Mock::new(), tempfile::tempdir().expect("a directory"));
+    let home = dir.path().join("alice");
+    let (key, begun, file) = (home.join("workspace.key"), home.join("workspace.key.first"), home.join("member.redb"));
+    world::open(settings(&relay, "alice", Some(dir.path()))).await.close().await;
+    assert!(!begun.exists());
+
+    // Cut off when the store was made; then before it was there; then while it was empty.
+    std::fs::rename(&key, &begun).expect("moved");
+    world::open(settings(&relay, "alice", Some(dir.path()))).await.close().await;
+    assert!(key.exists() && !begun.exists());
+    for empty in [false, true] {
+        std::fs::rename(&key, &begun).expect("moved");
+        std::fs::remove_file(&file).expect("removed");
+        if empty {
+            std::fs::write(&file, b"").expect("written");
+        }
+        world::open(settings(&relay, "alice", Some(dir.path()))).await.close().await;
+        assert!(key.exists() && !begun.exists());
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_no_directory_for_a_state() {
+    let (relay, dir) = (Mock::new(), tempfile::tempdir().expect("a directory"));
+    std::fs::write(dir.path().join("alice"), b"something else").expect("written");
+
+    let (kind, text) = refused(Client::open(settings(&relay, "alice", Some(dir.path()))).await);
+
+    assert!(kind == Kind::Storage && text.contains("is a file") && text.contains("name another one"), "{text}");
+    assert_eq!(std::fs::read(dir.path().join("alice")).expect("there"), b"something else");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub fn settings(relay: &Mock, identity: &str, dir: Option<&Path>) -> Settings {
 pub async fn open(settings: Settings) -> Client {
     for _ in 0..600 {
         match Client::open(settings.clone()).await {
-            Err(error) if error.kind() == Kind::Storage && error.to_string().contains("another process") => {
+            Err(error) if error.kind() == Kind::Storage && error.to_string().contains(" is open in ") => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             other => return other.expect("it opens"),

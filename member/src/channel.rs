@@ -124,7 +124,8 @@ impl Channel {
     /// A message is done with when the next one is asked for; until then it comes again after a crash.
     ///
     /// # Errors
-    /// [`Kind::Runtime`] where the client was closed, [`Kind::Storage`].
+    /// [`Kind::Runtime`] where the client was closed, [`Kind::Storage`]. [`Kind::Refused`], as [`Channel::send`] has it, where this member is
+    /// out, has left, or is too far behind, and everything that came before was handed out.
     pub async fn next(&self, timeout: Option<Duration>) -> Result<Option<Message>, Error> {
         let wait = self.wait_for_next(1);
         let messages = match timeout {
@@ -135,7 +136,8 @@ impl Channel {
         Ok(messages.into_iter().next())
     }
 
-    /// Waits until there is a message, which is not taken; `false` where none came in time, or the client was closed.
+    /// Waits until there is a message, which is not taken, or until none can come any more; `false` where none came in time, or the
+    /// client was closed.
     pub async fn arrived(&self, timeout: Duration) -> bool {
         let found = tokio::time::timeout(timeout, async {
             loop {
@@ -144,6 +146,8 @@ impl Channel {
                 arrived.as_mut().enable();
                 match self.seat.waiting() {
                     (0, _) if *self.client.0.inner.closing.borrow() => return false,
+                    // Whoever asks for messages is told why none will come.
+                    (0, _) if self.seat.is_over() => return true,
                     (0, _) => arrived.await,
                     // Who asks for the messages is told why they cannot be read.
                     (_, Some(stretch)) if self.read(stretch).is_err() => return true,
@@ -173,7 +177,7 @@ impl Channel {
             match self.seat.take(most - messages.len(), DRAINED.saturating_sub(bytes), true) {
                 Taken::Messages(rows, _) => messages.extend(rows.into_iter().map(message)),
                 Taken::Read(stretch) => self.read(stretch)?,
-                Taken::Nothing(_) => break,
+                Taken::Nothing(_) | Taken::Over(_) => break,
             }
         }
         Ok(messages)
@@ -241,15 +245,24 @@ impl Channel {
     /// Removes members. What is said after this returns is not for them.
     ///
     /// # Errors
-    /// [`Kind::NotFound`] where there is no such member, [`Kind::Refused`] without the right, [`Kind::TimedOut`].
+    /// [`Kind::NotFound`] where there is no such member, [`Kind::Refused`] without the right and for oneself, who [leaves](Channel::leave),
+    /// [`Kind::TimedOut`].
     pub async fn remove_member(&self, who: &Who) -> Result<(), Error> {
         let members = self.members();
         let is_meant = |member: &&Member| match who {
             Who::Leaf(leaf) => member.index == *leaf,
             Who::Member { leaf, key } => member.index == *leaf && member.signature_key == *key,
-            Who::Identity(identity) => member.identity == *identity && !member.me,
+            Who::Identity(identity) => member.identity == *identity,
         };
-        let leaves: Vec<_> = members.iter().filter(is_meant).map(|member| (member.index, member.signature_key.clone())).collect();
+        let leaves: Vec<_> = members
+            .iter()
+            .filter(is_meant)
+            .filter(|member| !member.me)
+            .map(|member| (member.index, member.signature_key.clone()))
+            .collect();
+        if leaves.is_empty() && members.iter().any(|member| member.me && is_meant(&member)) {
+            return Err(Error::new(Kind::Refused, format!("a member does not remove itself from {}; leave() takes it out", self.name())));
+        }
         if leaves.is_empty() {
             return Err(Error::new(Kind::NotFound, format!("{} has no such member; look at its members", self.name())));
         }
@@ -332,6 +345,13 @@ impl Channel {
                     drop(slot);
                     self.read(stretch)?;
                     continue;
+                }
+                Taken::Over(done) => {
+                    self.consume(slot, done);
+                    let error = self.seat.core().may_act().err();
+                    if let Some(error) = error {
+                        return Err(error);
+                    }
                 }
                 Taken::Nothing(done) => self.consume(slot, done),
             }

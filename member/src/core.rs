@@ -45,7 +45,7 @@ use crate::pins::Pins;
 pub(crate) use commit::Wish;
 pub(crate) use deliver::Item;
 pub(crate) use limits::{Limits, weight};
-pub(crate) use step::Step;
+pub(crate) use step::{Stands, Step};
 
 use outgoing::Outgoing;
 
@@ -143,6 +143,8 @@ pub(crate) struct Core {
     pub fuse: Arc<AtomicBool>,
     /// Another group is being written in place of this one; nothing more is decided here.
     pub gives_way: bool,
+    /// How often it was written where we stand, in the life of the seat.
+    ticks: u64,
     pub padding: bool,
     pub rotate_after: Duration,
     pub pins: Arc<Pins>,
@@ -195,6 +197,7 @@ impl Core {
             resubscribe: false,
             fuse: Arc::new(AtomicBool::new(false)),
             gives_way: false,
+            ticks: 0,
             padding: false,
             rotate_after: Duration::MAX,
             pins: Arc::default(),
@@ -282,10 +285,17 @@ impl Core {
         self.chain.as_ref().map(Chain::head).filter(|head| head.seq > 0)
     }
 
+    /// How this member stands.
+    pub(crate) fn stands(&self) -> Stands {
+        Stands { standing: self.row.standing, last: self.row.next_in.saturating_sub(1), tick: self.ticks }
+    }
+
     /// Writes where we stand.
     fn stand(&mut self, step: &mut Step) {
         self.row.chain = self.chain.as_ref().map(|chain| chain.head().hash);
         self.row.heads = self.chain.as_ref().map(|chain| chain.to_bytes(REMEMBERED)).unwrap_or_default();
+        self.ticks += 1;
+        step.stands = Some(self.stands());
         let change = Change::Channel(self.id, self.row.clone());
         match step.stands_at.and_then(|at| step.changes.get_mut(at)) {
             Some(earlier) => *earlier = change,

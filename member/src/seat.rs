@@ -36,11 +36,13 @@ impl Seat {
         let unread = store.inbox(&core.id, 0, 1, 0)?;
         let read = unread.first().map_or(core.row.octets_in, |(_, row)| row.octets.saturating_sub(weight(&row.payload)));
         core.has_read(read);
+        let mut shelf = Shelf::new(core.row.next_in.saturating_sub(1), read, happenings);
+        shelf.stands(core.stands());
         Ok(Self {
             name: core.name.clone(),
             id: core.id,
             unsent: watch::Sender::new(core.unsent()),
-            shelf: Mutex::new(Shelf::new(core.row.next_in.saturating_sub(1), read, happenings)),
+            shelf: Mutex::new(shelf),
             core: Mutex::new(core),
             arrived: Notify::new(),
             happened: Notify::new(),
@@ -120,16 +122,20 @@ impl Seat {
         core.fuse.store(true, Ordering::SeqCst);
         fresh.inherit(core, is_same_group);
         fresh.has_read(self.octets_read());
+        self.shelf().stands(fresh.stands());
         *core = fresh;
         self.unsent.send_replace(core.unsent());
     }
 
     /// The changes of a step are on disk: what it promised becomes true. `of` is the fuse of the core that made it.
     pub(crate) fn settle(&self, mut step: Step, of: &Arc<AtomicBool>) {
-        if !step.arrived.is_empty() || !step.happened.is_empty() {
+        if !step.arrived.is_empty() || !step.happened.is_empty() || step.stands.is_some() {
             let mut shelf = self.shelf();
             shelf.arrived(step.arrived.drain(..));
             shelf.happened(step.happened.drain(..));
+            if let Some(stands) = step.stands {
+                shelf.stands(stands);
+            }
             drop(shelf);
             self.arrived.notify_waiters();
             self.happened.notify_waiters();
@@ -142,6 +148,11 @@ impl Seat {
     /// How many messages were not handed out; see [`Shelf::waiting`].
     pub(crate) fn waiting(&self) -> (usize, Option<Stretch>) {
         self.shelf().waiting()
+    }
+
+    /// Whether nothing more will come; see [`Shelf::is_over`].
+    pub(crate) fn is_over(&self) -> bool {
+        self.shelf().is_over()
     }
 
     /// The next messages; see [`Shelf::take`].

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-use toq_store::member::{HappeningRow, InRow};
+use toq_store::member::{HappeningRow, InRow, Standing};
 
-use crate::core::HAPPENINGS;
+use crate::core::{HAPPENINGS, Stands};
 
 /// How many messages are kept at hand; the others are read from the disk when their turn comes.
 const PAGE: usize = 512;
@@ -29,6 +29,7 @@ pub(crate) struct Shelf {
     /// Up to where messages were handed out, in the bytes that their rows count.
     octets_read: u64,
     happenings: VecDeque<(u64, HappeningRow)>,
+    stands: Option<Stands>,
 }
 
 /// A stretch of numbers that is on the disk and not at hand.
@@ -48,6 +49,8 @@ pub(crate) enum Taken {
     Read(Stretch),
     /// There is nothing; the number is as above.
     Nothing(Option<u64>),
+    /// There is nothing, and nothing will come while the member stands so; the number is as above.
+    Over(Option<u64>),
 }
 
 impl Shelf {
@@ -72,6 +75,20 @@ impl Shelf {
                 self.page.push_back((n, row));
             }
         }
+    }
+
+    /// How the member stands is on the disk. Of what two tasks tell, the later counts.
+    pub(crate) fn stands(&mut self, stands: Stands) {
+        if self.stands.is_none_or(|before| before.tick <= stands.tick) {
+            self.stands = Some(stands);
+        }
+    }
+
+    /// Whether all messages were handed out, and no more will come.
+    pub(crate) fn is_over(&self) -> bool {
+        let ends = |standing| matches!(standing, Standing::Removed | Standing::Left | Standing::Behind);
+        let is_read = |last| self.page.is_empty() && self.newest <= self.read_to && last <= self.read_to;
+        self.stands.is_some_and(|stands| ends(stands.standing) && is_read(stands.last))
     }
 
     /// Happenings are on the disk.
@@ -118,6 +135,7 @@ impl Shelf {
                 self.page_octets = self.page_octets.saturating_sub(taken);
                 Taken::Messages(rows, done)
             }
+            None if self.is_over() => Taken::Over(done),
             None => Taken::Nothing(done),
         }
     }
@@ -163,6 +181,7 @@ mod tests {
             Taken::Messages(rows, _) => rows.into_iter().map(|(n, _)| n).collect(),
             Taken::Read(stretch) => panic!("there is something at hand, not on the disk: {stretch:?}"),
             Taken::Nothing(_) => Vec::new(),
+            Taken::Over(_) => panic!("more may come"),
         }
     }
 
@@ -220,6 +239,24 @@ mod tests {
         shelf.happened([happening(2)]);
 
         assert_eq!(shelf.happenings(0).into_iter().map(|(n, _)| n).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn who_is_out_reads_everything_that_came_before_and_then_no_more() {
+        let mut shelf = Shelf::new(0, 0, []);
+        shelf.arrived([row(1), row(2)]);
+        // Told by another task, which was first: three messages came before, and one is not here yet.
+        shelf.stands(Stands { standing: Standing::Removed, last: 3, tick: 2 });
+        shelf.stands(Stands { standing: Standing::Member, last: 3, tick: 1 });
+
+        assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [1, 2]);
+        assert!(matches!(shelf.take(9, usize::MAX, false), Taken::Nothing(Some(2))) && !shelf.is_over());
+        shelf.arrived([row(3)]);
+        assert_eq!(numbers(shelf.take(9, usize::MAX, false)), [3]);
+        assert!(matches!(shelf.take(9, usize::MAX, false), Taken::Over(Some(3))));
+
+        shelf.stands(Stands { standing: Standing::Member, last: 3, tick: 3 });
+        assert!(matches!(shelf.take(9, usize::MAX, false), Taken::Nothing(None)), "it was added again");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 mod world;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use toq_member::mock::Relay;
 use toq_member::{Admission, KeyPackageKind, Kind, Role, Standing, Who};
@@ -65,9 +64,58 @@ async fn a_member_that_is_removed_hears_nothing_more_and_says_nothing_more() {
 
     assert_eq!((told.kind.as_str(), bob.standing()), ("removed", Standing::Removed));
     assert_eq!(refused(bob.send(b"still here?").await).0, Kind::Refused);
-    assert!(bob.next(Some(Duration::ZERO)).await.expect("open").is_none());
+    assert_eq!(refused(bob.next(Some(LONG)).await), refused(bob.send(b"still here?").await));
     assert_eq!(alice.members().len(), 1);
     assert_eq!(event(&alice, "member_removed").await.subject, b"bob");
+}
+
+#[tokio::test]
+async fn who_is_removed_reads_what_came_before_and_is_told_then_why_nothing_more_comes() {
+    let (relay, dir) = (Relay::new(), tempfile::tempdir().expect("a directory"));
+    let (alice, bob) = pair(&relay, Some(dir.path())).await;
+    let carol = invite(&alice, &member(&relay, "carol", None).await).await;
+    let waiting = world::spawn({
+        let carol = carol.clone();
+        async move { carol.next(None).await }
+    });
+    for text in ["one", "two", "three"] {
+        alice.send(text.as_bytes()).await.expect("sent");
+    }
+    assert_eq!(waiting.await.expect("no panic").expect("read").expect("a message").payload, b"one");
+    let waiting = world::spawn({
+        let carol = carol.clone();
+        async move {
+            let two = carol.next(None).await.expect("read").expect("a message");
+            let three = carol.drain(LONG, 9).await.expect("read");
+            (two.payload, three[0].payload.clone(), carol.next(None).await)
+        }
+    });
+    assert_eq!(texts(&bob, 1).await, ["one"]);
+
+    for who in ["bob", "carol"] {
+        alice.remove_member(&Who::Identity(who.as_bytes().to_vec())).await.expect("removed");
+    }
+
+    // Who waited is woken, and who asks later is told at once, also after a restart and when everything that comes is asked for.
+    let (two, three, end) = waiting.await.expect("no panic");
+    assert_eq!((two.as_slice(), three.as_slice()), (&b"two"[..], &b"three"[..]));
+    let (kind, why) = refused(end);
+    assert!(kind == Kind::Refused && why.contains("was removed from acme/team/general; ask to be added again"), "{why}");
+    assert_eq!(refused(carol.drain(LONG, 9).await), refused(carol.send(b"?").await));
+    assert!(carol.arrived(LONG).await, "nobody waits for what will never come");
+    let told = event(&carol, "removed").await;
+    assert_eq!((told.by.as_slice(), told.epoch), (&b"alice"[..], alice.epoch()));
+    let told = event(&bob, "removed").await;
+    assert_eq!((told.by.as_slice(), told.epoch), (&b"alice"[..], alice.epoch() - 1));
+    drop(bob);
+    let bob = member(&relay, "bob", Some(dir.path())).await;
+    let kept = bob.channel(NAME).expect("kept");
+    assert_eq!(texts(&kept, 3).await, ["one", "two", "three"], "the first was not done with");
+    assert_eq!(refused(kept.next(Some(LONG)).await), refused(kept.send(b"?").await));
+
+    let again = invite(&alice, &bob).await;
+    alice.send(b"back").await.expect("sent");
+    assert_eq!(texts(&again, 1).await, ["back"]);
 }
 
 #[tokio::test]
@@ -84,6 +132,7 @@ async fn a_member_that_leaves_is_gone_for_all() {
     assert_eq!(texts(&carol, 1).await, ["among us"]);
     assert_eq!(bob.standing(), Standing::Left);
     assert_eq!(refused(bob.send(b"?").await).0, Kind::Refused);
+    assert_eq!(refused(bob.next(None).await), refused(bob.send(b"?").await));
 }
 
 #[tokio::test]

@@ -94,11 +94,18 @@ impl Core {
                 }
             }
             Received::Proposed { .. } => self.settle_in_turn(now),
-            Received::Removed { .. } => {
+            Received::Removed { by, epoch } => {
                 let left = self.row.standing == Standing::Left;
                 self.row.standing = if left { Standing::Left } else { Standing::Removed };
-                let kind = if left { "left" } else { "removed" };
-                self.happen(step, now, kind, "this member is no longer in the channel".to_owned());
+                let row = HappeningRow {
+                    kind: if left { "left" } else { "removed" }.to_owned(),
+                    subject: Vec::new(),
+                    by: by.filter(|_| !left).map(|member| member.identity).unwrap_or_default(),
+                    epoch,
+                    detail: "this member is no longer in the channel".to_owned(),
+                    at: now.nanos,
+                };
+                self.happen_to(step, row);
                 self.group = None;
                 self.give_up(step);
             }

@@ -1,7 +1,17 @@
 //! What was decided, until it is on the disk.
 
 use tokio::sync::oneshot;
-use toq_store::member::{Change, HappeningRow, InRow};
+use toq_store::member::{Change, HappeningRow, InRow, Standing};
+
+/// How a member stands, for those who read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stands {
+    pub standing: Standing,
+    /// The number of the last message that came before it stood so.
+    pub last: u64,
+    /// Which of two is the later one.
+    pub tick: u64,
+}
 
 /// What becomes true when its changes are on disk.
 #[derive(Default)]
@@ -11,6 +21,8 @@ pub(crate) struct Step {
     pub happened: Vec<(u64, HappeningRow)>,
     pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
     pub(super) sealed: Vec<u64>,
+    /// How the member stands from here on.
+    pub stands: Option<Stands>,
     /// Where in the changes the channel's row is; it is written once.
     pub(super) stands_at: Option<usize>,
 }

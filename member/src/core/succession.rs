@@ -34,6 +34,7 @@ impl Core {
     /// Takes over those who wait, from the core that was here before: for places of messages that are still to be sent and, in the
     /// same group, for changes that were not staged yet.
     pub(crate) fn inherit(&mut self, before: &mut Self, is_same_group: bool) {
+        self.ticks = before.ticks + 1;
         let is_here = |n: &u64| self.drafts.has(*n) || self.outgoing.contains_key(n);
         self.waiters = std::mem::take(&mut before.waiters).into_iter().filter(|(n, _)| is_here(n)).collect();
         if is_same_group {

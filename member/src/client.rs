@@ -22,7 +22,7 @@ use crate::home::{self, Kept, changes};
 use crate::inner::{Inner, Seats, State};
 use crate::seat::Seat;
 use crate::settings::Settings;
-use crate::{driver, invites};
+use crate::{driver, invites, joining};
 
 /// How long opening waits for the first answer of the relay.
 const FIRST_ANSWER: Duration = Duration::from_secs(3);
@@ -84,6 +84,7 @@ impl Client {
     async fn begin(settings: Settings, api: Option<RelayApi>, store: MemberStore) -> Result<Self, Error> {
         let agent = agent(&settings, &store).await?;
         forget_ended(&store, Now::look()).await?;
+        joining::forget_old(&store, Now::look()).await?;
         let mut seats: Seats = HashMap::new();
         for (id, row) in store.channels()? {
             seats.insert(id, Arc::new(Seat::load(&settings, &agent, &store, row)?));
@@ -116,7 +117,7 @@ impl Client {
         let (group, rows) = Group::create(&self.0.inner.agent(), &name, admission, now.unsigned_seconds())?;
         drop(group);
         let row = ChannelRow { proven: admission == Admission::Proven, created: true, ..blank(&name, now) };
-        self.enter(name, row, rows).await
+        self.enter(name, row, rows, Vec::new()).await
     }
 
     /// Joins a channel by a Welcome that was made for a key package of this member. Nothing that is said from the moment of the
@@ -127,7 +128,11 @@ impl Client {
     /// [`Kind::Refused`] where one of its members is pinned to another key;
     /// [`Kind::Storage`].
     pub async fn join_channel(&self, name: &str, welcome: &[u8]) -> Result<Channel, Error> {
-        let name = ChannelName::parse(name)?;
+        self.come_in(ChannelName::parse(name)?, welcome, Vec::new()).await
+    }
+
+    /// Joins by a Welcome, and makes these changes in the same transaction.
+    pub(crate) async fn come_in(&self, name: ChannelName, welcome: &[u8], more: Vec<Change>) -> Result<Channel, Error> {
         let store = self.0.inner.store()?;
         let (group, rows) = Group::join(&self.0.inner.agent(), &name, welcome, &Kept(&store))?;
         crate::pins::check_members(&self.0.inner.settings.pins, group.members())?;
@@ -137,7 +142,7 @@ impl Client {
         row.chain = place.map(|head| head.hash);
         row.cursor = place.map_or(0, |head| head.seq);
         row.was_numbered = place.is_some();
-        self.enter(name, row, rows).await
+        self.enter(name, row, rows, more).await
     }
 
     /// A channel that is here.
@@ -243,16 +248,20 @@ impl Client {
     /// Writes a channel that begins here, and subscribes to it; to its end, also where the caller stops waiting. A channel that is on
     /// the disk and not here, or the other way round, would be of neither group.
     #[allow(clippy::disallowed_methods, reason = "the handle is waited for; this room has no actors")]
-    async fn enter(&self, name: ChannelName, row: ChannelRow, rows: Rows) -> Result<Channel, Error> {
+    async fn enter(&self, name: ChannelName, row: ChannelRow, rows: Rows, more: Vec<Change>) -> Result<Channel, Error> {
         let client = self.clone();
-        tokio::spawn(async move { client.begin_channel(name, row, rows).await }).await.map_err(|_| Error::closed())?
+        tokio::spawn(async move { client.begin_channel(name, row, rows, more).await }).await.map_err(|_| Error::closed())?
     }
 
-    async fn begin_channel(self, name: ChannelName, row: ChannelRow, rows: Rows) -> Result<Channel, Error> {
+    async fn begin_channel(self, name: ChannelName, row: ChannelRow, rows: Rows, more: Vec<Change>) -> Result<Channel, Error> {
         let inner = &self.0.inner;
         let _turn = inner.beginning.lock().await;
         let (store, agent, id) = (inner.store()?, inner.agent(), name.id());
         let mut all: Vec<Change> = changes(rows).collect();
+        // By which invite a member came into the group before is of no interest any more.
+        let over = store.requests()?.into_iter().filter(|(of, _, request)| *of == id && request.is_in);
+        all.extend(over.map(|(of, invite, _)| Change::Unask(of, invite)));
+        all.extend(more);
         let earlier = inner.seats().get(&id).cloned();
         let seat = match earlier {
             Some(seat) => {

@@ -1,7 +1,7 @@
 //! What all parts of a client share.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -37,6 +37,9 @@ pub(crate) enum Route {
     Subscription([u8; 32]),
 }
 
+/// A channel, and the hash of an invite to it.
+pub(crate) type RequestKey = ([u8; 32], [u8; 32]);
+
 pub(crate) type Seats = HashMap<[u8; 32], Arc<Seat>>;
 
 /// What all parts of a client share.
@@ -50,6 +53,8 @@ pub(crate) struct Inner {
     pub created: Notify,
     /// Whose turn it is to begin a channel here.
     pub beginning: tokio::sync::Mutex<()>,
+    /// Who is just coming in by which invite, or withdraws: one at a time.
+    joining: Mutex<HashMap<RequestKey, Weak<tokio::sync::Mutex<()>>>>,
     /// Why the client came to an end by itself, if it did.
     failure: OnceLock<Error>,
     agent: RwLock<Agent>,
@@ -70,6 +75,7 @@ impl Inner {
             moved: Notify::new(),
             created: Notify::new(),
             beginning: tokio::sync::Mutex::default(),
+            joining: Mutex::default(),
             failure: OnceLock::new(),
             agent: RwLock::new(agent),
             store: Mutex::new(Some(store)),
@@ -117,6 +123,15 @@ impl Inner {
 
     pub(crate) fn seats_mut(&self) -> RwLockWriteGuard<'_, Seats> {
         self.seats.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to hold while something is done about the request of this key.
+    pub(crate) fn turn_of(&self, key: &RequestKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut joining = locked(&self.joining);
+        joining.retain(|_, turn| turn.strong_count() > 0);
+        let turn = joining.get(key).and_then(Weak::upgrade).unwrap_or_default();
+        joining.insert(*key, Arc::downgrade(&turn));
+        turn
     }
 
     pub(crate) fn line(&self) -> MutexGuard<'_, Option<Line>> {

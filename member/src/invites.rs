@@ -1,4 +1,5 @@
-//! Joining by a token: who owns a channel makes one and answers those who come with it, through the API server's mailbox.
+//! Letting in by a token: who owns a channel makes one and answers those who come with it, through the API server's mailbox. Those come
+//! by [`joining`](crate::joining).
 //!
 //! The API server carries key packages and Welcomes and could put its own in their place. So a token is made here, the
 //! server is told only what it needs to check one, and a key package is bound to the token it came with (threat C7): the
@@ -11,14 +12,13 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::task::JoinSet;
-use toq_api::relay::{InviteToken, JoinRequest, JoinStatus, NewChannel, NewInvite, PendingJoin, Refusal, RelayApi, WelcomeSubmission};
+use toq_api::relay::{
+    Answering, InviteToken, MAX_ANSWERING, NewChannel, NewInvite, PendingJoin, Refusal, RelayApi, RelayCode, WelcomeSubmission,
+};
 use toq_channels::ChannelName;
-use toq_channels::group::KeyPackageKind;
 use toq_store::member::{Change, HappeningRow, InviteRow, Standing};
 
 use crate::chance::{Now, Pauses, random, sha256};
-use crate::channel::Channel;
-use crate::client::Client;
 use crate::deed::{add, welcomed, with_core};
 use crate::error::{Error, Kind, NEW_KEY};
 use crate::inner::Inner;
@@ -85,59 +85,6 @@ pub(crate) async fn invite(inner: &Arc<Inner>, seat: &Arc<Seat>, max_uses: u32, 
     with_core(inner, seat, |core, _| Ok(core.answer_joins())).await?;
     inner.created.notify_waiters();
     Ok(token.text().to_owned())
-}
-
-impl Client {
-    /// Joins a channel by an invite, through the API server.
-    ///
-    /// # Errors
-    /// [`Kind::Refused`] where there is no API server, or the token is expired, used up or of another channel; [`Kind::TimedOut`] where no
-    /// owner answers in time.
-    pub async fn join_with_token(&self, name: &str, token: &str, timeout: Duration) -> Result<Channel, Error> {
-        let inner = &self.0.inner;
-        let text = format!("join_with_token() requires api_key and api_url{NEW_KEY}");
-        let api = inner.api.as_ref().ok_or_else(|| Error::new(Kind::Refused, text))?;
-        let name = ChannelName::parse(name)?;
-        let package = self.key_package(KeyPackageKind::OneTime).await?;
-        let mut request = JoinRequest {
-            channel: name.as_str().to_owned(),
-            key_package: STANDARD.encode(&package),
-            identity: String::from_utf8_lossy(&inner.settings.identity).into_owned(),
-            ..JoinRequest::default()
-        };
-        match InviteToken::parse(token) {
-            Ok(token) => {
-                request.token_id = Some(token.id());
-                request.proof = Some(token.proof());
-                request.binding = Some(token.binding(&package));
-            }
-            // Another server's, of a form that only it knows.
-            Err(_) => request.token = Some(token.to_owned()),
-        }
-        let ticket = api.join(&request).await?;
-        let wait = async {
-            loop {
-                let answer = api.welcome(&ticket.request_id, WAIT).await?;
-                match (answer.status, answer.welcome) {
-                    (JoinStatus::Completed, Some(welcome)) => return Ok(welcome),
-                    (JoinStatus::Refused, _) => {
-                        let reason = answer.reason.unwrap_or_else(|| "it gave no reason".to_owned());
-                        return Err(Error::new(Kind::Refused, format!("the owner of {name} refused to let this member in: {reason}")));
-                    }
-                    // A server that does not wait is asked about once a second, as published members do.
-                    _ => tokio::time::sleep(Duration::from_millis(200)).await,
-                }
-            }
-        };
-        let late = || {
-            let text = format!("join timed out after {:?}s — channel owner may not be running", timeout.as_secs_f64());
-            Error::new(Kind::TimedOut, text)
-        };
-        let welcome = tokio::time::timeout(timeout, wait).await.map_err(|_| late())??;
-        let welcome =
-            STANDARD.decode(welcome).map_err(|_| Error::new(Kind::Mls, "message serialization error: the Welcome is not base64"))?;
-        self.join_channel(name.as_str(), &welcome).await
-    }
 }
 
 /// Tells the API server of a channel.
@@ -219,10 +166,16 @@ async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
 /// Lets in whoever may come in, with one change where that is possible. `false` where nobody was answered: they come with invites of other
 /// members.
 async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: Vec<PendingJoin>) -> Result<bool, Error> {
+    let may_come_in = |request: &&PendingJoin| matches!(check(inner, seat, request), Ok(Some(_)));
+    let ids = requests.iter().filter(may_come_in).map(|request| request.id.clone()).collect();
+    let waiting = take_up(api, ids).await?;
     let mut good = Vec::new();
     let mut has_answered = false;
     for request in requests {
         match check(inner, seat, &request) {
+            Ok(Some(_)) if waiting.as_ref().is_some_and(|waiting| !waiting.contains(&request.id)) => {
+                tracing::info!(channel = %seat.name, "a request to join was withdrawn");
+            }
             Ok(Some((package, invite))) => {
                 // Taken before anybody is let in, so that no end of this process lets in one more.
                 if let Some((id, row)) = invite {
@@ -267,6 +220,21 @@ async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: V
         }
     }
     Ok(has_answered)
+}
+
+/// Says that these requests are about to be answered, so that nobody withdraws one between our look at it and the change that lets it in;
+/// returns those that still wait. `None` where the server does not know of this: it knows no withdrawals either.
+async fn take_up(api: &RelayApi, mut ids: Vec<String>) -> Result<Option<Vec<String>>, Error> {
+    // Later ones have their turn when these are answered.
+    ids.truncate(MAX_ANSWERING);
+    if ids.is_empty() {
+        return Ok(Some(ids));
+    }
+    match api.take_up(&Answering { request_ids: ids }).await {
+        Ok(waiting) => Ok(Some(waiting.request_ids)),
+        Err(error) if error.code() == Some(RelayCode::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// An invite by which somebody comes, as it is kept.

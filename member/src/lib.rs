@@ -22,6 +22,7 @@ mod fault;
 mod home;
 mod inner;
 mod invites;
+mod joining;
 mod line;
 pub mod mock;
 mod pins;

@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
 pub use change::Change;
-pub use record::{ChannelRow, HappeningRow, InRow, InviteRow, OutKind, OutRow, Standing, WelcomeRow};
+pub use record::{ChannelRow, HappeningRow, InRow, InviteRow, OutKind, OutRow, RequestRow, Standing, WelcomeRow};
 pub use seal::WorkspaceKey;
 
 use crate::desk::{Desk, Repair, Slot};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toq_store::StoreError;
 use toq_store::member::{
-    Change, ChannelRow, HappeningRow, InRow, InviteRow, MemberStore, OutKind, OutRow, Standing, WelcomeRow, WorkspaceKey,
+    Change, ChannelRow, HappeningRow, InRow, InviteRow, MemberStore, OutKind, OutRow, RequestRow, Standing, WelcomeRow, WorkspaceKey,
 };
 use toq_store::record::Record as _;
 use zeroize::Zeroizing;
@@ -67,6 +67,10 @@ fn welcome() -> WelcomeRow {
     WelcomeRow { references: vec![1; 64], joiners: vec![2; 32], welcome: vec![3; 5] }
 }
 
+fn request() -> RequestRow {
+    RequestRow { package: b"canary package".to_vec(), id: Some("canary id".to_owned()), made_at: 7, is_in: true }
+}
+
 fn everything() -> Vec<Change> {
     vec![
         Change::Keep { shelf: 2, key: b"group".to_vec(), value: Zeroizing::new(b"canary of the shelf".to_vec()) },
@@ -76,6 +80,7 @@ fn everything() -> Vec<Change> {
         Change::Happen(ID, 1, happening()),
         Change::Invite(ID, [8; 16], invite()),
         Change::Welcome(ID, 3, welcome()),
+        Change::Ask(ID, [6; 32], request()),
     ]
 }
 
@@ -196,6 +201,7 @@ fn a_members_records_are_written_as_they_always_were() {
         ("happening", hex(&happening().to_bytes())),
         ("invite", hex(&invite().to_bytes())),
         ("welcome", hex(&welcome().to_bytes())),
+        ("request", hex(&request().to_bytes())),
     ];
     let lines: Vec<String> = written.into_iter().map(|(name, hex)| format!("{name} {hex}")).collect();
 
@@ -226,4 +232,5 @@ fn a_members_records_that_were_ever_written_are_read() {
     assert_eq!(InviteRow::from_bytes(&bytes("earlier-invite")).expect("version 1"), uncounted);
     assert_eq!(InviteRow::from_bytes(&bytes("invite")).expect("version 1"), invite());
     assert_eq!(WelcomeRow::from_bytes(&bytes("welcome")).expect("version 1"), welcome());
+    assert_eq!(RequestRow::from_bytes(&bytes("request")).expect("version 1"), request());
 }

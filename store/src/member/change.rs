@@ -3,9 +3,9 @@
 use redb::WriteTransaction;
 use zeroize::Zeroizing;
 
-use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow, WelcomeRow};
+use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow, RequestRow, WelcomeRow};
 use super::seal::Seal;
-use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, SHELVES, WELCOMES};
+use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, REQUESTS, SHELVES, WELCOMES};
 use crate::error::StoreError;
 use crate::record::Record as _;
 
@@ -49,6 +49,10 @@ pub enum Change {
     Invite(Id, [u8; 16], InviteRow),
     /// An invite is over.
     Uninvite(Id, [u8; 16]),
+    /// This member asks to be let in by the invite of this hash.
+    Ask(Id, [u8; 32], RequestRow),
+    /// It does not any more.
+    Unask(Id, [u8; 32]),
     /// A commit of ours, which began this epoch, let somebody in.
     Welcome(Id, u64, WelcomeRow),
     /// Everybody whom it let in has the Welcome, or is out.
@@ -73,6 +77,7 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreErr
     transaction.open_table(HAPPENINGS)?;
     transaction.open_table(INVITES)?;
     transaction.open_table(WELCOMES)?;
+    transaction.open_table(REQUESTS)?;
     Ok(())
 }
 
@@ -126,6 +131,13 @@ fn write(transaction: &WriteTransaction, seal: &Seal, change: &Change) -> Result
         }
         Change::Uninvite(id, invite) => {
             transaction.open_table(INVITES)?.remove((id, invite))?;
+        }
+        Change::Ask(id, invite, row) => {
+            let sealed = seal.seal(&place("requests", &[id, invite]), &row.to_bytes());
+            transaction.open_table(REQUESTS)?.insert((id, invite), sealed.as_slice())?;
+        }
+        Change::Unask(id, invite) => {
+            transaction.open_table(REQUESTS)?.remove((id, invite))?;
         }
         Change::Welcome(id, epoch, row) => {
             let sealed = seal.seal(&numbered("welcomes", id, *epoch), &row.to_bytes());

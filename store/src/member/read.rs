@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::MemberStore;
 use super::change::{Id, numbered, place};
-use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow, WelcomeRow};
-use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, SHELVES, WELCOMES};
+use super::record::{ChannelRow, HappeningRow, InRow, InviteRow, OutRow, RequestRow, WelcomeRow};
+use super::tables::{CHANNELS, HAPPENINGS, INBOX, INVITES, OUTBOX, REQUESTS, SHELVES, WELCOMES};
 use crate::error::StoreError;
 use crate::record::Record;
 
@@ -126,6 +126,21 @@ impl MemberStore {
     pub fn invite(&self, id: &Id, invite: &[u8; 16]) -> Result<Option<InviteRow>, StoreError> {
         let found = self.snapshot()?.open_table(INVITES)?.get((id, invite))?;
         found.map(|row| self.record(&place("invites", &[id, invite]), row.value())).transpose()
+    }
+
+    /// Every request of this member to be let in, by channel and the hash of its invite.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a row cannot be read.
+    pub fn requests(&self) -> Result<Vec<(Id, [u8; 32], RequestRow)>, StoreError> {
+        let table = self.snapshot()?.open_table(REQUESTS)?;
+        let mut requests = Vec::new();
+        for row in table.iter()? {
+            let (key, row) = row?;
+            let (id, invite) = key.value();
+            requests.push((*id, *invite, self.record(&place("requests", &[id, invite]), row.value())?));
+        }
+        Ok(requests)
     }
 
     /// The Welcomes of a channel that may still be wanted, by the epoch that their commit began.

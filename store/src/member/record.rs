@@ -194,10 +194,29 @@ pub struct InviteRow {
     pub used: Vec<u8>,
 }
 
+/// A request of this member to be let into a channel by an invite.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct RequestRow {
+    /// The key package that is to be added.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub package: Vec<u8>,
+    /// By which the API server knows it, once it has told.
+    #[n(1)]
+    pub id: Option<String>,
+    /// When it was made, in seconds of Unix time.
+    #[n(2)]
+    pub made_at: i64,
+    /// Whether the member came in by it.
+    #[n(3)]
+    pub is_in: bool,
+}
+
 macro_rules! records {
     ($($name:ident = $table:literal),* $(,)?) => {$(impl Record for $name { const TABLE: &'static str = $table; })*};
 }
 
 records! {
     ChannelRow = "channels", OutRow = "outbox", InRow = "inbox", HappeningRow = "happenings", InviteRow = "invites", WelcomeRow = "welcomes",
+    RequestRow = "requests",
 }

@@ -31,6 +31,10 @@ pub(super) const INVITES: TableDefinition<(&[u8; 32], &[u8; 16]), &[u8]> = Table
 /// yet. Written by `Welcome`, removed by `Unwelcome`.
 pub(super) const WELCOMES: TableDefinition<(&[u8; 32], u64), &[u8]> = TableDefinition::new("welcomes");
 
+/// (channel, SHA-256 of the invite) → [`super::RequestRow`]: requests of this member to be let in by an invite. Written by `Ask` before
+/// anybody is asked, removed by `Unask`.
+pub(super) const REQUESTS: TableDefinition<(&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("requests");
+
 /// name → number: `schema` (the version of this layout), `opened` (how often the file was opened). Not sealed.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 

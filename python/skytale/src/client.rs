@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict};
@@ -113,12 +113,19 @@ impl Client {
         promise(py, reopen(self.open.clone(), name))
     }
 
-    fn invite(&self, py: Python<'_>, name: String, max_uses: u32, ttl: u32) -> PyResult<String> {
+    fn invite(&self, py: Python<'_>, name: String, max_uses: &Bound<'_, PyAny>, ttl: &Bound<'_, PyAny>) -> PyResult<String> {
+        let (max_uses, ttl) = (count(max_uses, "max_uses")?, count(ttl, "ttl")?);
         Ok(wait(py, invite(self.open.clone(), name, max_uses, ttl))?.0)
     }
 
-    fn invite_async<'py>(&self, py: Python<'py>, name: String, max_uses: u32, ttl: u32) -> PyResult<Bound<'py, PyAny>> {
-        promise(py, invite(self.open.clone(), name, max_uses, ttl))
+    fn invite_async<'py>(
+        &self,
+        py: Python<'py>,
+        name: String,
+        max_uses: &Bound<'py, PyAny>,
+        ttl: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, invite(self.open.clone(), name, count(max_uses, "max_uses")?, count(ttl, "ttl")?))
     }
 
     fn join_with_token(&self, py: Python<'_>, name: String, token: String, timeout: f64) -> PyResult<Py<PyAny>> {
@@ -127,6 +134,14 @@ impl Client {
 
     fn join_with_token_async<'py>(&self, py: Python<'py>, name: String, token: String, timeout: f64) -> PyResult<Bound<'py, PyAny>> {
         promise(py, join_with_token(self.open.clone(), name, token, seconds(timeout)?))
+    }
+
+    fn withdraw_join(&self, py: Python<'_>, name: String, token: String) -> PyResult<bool> {
+        Ok(wait(py, withdraw_join(self.open.clone(), name, token))?.0)
+    }
+
+    fn withdraw_join_async<'py>(&self, py: Python<'py>, name: String, token: String) -> PyResult<Bound<'py, PyAny>> {
+        promise(py, withdraw_join(self.open.clone(), name, token))
     }
 
     fn statement<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -194,9 +209,22 @@ fn read(settings: Option<&Bound<'_, PyDict>>) -> PyResult<Settings> {
     settings.passphrase = item("passphrase")?.extract::<Option<String>>()?.map(Into::into);
     settings.padding = item("padding")?.extract()?;
     settings.unbound_joins = item("unbound_joins")?.extract()?;
+    if let Some(octets) = item("max_unread")?.extract::<Option<u64>>()? {
+        settings.max_unread = octets;
+    }
     let pins = item("pins")?.extract::<HashMap<Vec<u8>, [u8; 32]>>()?;
     settings.pins = pins.into_iter().map(|(identity, key)| (identity, PeerKey::from_bytes(key))).collect();
     Ok(settings)
+}
+
+/// How many, as an invite says it; what is negative or beyond all bounds is refused as the API server refuses 0.
+fn count(given: &Bound<'_, PyAny>, name: &str) -> PyResult<u32> {
+    given.extract().or_else(|error: PyErr| {
+        if !error.is_instance_of::<PyOverflowError>(given.py()) {
+            return Err(PyTypeError::new_err(format!("{name} is a whole number, not {}", given.get_type().name()?)));
+        }
+        Err(Failure::Terms(format!("{name} is {given}; it is at least 1, and the API server says how large it may be")).into())
+    })
 }
 
 async fn open(settings: Settings) -> Result<Opened, Failure> {
@@ -243,6 +271,10 @@ async fn invite(open: Arc<Open>, name: String, max_uses: u32, ttl: u32) -> Resul
 
 async fn join_with_token(open: Arc<Open>, name: String, token: String, timeout: Duration) -> Result<Channel, Failure> {
     Ok(open.channel(open.engine()?.join_with_token(&name, &token, timeout).await?))
+}
+
+async fn withdraw_join(open: Arc<Open>, name: String, token: String) -> Result<Plain<bool>, Failure> {
+    Ok(Plain(open.engine()?.withdraw_join(&name, &token).await?))
 }
 
 async fn prove(open: Arc<Open>, key: PeerKey, signature: Signature) -> Result<(), Failure> {

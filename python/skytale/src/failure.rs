@@ -13,6 +13,8 @@ pub enum Failure {
         /// The process that opened it.
         owner: u32,
     },
+    /// An invite cannot have these terms.
+    Terms(String),
     /// Nobody has this identity, or several have.
     Member(String),
 }
@@ -33,6 +35,7 @@ impl From<Failure> for PyErr {
                 Some("forked"),
                 None,
             ),
+            Failure::Terms(text) => ("channel", text.clone(), Some("bad_request"), None),
             Failure::Member(text) => ("channel", text.clone(), Some("no_such_member"), None),
         };
         Python::attach(|py| exception(py, kind, &text, code, status).unwrap_or_else(|error| error))

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from skytale_sdk import Envelope, Protocol, SkytaleError
+from skytale_sdk import ChannelError, Envelope, Protocol, SkytaleError, UnknownChannelError
 from skytale_sdk.aio import SkytaleChannelManager, SkytaleClient
 
 NAME = "acme/team/general"
@@ -112,3 +112,37 @@ def test_the_manager_has_the_same_names(group):
             assert await bob.export_audit_key(NAME) == await alice.export_audit_key(NAME)
 
     run(talk())
+
+
+def test_who_is_removed_reads_what_came_before_and_is_told_then_why_nothing_more_comes(group):
+    async def scenario():
+        first, second = two(group)
+        async with first as alice, second as bob:
+            ours, theirs = await channel_of_two(alice, bob)
+            taken = []
+
+            async def read():
+                async for message in theirs.messages():
+                    taken.append(message)
+
+            reading = asyncio.ensure_future(read())
+            await ours.send(b"before")
+            await ours.remove_member(b"bob")
+
+            with pytest.raises(ChannelError, match="^this member was removed from acme/team/general"):
+                await reading
+            assert taken == [b"before"]
+
+    run(scenario())
+
+
+def test_a_channel_that_a_manager_is_not_in_is_a_key_error_with_a_sentence(group):
+    async def scenario():
+        async with SkytaleChannelManager("alice", mock=True, mock_group=group) as alice:
+            for call in (lambda: alice.send(NAME, "x"), lambda: alice.receive(NAME, 0), lambda: alice.invite(NAME)):
+                with pytest.raises(
+                    UnknownChannelError, match="^this agent is not in the channel acme/team/general; create or join it"
+                ):
+                    await call()
+
+    run(scenario())

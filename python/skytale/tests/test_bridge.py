@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from skytale_sdk import UnknownChannelError
 from skytale_sdk.bridge import ProtocolBridge, translate
 from skytale_sdk.envelope import Envelope, Protocol
 from standin import Manager, Room
@@ -218,3 +219,11 @@ def test_by_a_routed_bridge_an_answer_has_the_id_of_its_request(people):
 
         answer = json.loads(next_of(left, LEFT).payload)
     assert answer == {"jsonrpc": "2.0", "id": 7, "result": {"content": [{"type": "text", "text": "4"}]}}
+
+
+def test_a_bridge_to_a_channel_that_the_agent_is_not_in_is_refused_at_once(people):
+    room, left, both, right = people
+    with ProtocolBridge(left) as bridge:
+        for source, target in ((LEFT, RIGHT), (RIGHT, LEFT)):
+            with pytest.raises(UnknownChannelError, match=f"not in the channel {RIGHT}; create or join it first"):
+                bridge.bridge(source, target, Protocol.A2A, Protocol.SLIM)

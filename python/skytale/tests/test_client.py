@@ -200,7 +200,8 @@ def test_members_are_listed_and_a_removed_one_hears_nothing_more(pair, alice, gr
 
         assert hers.next(SOON) == b"without bob"
         assert sorted(member.identity for member in hers.members()) == [b"alice", b"carol"]
-        assert theirs.next(0.5) is None
+        with pytest.raises(ChannelError, match="^this member was removed"):
+            theirs.next(SOON)
 
 
 def test_nobody_is_removed_who_is_not_there(pair):
@@ -293,3 +294,58 @@ def test_creating_a_channel_again_makes_a_fresh_one(pair, alice, bob):
 def test_a_timeout_that_is_none_is_a_value_error(pair, timeout):
     with pytest.raises(ValueError):
         pair[0].next(timeout)
+
+
+def test_who_is_removed_reads_what_came_before_and_then_the_reason_that_sending_has(pair):
+    ours, theirs = pair
+    waiting, ends = iter(theirs.messages()), []
+
+    def read():
+        try:
+            ends.extend(waiting)
+        except ChannelError as error:
+            ends.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    ours.send(b"one")
+    ours.send(b"two")
+    ours.remove_member(b"bob")
+    reader.join(SOON)
+
+    *messages, end = ends
+    with pytest.raises(ChannelError, match="^this member was removed from acme/team/general; ask to be added again") as raised:
+        theirs.send(b"?")
+    assert messages == [b"one", b"two"]
+    assert (str(end), end.code) == (str(raised.value), "refused")
+    with pytest.raises(ChannelError, match="^this member was removed"):
+        theirs.next()
+    removed = [event for event in theirs.events(SOON) if event.kind == "removed"]
+    assert [(event.by, event.epoch) for event in removed] == [(b"alice", ours.epoch)]
+
+
+def test_nobody_removes_oneself(pair):
+    ours, theirs = pair
+
+    for who in (b"bob", 1, theirs.members()[1]):
+        with pytest.raises(ChannelError, match=r"^a member does not remove itself from acme/team/general; leave\(\)"):
+            theirs.remove_member(who)
+    assert len(ours.members()) == 2
+
+
+def test_directories_that_cannot_be_used_say_what_is_wrong_and_what_to_do(group, tmp_path):
+    def open_on(directory):
+        return SkytaleClient(identity=b"alice", mock=True, mock_group=group, data_dir=directory)
+
+    (tmp_path / "file").write_text("something else")
+    with pytest.raises(MlsError, match="file is a file, and the state is kept in a directory; name another one"):
+        open_on(tmp_path / "file")
+    with open_on(tmp_path / "alice"):
+        with pytest.raises(MlsError, match=r"is open in this process already: .* close\(\) the other one"):
+            open_on(tmp_path / "alice")
+    (tmp_path / "alice" / "member.redb").unlink()
+    with pytest.raises(MlsError, match="missing or empty, .* to begin as a new agent .* delete .*workspace.key") as raised:
+        open_on(tmp_path / "alice")
+    assert raised.value.code == "state_lost"
+    (tmp_path / "alice" / "workspace.key").unlink()
+    open_on(tmp_path / "alice").close()

@@ -9,7 +9,7 @@ import pytest
 import skytale_sdk
 from skytale_sdk import errors
 
-CLASSES = ["AuthError", "TransportError", "ChannelError", "QuotaExceededError", "MlsError"]
+CLASSES = ["AuthError", "TransportError", "ChannelError", "QuotaExceededError", "MlsError", "UnknownChannelError"]
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -36,3 +36,12 @@ def test_an_exception_survives_pickling():
 
     assert (type(error), str(error)) == (errors.QuotaExceededError, "API error (429): enough")
     assert (error.code, error.http_status) == ("quota_exceeded", 429)
+
+
+def test_a_channel_that_is_not_there_is_a_key_error_with_a_sentence():
+    error = errors.unknown_channel("a/b/c")
+
+    assert isinstance(error, KeyError) and isinstance(error, skytale_sdk.ChannelError)
+    assert str(error) == "this agent is not in the channel a/b/c; create or join it first, see list_channels()"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.code) == (skytale_sdk.UnknownChannelError, str(error), "not_found")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+import urllib.request
 
 import pytest
 
@@ -83,7 +85,7 @@ def test_an_invite_that_has_expired_is_refused_and_the_next_one_admits(client):
     token = alice.invite(NAME, max_uses=1000, ttl=1)
     alice.close()
 
-    # Nobody answers meanwhile, so each attempt before the end of the invite ends without an answer.
+    # Nobody answers meanwhile, so each attempt before the end of the invite ends without an answer, and is taken back.
     refused, patience = None, time.monotonic() + SOON
     while refused is None and time.monotonic() < patience:
         try:
@@ -92,10 +94,91 @@ def test_an_invite_that_has_expired_is_refused_and_the_next_one_admits(client):
             refused = error
         except SkytaleError as error:
             assert str(error).startswith("join timed out after 0.1s")
+            assert bob.withdraw_join(NAME, token)
 
     assert str(refused).startswith("API error (400): ") and "expired" in str(refused)
     alice = client("alice")
     assert bob.join_with_token(NAME, alice.invite(NAME), timeout=SOON).name == NAME
+
+
+def test_who_stopped_waiting_comes_in_by_the_same_invite_in_another_run(client):
+    alice, bob = client("alice"), client("bob")
+    alice.create_channel(NAME)
+    token = alice.invite(NAME)
+    alice.close()
+    with pytest.raises(SkytaleError, match="the same token waits on"):
+        bob.join_with_token(NAME, token, timeout=0.1)
+    bob.close()
+    alice = client("alice")
+
+    joined = client("bob").join_with_token(NAME, token, timeout=SOON)
+
+    assert {member.identity for member in joined.members()} == {b"alice", b"bob"}
+    alice.open_channel(NAME).send(b"hello")
+    assert joined.next(SOON) == b"hello"
+
+
+def test_a_join_that_is_cancelled_is_taken_up_again(client, relay, tmp_path):
+    alice = client("alice")
+    alice.create_channel(NAME)
+    token = alice.invite(NAME)
+    alice.close()
+    pending = urllib.request.Request(
+        f"{relay.api_url}/v1/channels/pending?channel={NAME.replace('/', '%2F')}",
+        headers={"Authorization": f"Bearer {relay.key}"},
+    )
+
+    def requests():
+        with urllib.request.urlopen(pending, timeout=SOON) as answer:
+            return json.load(answer)["requests"]
+
+    async def scenario():
+        async with aio.SkytaleClient(relay.endpoint, tmp_path / "bob", b"bob", relay.key, relay.api_url) as bob:
+            joining = asyncio.ensure_future(bob.join_with_token(NAME, token, SOON))
+            while not await asyncio.to_thread(requests):
+                await asyncio.sleep(0.05)
+            joining.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await joining
+            alice = await asyncio.to_thread(client, "alice")
+            joined = await bob.join_with_token(NAME, token, SOON)
+            assert joined.epoch == 1
+            assert len(alice.open_channel(NAME).members()) == 2
+
+    asyncio.run(scenario())
+
+
+def test_who_withdraws_is_not_let_in_and_the_token_admits_another(client):
+    alice, bob = client("alice"), client("bob")
+    channel = alice.create_channel(NAME)
+    token = alice.invite(NAME)
+    alice.close()
+    assert not bob.withdraw_join(NAME, token)
+    with pytest.raises(SkytaleError, match="^join timed out"):
+        bob.join_with_token(NAME, token, timeout=0.1)
+
+    assert bob.withdraw_join(NAME, token)
+
+    channel = client("alice").open_channel(NAME)
+    carol = client("carol")
+    carol.join_with_token(NAME, token, timeout=SOON)
+    assert [member.identity for member in channel.members()] == [b"alice", b"carol"]
+    with pytest.raises(ChannelError, match=r"leave\(\)") as raised:
+        carol.withdraw_join(NAME, token)
+    assert raised.value.code == "refused"
+
+
+@pytest.mark.parametrize("terms", [{"max_uses": -1}, {"ttl": -1}, {"ttl": 2**32}, {"max_uses": -(2**70)}])
+def test_terms_that_no_invite_can_have_are_refused_with_a_sentence(client, terms):
+    alice = client("alice")
+    alice.create_channel(NAME)
+
+    with pytest.raises(ChannelError, match=r"^(ttl|max_uses) is -?[0-9]+; it is at least 1") as raised:
+        alice.invite(NAME, **terms)
+
+    assert raised.value.code == "bad_request"
+    with pytest.raises(TypeError, match="^ttl is a whole number, not str"):
+        alice.invite(NAME, ttl="1")
 
 
 @pytest.mark.parametrize("terms", [{"max_uses": 0}, {"ttl": 0}, {"ttl": 10**9}])

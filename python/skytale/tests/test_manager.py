@@ -9,7 +9,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from skytale_sdk import ChannelError, Envelope, Protocol, SkytaleChannelManager, SkytaleClient, aio
+from skytale_sdk import (
+    ChannelError,
+    Envelope,
+    Protocol,
+    SkytaleChannelManager,
+    SkytaleClient,
+    SkytaleError,
+    UnknownChannelError,
+    aio,
+)
 from skytale_sdk.channels import SkytaleChannelManager as FromChannels
 
 NAME = "myorg/team/general"
@@ -120,8 +129,10 @@ def test_an_unknown_channel_is_a_key_error(pair):
         lambda: alice.add_member("a/b/c", b""),
         lambda: alice.invite("a/b/c"),
     ):
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError) as raised:
             call()
+        assert isinstance(raised.value, UnknownChannelError)
+        assert str(raised.value) == "this agent is not in the channel a/b/c; create or join it first, see list_channels()"
 
 
 def test_channels_are_listed_by_name(agents):
@@ -270,3 +281,24 @@ def test_the_environment_makes_mock_agents_that_run_the_documented_example(monke
         alice.send(NAME, "Another message!")
 
         assert drained(bob, 2) == ["Hello from Alice!", "Another message!"]
+
+
+def test_who_is_removed_receives_what_came_before_and_is_told_then_why_nothing_more_comes(pair):
+    alice, bob = pair
+    alice.send(NAME, "before")
+    alice.remove_member(NAME, b"bob")
+
+    assert bob.receive(NAME, timeout=SOON) == ["before"]
+    with pytest.raises(SkytaleError, match=f"^channel listener for '{NAME}' died: this member was removed from {NAME}; ask"):
+        bob.receive(NAME, timeout=SOON)
+
+
+def test_a_closed_manager_says_that_it_is_closed(agents):
+    alice = agents("alice")
+    alice.create(NAME)
+    alice.close()
+
+    with pytest.raises(KeyError) as raised:
+        alice.send(NAME, "x")
+
+    assert str(raised.value) == f"there is no channel {NAME}: the manager was closed; open a new one"

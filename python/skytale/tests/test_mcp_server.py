@@ -130,3 +130,17 @@ def test_the_module_runs_under_its_published_name_too(tmp_path):
 
     assert host.begin()["serverInfo"]["name"] == "skytale"
     assert host.end() == 0
+
+
+def test_without_the_package_it_needs_the_server_says_so_in_a_sentence(tmp_path):
+    (tmp_path / "mcp").mkdir()
+    (tmp_path / "mcp" / "__init__.py").write_text("raise ImportError('there is no mcp')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "HOME": str(tmp_path)}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "skytale_sdk.integrations.mcp"], env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == "skytale: the MCP server needs the package mcp: pip install 'skytale-sdk[mcp]'\n"
+    assert not (tmp_path / ".skytale").exists()

@@ -71,3 +71,26 @@ def test_a_long_identity_has_a_folder_that_file_systems_accept():
 def test_an_identity_that_is_not_bytes_is_a_type_error(identity):
     with pytest.raises(TypeError):
         SkytaleClient("http://127.0.0.1:1", "/nowhere", identity)
+
+
+def test_max_unread_bounds_what_waits_and_nothing_is_missed(group):
+    with SkytaleClient(identity=b"alice", mock=True, mock_group=group) as alice:
+        with SkytaleClient(identity=b"bob", mock=True, mock_group=group, max_unread=10_000) as bob:
+            channel = alice.create_channel("acme/team/general")
+            joined = bob.join_channel(channel.name, channel.add_member(bob.generate_key_package()))
+            for number in range(50):
+                channel.send(b"%d" % number + bytes(1000))
+
+            events = []
+            while not any(event.kind == "inbox_full" for event in events):
+                events = joined.events(30.0)
+                assert events
+            assert [int(joined.next(30.0).split(b"\0")[0]) for _ in range(50)] == list(range(50))
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63])
+def test_max_unread_that_is_no_number_of_bytes_is_refused(number):
+    with pytest.raises(ValueError, match="^max_unread is "):
+        resolve(max_unread=number)
+    with pytest.raises(TypeError, match="^max_unread is a number of bytes"):
+        resolve(max_unread="1 GiB")

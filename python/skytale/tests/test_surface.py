@@ -113,10 +113,11 @@ def test_the_documented_names_are_where_the_documents_import_them_from():
     assert all(protocol.value == protocol.name.lower() for protocol in Protocol)
 
 
-def test_the_documented_bridge_of_channels_that_cannot_exist_neither_raises_nor_hangs(group):
+def test_the_documented_bridge_of_channels_that_cannot_exist_is_refused_as_a_runtime_error_and_ends(group):
     with SkytaleChannelManager("alice", mock=True, mock_group=group) as manager:
         bridge = ProtocolBridge(manager)
-        bridge.bridge("org/a2a-in", "org/slim-out", Protocol.A2A, Protocol.SLIM)
+        with pytest.raises(RuntimeError, match="^this agent is not in the channel org/a2a-in"):
+            bridge.bridge("org/a2a-in", "org/slim-out", Protocol.A2A, Protocol.SLIM)
         bridge.stop()
 
 

@@ -20,7 +20,7 @@ from importlib.metadata import version as _version
 from ._native import Channel, MessageIterator
 from .client import SkytaleClient
 from .envelope import Envelope, Protocol
-from .errors import AuthError, ChannelError, MlsError, QuotaExceededError, SkytaleError, TransportError
+from .errors import AuthError, ChannelError, MlsError, QuotaExceededError, SkytaleError, TransportError, UnknownChannelError
 from .manager import SkytaleChannelManager
 from .message import Event, Member, Message
 
@@ -42,4 +42,5 @@ __all__ = [
     "SkytaleClient",
     "SkytaleError",
     "TransportError",
+    "UnknownChannelError",
 ]

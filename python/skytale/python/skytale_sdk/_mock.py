@@ -43,6 +43,15 @@ def join(group: str, client: _native.Client, name: str, token: str) -> _native.C
     return client.join_channel(name, owner.open_channel(name).add_member(client.generate_key_package()))
 
 
+def withdraw(client: _native.Client, name: str, token: str) -> bool:
+    """Nobody waits here to be let in: `join` is done at once."""
+    with _lock:
+        found = _invites.get(token)
+    if found is not None and found.channel == name and name in client.channels():
+        raise ChannelError(f"this member is in {name} already; leave() takes it out again", "refused")
+    return False
+
+
 def _take(group: str, channel: str, token: str) -> _native.Client:
     with _lock:
         found = _invites.get(token)

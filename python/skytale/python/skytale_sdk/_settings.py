@@ -34,6 +34,7 @@ def resolve(
     pins: Mapping[bytes, bytes] | None = None,
     passphrase: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,
+    max_unread: int | None = None,
 ) -> Settings:
     """Returns the arguments of the native client."""
     if not isinstance(identity, bytes):
@@ -52,6 +53,7 @@ def resolve(
         "pins": _pins(pins or {}),
         "passphrase": passphrase or os.environ.get("SKYTALE_PASSPHRASE") or None,
         "ca": _certificates(ca_file) if ca_file else None,
+        "max_unread": _positive(max_unread, "max_unread"),
     }
     if mock or os.environ.get("SKYTALE_MOCK", "").strip().lower() in ("1", "true", "yes"):
         # Nothing on disk unless asked for: a mock is for tests, and two of them may have the same identity.
@@ -70,6 +72,16 @@ def _certificates(ca_file: str | os.PathLike[str]) -> bytes:
         text = f"runtime error: {os.fspath(ca_file)} has no certificate; ca_file is a file in PEM (-----BEGIN CERTIFICATE-----)"
         raise SkytaleError(text, "ca_file")
     return certificates
+
+
+def _positive(number: int | None, name: str) -> int | None:
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{name} is a number of bytes, not {type(number).__name__}")
+    if not 1 <= number < 1 << 63:
+        raise ValueError(f"{name} is {number}; it is at least 1, and below 2**63")
+    return number
 
 
 def _pins(pins: Mapping[bytes, bytes]) -> dict[bytes, bytes]:

@@ -13,7 +13,7 @@ from types import TracebackType
 
 from . import _exit, _mock, _native, _settings
 from .envelope import Envelope
-from .errors import SkytaleError
+from .errors import SkytaleError, unknown_channel
 from .manager import MOST_AT_ONCE, PAUSE, ended
 from .message import Event, Member, Message
 
@@ -88,6 +88,7 @@ class SkytaleClient:
         pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
+        max_unread: int | None = None,
     ) -> None:
         self._settings = _settings.resolve(
             identity,
@@ -102,6 +103,7 @@ class SkytaleClient:
             pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
+            max_unread=max_unread,
         )
         self._opened: _native.Client | None = None
 
@@ -142,6 +144,11 @@ class SkytaleClient:
         if group is not None:
             return Channel(await asyncio.to_thread(_mock.join, group, self._native, name, token))
         return Channel(await self._native.join_with_token_async(name, token, timeout))
+
+    async def withdraw_join(self, name: str, token: str) -> bool:
+        if self._settings["mock_group"] is not None:
+            return _mock.withdraw(self._native, name, token)
+        return await self._native.withdraw_join_async(name, token)
 
     async def rotate_key(self, name: str) -> None:
         await (await self.open_channel(name)).rotate_key()
@@ -193,6 +200,7 @@ class SkytaleChannelManager:
         pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
+        max_unread: int | None = None,
     ) -> None:
         who = identity.encode() if isinstance(identity, str) else identity
         self._client = SkytaleClient(
@@ -208,8 +216,10 @@ class SkytaleChannelManager:
             pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
+            max_unread=max_unread,
         )
         self._channels: dict[str, Channel] = {}
+        self._is_closed = False
 
     async def open(self) -> SkytaleChannelManager:
         """Opens the client and the channels that its directory holds."""
@@ -228,20 +238,23 @@ class SkytaleChannelManager:
         return await self._client.generate_key_package()
 
     async def add_member(self, channel_name: str, key_package: bytes) -> bytes:
-        return await self._channels[channel_name].add_member(key_package)
+        return await self._channel(channel_name).add_member(key_package)
 
     async def invite(self, channel_name: str, max_uses: int = 1, ttl: int = 3600) -> str:
-        self._channels[channel_name]
+        self._channel(channel_name)
         return await self._client.invite(channel_name, max_uses, ttl)
 
     async def join_with_token(self, channel_name: str, token: str, timeout: float = 60.0) -> None:
         self._channels[channel_name] = await self._client.join_with_token(channel_name, token, timeout)
 
+    async def withdraw_join(self, channel_name: str, token: str) -> bool:
+        return await self._client.withdraw_join(channel_name, token)
+
     def list_channels(self) -> list[str]:
         return sorted(self._channels)
 
     async def send(self, channel_name: str, message: str | bytes) -> None:
-        await self._channels[channel_name].send(message.encode() if isinstance(message, str) else message)
+        await self._channel(channel_name).send(message.encode() if isinstance(message, str) else message)
 
     async def receive(self, channel_name: str, timeout: float = 5.0) -> list[str]:
         return [message.text for message in await self._take(channel_name, timeout, PAUSE if timeout > 0 else 0.0)]
@@ -254,29 +267,29 @@ class SkytaleChannelManager:
         return await self._take(channel_name, timeout, 0.0)
 
     async def send_envelope(self, channel_name: str, envelope: Envelope) -> None:
-        await self._channels[channel_name].send(envelope.serialize())
+        await self._channel(channel_name).send(envelope.serialize())
 
     async def receive_envelopes(self, channel_name: str, timeout: float = 5.0) -> list[Envelope]:
         return [Envelope.of(bytes(message)) for message in await self.receive_messages(channel_name, timeout)]
 
     async def members(self, channel_name: str) -> list[Member]:
-        return await self._channels[channel_name].members()
+        return await self._channel(channel_name).members()
 
     async def remove_member(self, channel_name: str, member: bytes | str | int | Member) -> None:
-        await self._channels[channel_name].remove_member(member.encode() if isinstance(member, str) else member)
+        await self._channel(channel_name).remove_member(member.encode() if isinstance(member, str) else member)
 
     async def leave(self, channel_name: str) -> None:
-        await self._channels[channel_name].leave()
-        del self._channels[channel_name]
+        await self._channel(channel_name).leave()
+        self._channels.pop(channel_name, None)
 
     async def rotate_key(self, channel_name: str) -> None:
-        await self._channels[channel_name].rotate_key()
+        await self._channel(channel_name).rotate_key()
 
     def epoch(self, channel_name: str) -> int:
-        return self._channels[channel_name].epoch
+        return self._channel(channel_name).epoch
 
     async def export_audit_key(self, channel_name: str) -> bytes:
-        return await self._channels[channel_name].export_audit_key()
+        return await self._channel(channel_name).export_audit_key()
 
     def statement(self) -> bytes:
         return self._client.statement()
@@ -285,12 +298,13 @@ class SkytaleChannelManager:
         await self._client.prove(key, signature)
 
     async def events(self, channel_name: str, timeout: float = 0.0) -> list[Event]:
-        return await self._channels[channel_name].events(max(timeout, 0.0))
+        return await self._channel(channel_name).events(max(timeout, 0.0))
 
     async def flush(self, timeout: float = 5.0) -> bool:
         return await self._client.flush(timeout)
 
     async def close(self) -> None:
+        self._is_closed = True
         self._channels.clear()
         await self._client.close()
 
@@ -300,8 +314,14 @@ class SkytaleChannelManager:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
 
+    def _channel(self, channel_name: str) -> Channel:
+        channel = self._channels.get(channel_name)
+        if channel is None:
+            raise unknown_channel(channel_name, self._is_closed)
+        return channel
+
     async def _take(self, channel_name: str, timeout: float, pause: float) -> list[Message]:
-        channel = self._channels[channel_name]._native
+        channel = self._channel(channel_name)._native
         try:
             return await channel.drain_async(max(timeout, 0.0), MOST_AT_ONCE, pause)
         except SkytaleError as error:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from . import _native
 from ._names import also
 from .envelope import Envelope, Protocol
-from .errors import SkytaleError
+from .errors import SkytaleError, unknown_channel
 
 if TYPE_CHECKING:
     from .manager import SkytaleChannelManager
@@ -95,6 +95,7 @@ class ProtocolBridge:
 
         Raises:
             RuntimeError: the bridge has been stopped.
+            UnknownChannelError: the agent is not in one of the channels; it is a `KeyError` too.
             ValueError: a protocol is unknown, or both channels are the same.
         """
         source_protocol, target_protocol = Protocol(source_protocol), Protocol(target_protocol)
@@ -102,6 +103,10 @@ class ProtocolBridge:
             raise ValueError(f"a bridge needs two channels, and {source} was named as both")
         if self._stopped.is_set():
             raise RuntimeError("bridge stopped; make a new ProtocolBridge")
+        there = self._manager.list_channels()
+        for name in (source, target):
+            if name not in there:
+                raise unknown_channel(name)
         thread = threading.Thread(
             target=self._run,
             args=(source, target, target_protocol),

@@ -35,6 +35,9 @@ class SkytaleClient:
             added by this client, and a channel that has such a member is not joined.
         passphrase: what the state in `data_dir` is sealed with; else `SKYTALE_PASSPHRASE`, else a key file beside it.
         ca_file: certificates (PEM) to trust besides those of the system.
+        max_unread: how many bytes of messages may wait to be read in each channel, about: each counts 128 bytes more than it
+            has; 256 MiB unless given. Nothing more is taken from the relay then, and nothing sent in that channel, until half
+            of them were read.
 
     Raises:
         TypeError: `identity` is not bytes.
@@ -58,6 +61,7 @@ class SkytaleClient:
         pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
+        max_unread: int | None = None,
     ) -> None:
         settings = _settings.resolve(
             identity,
@@ -72,6 +76,7 @@ class SkytaleClient:
             pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
+            max_unread=max_unread,
         )
         self._mock_group = settings["mock_group"]
         self._native = _native.Client.open(**settings)
@@ -141,13 +146,32 @@ class SkytaleClient:
     def join_with_token(self, name: str, token: str, timeout: float = 60.0) -> Channel:
         """Joins a channel by an invite token, waiting up to `timeout` seconds for a member to let this client in.
 
+        The token is used once by this client, however often this is called with it: after a timeout, Ctrl-C or a crash the next
+        call, of a new process too, waits on for the same answer, or finds it. Who does not want to come in after all calls
+        `withdraw_join`.
+
         Raises:
-            ChannelError: the token is unknown, expired, used up or for another channel.
+            ChannelError: the token is unknown, expired, used up or for another channel, or the member that made it lets nobody in
+                with it.
             SkytaleError: nobody answered in time, or this client has no API key.
         """
         if self._mock_group is not None:
             return _mock.join(self._mock_group, self._native, name, token)
         return self._native.join_with_token(name, token, timeout)
+
+    def withdraw_join(self, name: str, token: str) -> bool:
+        """Takes back what `join_with_token` asked for with this token, and gives its use back: nobody lets this client in.
+
+        Returns:
+            False where nothing was asked for with it.
+
+        Raises:
+            ChannelError: a member has let this client in, or is just doing so: `join_with_token` and `Channel.leave` end that; or
+                another call still waits with the token.
+        """
+        if self._mock_group is not None:
+            return _mock.withdraw(self._native, name, token)
+        return self._native.withdraw_join(name, token)
 
     def rotate_key(self, name: str) -> None:
         """Replaces this client's key in a channel; the same as `Channel.rotate_key`.

@@ -46,6 +46,13 @@ class ChannelError(SkytaleError):
     """The channel, or what was asked of it, is not acceptable: its name, the size of a message, an invite."""
 
 
+class UnknownChannelError(ChannelError, KeyError):
+    """A manager or a bridge was asked for a channel that its agent is not in. A `KeyError` too, as published managers raise."""
+
+    # A KeyError shows its argument in quotes, as the key that it mostly is.
+    __str__ = RuntimeError.__str__
+
+
 class QuotaExceededError(SkytaleError):
     """The account, the channel or the caller has used up what it may use."""
 
@@ -62,6 +69,15 @@ _CLASSES: dict[str, type[SkytaleError]] = {
     "mls": MlsError,
     "runtime": SkytaleError,
 }
+
+
+def unknown_channel(name: str, closed: bool = False) -> UnknownChannelError:
+    """The failure of who asks a manager for a channel that it does not have."""
+    if closed:
+        return UnknownChannelError(f"there is no channel {name}: the manager was closed; open a new one", "closed")
+    return UnknownChannelError(
+        f"this agent is not in the channel {name}; create or join it first, see list_channels()", "not_found"
+    )
 
 
 def of_kind(kind: str, message: str, code: str | None, http_status: int | None) -> SkytaleError:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _exit, _mock, _native, _settings
 from .envelope import Envelope
-from .errors import SkytaleError
+from .errors import SkytaleError, unknown_channel
 from .message import Event, Member, Message
 
 _log = logging.getLogger("skytale_sdk")
@@ -28,9 +28,10 @@ _LISTENER_ROUND = 1.0
 class SkytaleChannelManager:
     """Sends and receives on channels without blocking iterators, for tools that have to answer.
 
-    Messages are taken in and kept in `data_dir` while nobody asks for them, up to 256 MiB of each channel; the relay keeps what
-    comes then. Channels that are kept there from an earlier run are active from the beginning. All methods may be called from any
-    thread.
+    Messages are taken in and kept in `data_dir` while nobody asks for them, up to 256 MiB of each channel (`max_unread`); the
+    relay keeps what comes then. Channels that are kept there from an earlier run are active from the beginning. All methods may
+    be called from any thread. One that is given the name of a channel in which this agent is not raises `UnknownChannelError`,
+    which is a `KeyError` too.
 
     Args:
         identity: what the other members see as the sender; a str is encoded as UTF-8.
@@ -40,7 +41,7 @@ class SkytaleChannelManager:
         api_url: URL of the API server; else `SKYTALE_API_URL`, else `http://127.0.0.1:8080`.
         mock: no network; agents of this process reach each other. Also by `SKYTALE_MOCK=1`.
         mock_group: name of the group of mock agents that reach each other.
-        padding, unbound_joins, pins, passphrase, ca_file: as for `SkytaleClient`.
+        padding, unbound_joins, pins, passphrase, ca_file, max_unread: as for `SkytaleClient`.
         on_message: called with every message, in a thread of the channel; what it is given is not given to `receive`.
         on_event: called with every `Event` of every channel, in a thread.
     """
@@ -60,6 +61,7 @@ class SkytaleChannelManager:
         pins: Mapping[bytes, bytes] | None = None,
         passphrase: str | None = None,
         ca_file: str | os.PathLike[str] | None = None,
+        max_unread: int | None = None,
         on_message: Callable[[Message], None] | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
@@ -77,6 +79,7 @@ class SkytaleChannelManager:
             pins=pins,
             passphrase=passphrase,
             ca_file=ca_file,
+            max_unread=max_unread,
         )
         self._mock_group = settings["mock_group"]
         self._on_message = on_message
@@ -125,6 +128,8 @@ class SkytaleChannelManager:
     def join_with_token(self, channel_name: str, token: str, timeout: float = 60.0) -> None:
         """Joins a channel by an invite token, waiting up to `timeout` seconds to be let in.
 
+        The token is used once by this agent: after a timeout or a crash the next call waits on for the same answer, or finds it.
+
         Raises:
             SkytaleError: the token is unknown, expired, used up or for another channel; or nobody answered in time.
         """
@@ -132,6 +137,12 @@ class SkytaleChannelManager:
             self._activate(channel_name, _mock.join(self._mock_group, self._native, channel_name, token))
         else:
             self._activate(channel_name, self._native.join_with_token(channel_name, token, timeout))
+
+    def withdraw_join(self, channel_name: str, token: str) -> bool:
+        """Takes back what `join_with_token` asked for with this token, see `SkytaleClient.withdraw_join`."""
+        if self._mock_group is not None:
+            return _mock.withdraw(self._native, channel_name, token)
+        return self._native.withdraw_join(channel_name, token)
 
     def list_channels(self) -> list[str]:
         """Names of all active channels, sorted."""
@@ -249,7 +260,10 @@ class SkytaleChannelManager:
 
     def _channel(self, name: str) -> _native.Channel:
         with self._lock:
-            return self._channels[name]
+            channel = self._channels.get(name)
+        if channel is None:
+            raise unknown_channel(name, self._closed.is_set())
+        return channel
 
     def _listen(self, name: str, thread_name: str, once: Callable[[], None]) -> None:
         channel = self._channel(name)

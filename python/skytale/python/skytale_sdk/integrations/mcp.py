@@ -85,8 +85,9 @@ def create_server(manager: SkytaleChannelManager) -> Any:
 def main() -> None:
     """Serves on stdin and stdout until stdin ends."""
     try:
+        _framework()
         manager = SkytaleChannelManager(identity=os.environ.get("SKYTALE_IDENTITY") or _IDENTITY)
-    except SkytaleError as error:
+    except (SkytaleError, ImportError) as error:
         raise SystemExit(f"skytale: {error}") from error
     with manager:
         create_server(manager).run()

@@ -2,6 +2,7 @@
 
 mod basics;
 mod convergence;
+mod independent;
 mod lifecycle;
 mod party;
 mod profile;

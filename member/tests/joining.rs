@@ -179,7 +179,7 @@ impl Holding {
     fn before(api: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let (address, gate) = (listener.local_addr().expect("bound"), Arc::new((Mutex::new(false), Condvar::new())));
-        let (tell, held) = mpsc::channel();
+        let (tell, held) = mpsc::sync_channel(1);
         let shared = gate.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -194,7 +194,7 @@ impl Holding {
                     let mut bytes = [0; 64 * 1024];
                     while let Ok(count @ 1..) = down.read(&mut bytes) {
                         if bytes[..count].windows(11).any(|part| part == b"key_package") {
-                            tell.send(()).ok();
+                            tell.try_send(()).ok();
                             let (open, bell) = &*gate;
                             drop(bell.wait_while(open.lock().expect("whole"), |open| !*open).expect("whole"));
                         }

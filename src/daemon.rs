@@ -59,6 +59,8 @@ pub enum DaemonError {
     Socket(PathBuf, io::Error),
     /// The identity key is gone.
     LostKey(PathBuf),
+    /// It is not known who may come in.
+    Rules(StoreError),
     /// The log cannot be opened.
     Store(StoreError),
     /// TLS cannot be set up.
@@ -73,7 +75,7 @@ impl DaemonError {
         match self {
             Self::Running => RUNNING,
             Self::Handlers(_) | Self::LostKey(_) | Self::Vault(VaultError::Mode { .. } | VaultError::Owner { .. }) => CONFIGURATION,
-            Self::Files(_) | Self::Listen(..) | Self::Socket(..) | Self::Store(_) | Self::Tls(_) | Self::Vault(_) => ERROR,
+            Self::Files(_) | Self::Listen(..) | Self::Rules(_) | Self::Socket(..) | Self::Store(_) | Self::Tls(_) | Self::Vault(_) => ERROR,
         }
     }
 }
@@ -93,6 +95,11 @@ impl std::fmt::Display for DaemonError {
                 "the identity key is gone; bring its copy back, or `toq import` a backup; or begin as another agent with \
                  `toq up --new-identity` ({})",
                 path.display()
+            ),
+            Self::Rules(error) => write!(
+                f,
+                "the rules of who may come in cannot be read ({error}); nothing starts, for a block may be among them. Bring back a copy of \
+                 the workspace, or move its state.redb away and `toq import` a backup"
             ),
             Self::Running => f.write_str("toq appears to be running in this workspace: its log is open in another process"),
             Self::Socket(path, error) => write!(f, "cannot listen at {}: {error}; choose another adapter.unix.socket_path", path.display()),
@@ -137,6 +144,7 @@ impl Workspace {
         let now = toq_kit::Clock::system().wall_nanos() / 1_000_000_000;
         let store = opening::log(loaded)?.with_files(&loaded.dir.join("files"), now);
         let store = store.map_err(|error| DaemonError::Files(io::Error::other(error)))?;
+        toq_actors::workspace::are_rules_readable(store.reader()).map_err(DaemonError::Rules)?;
         let keys = opening::keys(loaded, &store)?;
         let (listener, port) = bind(loaded)?;
         let sockets = sockets(loaded)?;

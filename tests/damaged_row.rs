@@ -3,7 +3,7 @@
 mod world;
 
 use serde_json::{Value, json};
-use world::{Agent, World};
+use world::{Agent, World, eventually};
 
 /// Makes the stored message with this text unreadable, in every copy that the file has of it. The daemon must not run.
 fn damage(place: &std::path::Path, text: &str) {
@@ -66,4 +66,46 @@ fn history_threads_and_commands_go_around_it_and_say_so() {
     send(&alice, &bob, "another");
     assert_eq!(texts(&bob.get("/v1/messages/history").json()), ["the first", "the last", "another"]);
     assert_eq!(alice.get("/v1/messages/history?outgoing=true").json().get("unreadable"), None, "where all is well nothing is said");
+}
+
+#[test]
+fn one_that_waits_to_be_sent_holds_up_nothing_behind_it_and_its_end_is_told() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", &[]), world.agent("bob", &[("connection_mode", "open")]));
+    let address = bob.address();
+    assert!(bob.toq(&["down"]).status.success());
+    for text in ["the damaged one", "the last"] {
+        let body = json!({"to": address, "thread_id": "talk", "body": {"text": text}});
+        assert_eq!(alice.post("/v1/messages?wait=false", &body.to_string()).status, 202);
+    }
+    assert!(alice.toq(&["down"]).status.success());
+    damage(&alice.place, "the damaged one");
+    assert!(world.up(&bob.place).status.success());
+    assert!(world.up(&alice.place).status.success());
+
+    eventually("what is behind it arrives", || (texts(&bob.get("/v1/messages/history").json()) == ["the last"]).then_some(()));
+    assert_eq!(alice.first_event("/v1/events?since=0&type=log.unreadable")["type"], "log.unreadable");
+}
+
+#[test]
+fn a_rule_that_cannot_be_read_keeps_the_daemon_from_starting_rather_than_letting_everybody_in() {
+    const BLOCKED: &str = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let world = World::new();
+    let alice = world.agent("alice", &[("connection_mode", "open")]);
+    assert!(alice.toq(&["block", "--key", BLOCKED]).status.success());
+    assert!(alice.toq(&["down"]).status.success());
+    let path = alice.place.join(".toq/state.redb");
+    let mut bytes = std::fs::read(&path).expect("the log");
+    let rules = find(&bytes, format!("blockkey{BLOCKED}").as_bytes());
+    assert!(!rules.is_empty(), "the log holds the rule");
+    for start in rules {
+        bytes[start + "blockkey".len()..][..7].copy_from_slice(b"garbage");
+    }
+    std::fs::write(&path, &bytes).expect("written back");
+
+    let output = world.up(&alice.place);
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the rules of who may come in cannot be read") && said.contains("toq import"), "{said}");
 }

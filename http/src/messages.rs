@@ -28,6 +28,9 @@ use crate::facade::Facade;
 use crate::query::Query;
 use crate::view;
 
+/// How long a caller that waits for an answer pauses before it asks again, where its conversation's actor has gone.
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
 /// How long a caller waits where it does not say.
 const DEFAULT_PATIENCE: u64 = 30;
 
@@ -186,13 +189,21 @@ async fn one(facade: &Facade, mut accepted: Accepted, wait: Wait, deadline: Inst
 }
 
 async fn reply(facade: &Facade, accepted: &Accepted, deadline: Instant) -> Result<MessageEvent, ApiError> {
-    let waiting = AwaitReply { thread_id: accepted.thread_id.clone(), after: accepted.seq, agent: accepted.to.agent().clone() };
-    let answered = facade.ask(waiting).await?;
-    let seq = timeout_at(deadline, answered).await.ok().and_then(Result::ok);
-    let Some(seq) = seq else {
-        return Err(ApiError::new(ErrorCode::ReplyTimeout, "the message was delivered and nobody answered within timeout")
-            .about(accepted.id.to_string(), MessageState::Delivered));
+    let nobody = || {
+        ApiError::new(ErrorCode::ReplyTimeout, "the message was delivered and nobody answered within timeout")
+            .about(accepted.id.to_string(), MessageState::Delivered)
     };
+    let answer = async {
+        loop {
+            let waiting = AwaitReply { thread_id: accepted.thread_id.clone(), after: accepted.seq, agent: accepted.to.agent().clone() };
+            // The conversation's actor may make room for others; the next one looks at the log first.
+            if let Ok(seq) = facade.ask(waiting).await?.await {
+                return Ok::<_, ApiError>(seq);
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    };
+    let seq = timeout_at(deadline, answer).await.map_err(|_| nobody())??;
     let entry = facade.reader().entry(seq)?.ok_or_else(|| ApiError::new(ErrorCode::InternalError, "the reply is not in the log"))?;
     Ok(view::entry(&entry)?)
 }

@@ -98,6 +98,11 @@ impl<K: Clone + Eq + Hash, A: Actor> Roster<K, A> {
         }
     }
 
+    /// The names of the children, the least recently used first.
+    pub fn least_used(&self) -> impl Iterator<Item = &K> {
+        self.by_use.values()
+    }
+
     /// Takes the least recently used child out if there are more than `capacity`.
     pub fn shrink_to(&mut self, capacity: usize) -> Option<(K, Addr<A>)> {
         if self.children.len() <= capacity {

@@ -152,10 +152,16 @@ impl Delivery {
         self.failures
     }
 
+    /// True where messages are given up after some attempts.
+    #[must_use]
+    pub const fn gives_up(&self) -> bool {
+        self.schedule.max_attempts > 0
+    }
+
     /// True where a message that has been tried `attempts` times is to be given up.
     #[must_use]
     pub const fn is_exhausted(&self, attempts: u32) -> bool {
-        self.schedule.max_attempts > 0 && attempts >= self.schedule.max_attempts
+        self.gives_up() && attempts >= self.schedule.max_attempts
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 use tokio::sync::watch;
 use toq_protocol::key::PeerKey;
-use toq_protocol::message::MessageId;
+use toq_protocol::message::{Message, MessageId};
 
 use crate::error::StoreError;
 use crate::open::{Shared, Tail};
@@ -147,18 +147,20 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] where the disk or a row is damaged.
-    pub fn lane(&self, lane: &str, after: Seq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    pub fn lane(&self, lane: &str, after: Seq, limit: usize) -> Result<Vec<(Seq, Option<Message>)>, StoreError> {
         let snapshot = self.snapshot()?;
         let outbox = snapshot.open(tables::OUTBOX)?;
         let messages = snapshot.open(tables::MESSAGES)?;
-        let mut entries = Vec::new();
+        let mut waiting = Vec::new();
         for key in outbox.range((lane, after.0.saturating_add(1))..=(lane, u64::MAX))?.take(limit) {
             let seq = Seq(key?.0.value().1);
-            let bytes = messages.get(seq.0)?.ok_or(StoreError::Record { table: "outbox" })?;
-            let row = MessageRow::from_bytes(bytes.value())?;
-            entries.push(Entry { seq, state: snapshot.state(seq, &row)?, row });
+            let message = match messages.get(seq.0)? {
+                Some(bytes) => MessageRow::from_bytes(bytes.value()).and_then(|row| row.message()).ok(),
+                None => None,
+            };
+            waiting.push((seq, message));
         }
-        Ok(entries)
+        Ok(waiting)
     }
 
     /// How many messages wait in a lane, counting no further than `limit`.

@@ -299,10 +299,11 @@ impl Tables<'_> {
             self.states.open()?.insert(seq.0, row.to_bytes().as_slice())?;
         }
         let message = match self.messages.get(seq.0)? {
-            Some(bytes) => MessageRow::from_bytes(bytes.value())?,
-            None => return Err(StoreError::Record { table: "messages" }),
+            Some(bytes) => MessageRow::from_bytes(bytes.value()).and_then(|row| row.message()),
+            None => Err(StoreError::Record { table: "messages" }),
         };
-        let message = message.message()?;
+        // Other messages are settled in the same transaction.
+        let Ok(message) = message else { return self.note_unreadable(seq, Timestamp::from_nanos(row.changed)) };
         self.event(&EventRow {
             kind: format!("message.{}", row.state.as_str()),
             subject: message.id.to_string(),
@@ -320,7 +321,8 @@ impl Tables<'_> {
 
     fn attempts(&mut self, seq: Seq) -> Result<u32, StoreError> {
         let row = self.states.open()?.get(seq.0)?;
-        row.map_or(Ok(0), |row| StateRow::from_bytes(row.value()).map(|row| row.attempts))
+        // What cannot be read is written anew; the count is lost, the message is not.
+        Ok(row.and_then(|row| StateRow::from_bytes(row.value()).ok()).map_or(0, |row| row.attempts))
     }
 
     fn confirm(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {

@@ -166,7 +166,7 @@ class Checker:
         if send.token not in self._boxes[send.receiver].rows:
             self._report("accepted-but-lost", send.token, f"{', '.join(send.ids)} is not at {send.receiver}")
         for message_id in send.ids:
-            state = self._states.get(message_id, "delivered")
+            state = self._states.get(message_id, "never asked about")
             if state != "delivered":
                 self._report("accepted-but-unfinished", send.token, f"{message_id} is {state} at {send.sender}")
 

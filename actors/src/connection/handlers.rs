@@ -179,6 +179,10 @@ impl Connection {
         }
         self.timer = Some(ctx.run_later(wait, |act, ctx| {
             act.timer = None;
+            // The lane that it was dialled for may have ended before it was told of this connection.
+            if act.events.as_ref().is_some_and(|(_, events)| !events.connected()) {
+                return act.handle(Goodbye("nothing more to say"), ctx);
+            }
             let now = act.home.now();
             let effects = act.session.as_mut().map(|session| session.tick(now)).unwrap_or_default();
             act.perform(effects, &mut Vec::new(), ctx);

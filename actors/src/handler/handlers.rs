@@ -223,7 +223,6 @@ impl HandlerActor {
     }
 }
 
-/// Looks whenever the log has grown.
 /// Whose conversation a message belongs to.
 fn conversation(row: &MessageRow) -> Option<String> {
     row.thread_id().map(|thread| format!("{} {thread}", row.peer().map(|key| key.to_string()).unwrap_or_default()))

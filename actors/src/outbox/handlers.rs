@@ -17,7 +17,7 @@ use crate::describe::{Describe, Description};
 use crate::home::Counters;
 use crate::workspace::{Dial, OutboxIdle};
 
-/// How long an idle lane keeps its connection and its actor.
+/// How long an idle lane keeps its actor, and with it its connection.
 const IDLE: Duration = Duration::from_secs(300);
 
 /// How many rows of a lane get a note about a failed attempt: those that a reader is likely to ask about.
@@ -31,7 +31,7 @@ type Ctx = Context<Outbox>;
 impl Outbox {
     /// Does whatever can be done now.
     pub(super) fn work(&mut self, ctx: &mut Ctx) {
-        self.load();
+        self.load(ctx);
         self.expire(ctx);
         let now = self.home.clock.monotonic();
         match self.delivery.next(self.waiting(), now) {
@@ -56,7 +56,8 @@ impl Outbox {
     }
 
     fn is_idle(&self) -> bool {
-        self.queue.is_empty()
+        !self.is_nudged
+            && self.queue.is_empty()
             && self.flying.is_empty()
             && self.settling.is_empty()
             && self.express.is_empty()
@@ -64,7 +65,7 @@ impl Outbox {
     }
 
     /// Reads rows while there is room in the window.
-    fn load(&mut self) {
+    fn load(&mut self, ctx: &mut Ctx) {
         let window = self.home.config.delivery.window as usize;
         let room = window.saturating_sub(self.queue.len() + self.flying.len());
         if room == 0 || self.is_lane_read {
@@ -78,16 +79,19 @@ impl Outbox {
             }
         };
         self.is_lane_read = rows.len() < room;
-        for entry in rows {
-            self.cursor = entry.seq;
-            self.highest = self.highest.max(entry.seq);
-            if self.settling.contains(&entry.seq) {
-                continue;
+        let mut unreadable = Vec::new();
+        for (seq, message) in rows {
+            self.cursor = seq;
+            self.highest = self.highest.max(seq);
+            match message {
+                _ if self.settling.contains(&seq) => {}
+                Some(message) => self.queue.push_back((seq, message)),
+                None => unreadable.push(seq),
             }
-            match entry.row.message() {
-                Ok(message) => self.queue.push_back((entry.seq, message)),
-                Err(error) => tracing::error!(lane = %self.lane.0, seq = %entry.seq, %error, "a row cannot be read"),
-            }
+        }
+        if !unreadable.is_empty() {
+            tracing::error!(lane = %self.lane.0.escape_debug(), rows = unreadable.len(), "rows of a lane cannot be read and are given up");
+            self.settle(unreadable, State::DeadLetter, Some("its row in the log cannot be read".to_owned()), ctx);
         }
     }
 
@@ -192,11 +196,22 @@ impl Outbox {
                 tracing::warn!(lane = %act.lane.0, %error, "a failed attempt could not be noted");
             }
         }));
-        if self.delivery.is_exhausted(self.delivery.failures()) {
-            self.settle(tried, State::DeadLetter, Some(why.to_owned()), ctx);
-        }
+        let exhausted: Vec<Seq> = tried.into_iter().filter(|seq| self.has_tried_enough(*seq)).collect();
+        self.settle(exhausted, State::DeadLetter, Some(why.to_owned()), ctx);
         self.reread();
         self.work(ctx);
+    }
+
+    /// Counts an attempt for a message; true where it was the last one that it gets.
+    fn has_tried_enough(&mut self, seq: Seq) -> bool {
+        if !self.delivery.gives_up() {
+            return false;
+        }
+        let store = &self.home.store;
+        let earlier = || store.reader().entry(seq).ok().flatten().map_or(0, |entry| entry.state.attempts);
+        let attempts = self.attempts.entry(seq).or_insert_with(earlier);
+        *attempts = attempts.saturating_add(1);
+        self.delivery.is_exhausted(*attempts)
     }
 
     /// Takes back what a caller waits for and the peer has certainly never seen.
@@ -257,6 +272,7 @@ impl Outbox {
             }
             for seq in &messages {
                 act.written.remove(seq);
+                act.attempts.remove(seq);
             }
             act.drop_copies(files, ctx);
             act.tell(&messages, &settled);
@@ -396,6 +412,8 @@ impl Handler<Linked> for Outbox {
     fn handle(&mut self, linked: Linked, _: &mut Ctx) {
         if linked.attempt == self.attempt {
             self.connection = Some(linked.connection);
+        } else {
+            linked.connection.do_send(Goodbye("another attempt took its place"));
         }
     }
 }

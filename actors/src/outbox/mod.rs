@@ -23,7 +23,7 @@ use toq_store::Seq;
 pub use carry::Files;
 pub use messages::{Await, Express, Hasten, Linked, Nudge, Retry, Settled, Urgent};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Goodbye};
 use crate::home::Home;
 use crate::workspace::Workspace;
 
@@ -61,6 +61,8 @@ pub struct Outbox {
     settling: HashSet<Seq>,
     /// Rows that were ever written to the peer, or may have been by a predecessor.
     written: HashSet<Seq>,
+    /// How often rows were tried, where messages are given up after some attempts.
+    attempts: HashMap<Seq, u32>,
     /// Rows at or before this place were there before this actor; a predecessor may have written them.
     inherited: Seq,
     waiters: HashMap<Seq, Vec<oneshot::Sender<Settled>>>,
@@ -103,6 +105,7 @@ impl Outbox {
             flying: HashMap::new(),
             settling: HashSet::new(),
             written: HashSet::new(),
+            attempts: HashMap::new(),
             inherited,
             waiters: HashMap::new(),
             express: VecDeque::new(),
@@ -117,6 +120,15 @@ impl Outbox {
             is_nudged: false,
             last_error: None,
             lifeline,
+        }
+    }
+}
+
+impl Drop for Outbox {
+    /// A connection that was dialled for a lane ends with it, however the lane ended: nobody else would ever write to it.
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.do_send(Goodbye("nothing more to say"));
         }
     }
 }

@@ -17,7 +17,7 @@ pub use messages::{Answer, AwaitAnswer, Recorded};
 use crate::home::Home;
 use crate::workspace::Workspace;
 
-/// A thread's name in its workspace: its id and whose it is.
+/// A thread's name in its workspace. Two peers that write under one id share the actor: who may answer whom is asked of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ThreadKey {
     /// Its id.

@@ -259,7 +259,7 @@ impl Handler<Authenticated> for Workspace {
             tracing::error!(%error, "a peer cannot be admitted because the store fails");
             Admission::Refuse
         };
-        let standing = match self.standing(&asked.credentials) {
+        let standing = match self.has_rules().and_then(|()| self.standing(&asked.credentials)) {
             Ok(standing) => standing,
             Err(error) => {
                 let admission = refused(&error);

@@ -19,6 +19,10 @@ use crate::outbox::{Lane, Linked, Nudge, Outbox};
 use crate::stream::{InKey, OutKey};
 use crate::thread::{Thread, ThreadKey};
 
+/// How many lanes are looked at for one that has nothing to do, where there are more than [`MAX_OUTBOXES`], and how many
+/// messages for one that can be read.
+const LOOKED_AT: usize = 8;
+
 /// How many children of one kind a description lists; the rest is counted.
 const DESCRIBED: usize = 1000;
 
@@ -38,10 +42,36 @@ impl Workspace {
             seat.start(move |_| Outbox::new(home, parent, address, inherited, lifeline))
         });
         let outbox = outbox.clone();
-        if let Some((_, idle)) = self.outboxes.shrink_to(MAX_OUTBOXES) {
-            idle.do_send(Drain { grace: Duration::ZERO });
+        if self.outboxes.len() > MAX_OUTBOXES {
+            let idle = self.outboxes.least_used().take(LOOKED_AT).find(|lane| !self.is_wanted(lane)).cloned();
+            if let Some((lane, outbox)) = idle.and_then(|lane| Some((lane.clone(), self.outboxes.remove(&lane)?))) {
+                self.decisions.forget(&lane);
+                outbox.do_send(Drain { grace: Duration::ZERO });
+            }
         }
         outbox
+    }
+
+    /// Whether a lane has something to do. Messages that wait are bounded by `max_message_queue`, and so are lanes that have any.
+    fn is_wanted(&self, lane: &Lane) -> bool {
+        self.sending.values().any(|sending| sending == lane) || !matches!(self.home.store.reader().lane_len(&lane.0, 1), Ok(0))
+    }
+
+    /// Starts a lane from its rows, if it has any.
+    pub(super) fn resume(&mut self, lane: &str, ctx: &mut Ctx) {
+        let reader = self.home.store.reader();
+        let (last, waiting) = (reader.last(), reader.lane(lane, Seq(0), LOOKED_AT));
+        let waiting = match waiting {
+            Ok(waiting) if waiting.is_empty() => return,
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!(lane = %lane.escape_debug(), %error, "a lane cannot be read"),
+        };
+        // Where no message can be read, the name of the lane says where they were to go.
+        let address = waiting.into_iter().find_map(|(_, message)| message).map_or_else(|| Address::parse(lane), |message| Ok(message.to));
+        match address {
+            Ok(address) => self.outbox(&address, last, ctx).do_send(Nudge(last)),
+            Err(error) => tracing::error!(lane = %lane.escape_debug(), %error, "messages wait in a lane that has no address"),
+        }
     }
 
     /// The actor of a conversation.
@@ -174,6 +204,13 @@ impl Handler<OutboxIdle> for Workspace {
     type Result = ();
 
     fn handle(&mut self, idle: OutboxIdle, _: &mut Ctx) {
+        // Something may have come for it while it said so.
+        if self.is_wanted(&idle.lane) {
+            if let Some(outbox) = self.outboxes.find(&idle.lane) {
+                outbox.do_send(Nudge(self.home.store.reader().last()));
+            }
+            return;
+        }
         if let Some(outbox) = self.outboxes.remove_generation(&idle.lane, idle.generation) {
             self.decisions.forget(&idle.lane);
             outbox.do_send(Drain { grace: Duration::ZERO });
@@ -222,12 +259,7 @@ impl Handler<Exited<Lane>> for Workspace {
         // Rows wait: the lane is started again, from rows.
         if exited.how == How::Panicked && fate == Fate::Forget && !self.is_draining {
             let lane = exited.key.0;
-            ctx.run_later(RESTART_PAUSE, move |act, ctx| {
-                let first = act.home.store.reader().lane(&lane, Seq(0), 1).ok().and_then(|mut rows| rows.pop());
-                let Some(message) = first.and_then(|entry| entry.row.message().ok()) else { return };
-                let last = act.home.store.reader().last();
-                act.outbox(&message.to, last, ctx).do_send(Nudge(last));
-            });
+            ctx.run_later(RESTART_PAUSE, move |act, ctx| act.resume(&lane, ctx));
         }
     }
 }

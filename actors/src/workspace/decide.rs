@@ -42,6 +42,14 @@ pub(super) fn policy(reader: &Reader, mode: Mode) -> Result<Policy, StoreError> 
     Ok(policy)
 }
 
+/// Whether everything is there that says who may come in.
+///
+/// # Errors
+/// [`StoreError`] where a rule, or what says which key followed which, cannot be read.
+pub fn are_rules_readable(reader: &Reader) -> Result<(), StoreError> {
+    policy(reader, Mode::default()).map(drop)
+}
+
 /// Makes decisions in a workspace that no daemon has open. Nobody is told; whoever asked hears of it when it comes again.
 ///
 /// # Errors

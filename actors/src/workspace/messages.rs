@@ -281,12 +281,16 @@ pub struct Accepted {
     pub seq: Seq,
     /// Its id.
     pub id: MessageId,
+    /// Its type.
+    pub kind: Kind,
     /// To whom it goes.
     pub to: Address,
     /// Its conversation.
     pub thread_id: String,
     /// When it was accepted.
     pub timestamp: Timestamp,
+    /// Whether an earlier send with the same idempotency key is what was accepted.
+    pub is_repeated: bool,
     /// Tells what becomes of it, where somebody waits.
     pub settled: Option<oneshot::Receiver<Settled>>,
 }

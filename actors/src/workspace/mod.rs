@@ -31,17 +31,17 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Recipient};
+use actix::{Actor, AsyncContext as _, Context, Recipient};
 use toq_kit::{Credit, Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::waiting::Question;
 use toq_protocol::policy::{Policy, Proof};
 use toq_protocol::rate::Tolls;
 use toq_protocol::rotation::Promises;
-use toq_store::Seq;
+use toq_store::StoreError;
 
 pub use audit::Record;
-pub use decide::decide_at_rest;
+pub use decide::{are_rules_readable, decide_at_rest};
 pub use decisions::{Decided, Held};
 pub use forget::ForgetConversations;
 pub use handlers::{Reload, ShowHandlers, Tell, Told, TryAgain};
@@ -67,6 +67,9 @@ const MAX_THREADS: usize = 1024;
 
 /// How many lanes keep their actor.
 const MAX_OUTBOXES: usize = 4096;
+
+/// How long a workspace whose rules cannot be read waits before it looks again.
+const BEGIN_AGAIN: Duration = Duration::from_secs(1);
 
 /// One agent.
 pub struct Workspace {
@@ -106,6 +109,7 @@ pub struct Workspace {
     /// How many addresses are proven at a time because a rule covers them.
     proving: Credit,
     intake: files::Intake,
+    has_begun: bool,
     is_draining: bool,
     _lifeline: Lifeline<WorkspaceId>,
 }
@@ -144,29 +148,49 @@ impl Workspace {
             decisions: decisions::Decisions::new(),
             proving: Credit::new(decisions::AT_ONCE),
             intake: files::Intake::new(),
+            has_begun: false,
             is_draining: false,
             _lifeline: lifeline,
         }
     }
 
-    /// Reads rules, open questions and lanes.
-    fn begin_from_rows(&mut self, ctx: &mut Context<Self>) -> Result<(), toq_store::StoreError> {
+    /// Begins from rows. Until the rules can be read nobody is let in and no handler works: a block may be among them.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        if let Err(error) = self.begin_from_rules(ctx) {
+            tracing::error!(workspace = %self.home.id, %error, "the workspace cannot be read; nobody is let in until it can be");
+            ctx.run_later(BEGIN_AGAIN, Self::begin);
+            return;
+        }
+        match self.home.store.reader().lanes() {
+            Ok(lanes) => lanes.iter().for_each(|lane| self.resume(lane, ctx)),
+            Err(error) => tracing::error!(%error, "the lanes cannot be read; what waits in them is sent after the next start"),
+        }
+        self.record_beginning(ctx);
+        self.begin_handlers(ctx);
+        self.trim(ctx);
+        self.retain(ctx);
+    }
+
+    /// Reads rules and open questions.
+    fn begin_from_rules(&mut self, ctx: &mut Context<Self>) -> Result<(), StoreError> {
         let reader = self.home.store.reader().clone();
-        self.policy = decide::policy(&reader, self.policy.mode())?;
+        let (policy, questions) = (decide::policy(&reader, self.policy.mode())?, reader.approvals()?);
+        self.policy = policy;
+        self.has_begun = true;
         for fault in self.policy.faults() {
             tracing::warn!(%fault, "a rule covers nobody; `toq permissions` shows it, `toq unblock` or `toq revoke` takes it back");
         }
         self.publish();
         self.reread_questions();
-        for (key, row) in reader.approvals()? {
+        for (key, row) in questions {
             self.start_approval(key, toq_protocol::time::Timestamp::from_nanos(row.requested_at), ctx);
         }
-        for lane in reader.lanes()? {
-            let Some(first) = reader.lane(&lane, Seq(0), 1)?.pop() else { continue };
-            let address = first.row.message()?.to;
-            self.outbox(&address, reader.last(), ctx).do_send(crate::outbox::Nudge(reader.last()));
-        }
         Ok(())
+    }
+
+    /// The rules that decisions are made from; an error until they have been read.
+    pub(super) fn has_rules(&self) -> Result<(), StoreError> {
+        if self.has_begun { Ok(()) } else { Err(StoreError::Record { table: "rules" }) }
     }
 }
 
@@ -175,13 +199,7 @@ impl Actor for Workspace {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(1024);
-        if let Err(error) = self.begin_from_rows(ctx) {
-            tracing::error!(workspace = %self.home.id, %error, "the workspace cannot be read");
-        }
-        self.record_beginning(ctx);
-        self.begin_handlers(ctx);
-        self.trim(ctx);
-        self.retain(ctx);
+        self.begin(ctx);
     }
 }
 

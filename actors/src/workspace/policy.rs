@@ -32,6 +32,9 @@ impl Workspace {
 
     /// Hands the policy in force to everybody who offers messages.
     pub(super) fn publish(&self) {
+        if !self.has_begun {
+            return;
+        }
         self.home.policy.send_replace(self.policy.clone());
     }
 
@@ -46,7 +49,7 @@ impl Workspace {
                 let Ok(address) = Address::parse(&view.peer_address) else { continue };
                 let proof = act.proofs.get(&id).copied().unwrap_or_default();
                 let is_pinned_elsewhere =
-                    || act.home.store.reader().pin(&address).is_ok_and(|pin| pin.is_some_and(|pin| pin.peer() != view.peer_key));
+                    || act.pinned(&view.peer_key, &address).is_ok_and(|pinned| pinned.is_some_and(|pinned| pinned != view.peer_key));
                 if act.policy.verdict(&view.peer_key, &address, proof) != Verdict::Accept || is_pinned_elsewhere() {
                     connection.do_send(Goodbye("the policy changed"));
                 }
@@ -101,7 +104,7 @@ impl Handler<Rule> for Workspace {
 
     fn handle(&mut self, rule: Rule, _: &mut Ctx) -> Self::Result {
         let journal = self.home.store.journal().clone();
-        let changes = self.decider(self.home.store.reader()).decision(&rule);
+        let changes = self.has_rules().and_then(|()| self.decider(self.home.store.reader()).decision(&rule));
         // Messages may wait for exactly this decision, here and at whoever asked.
         let word = word(&rule);
         let answered = changes.as_ref().map(|changes| self.answered(changes)).unwrap_or_default();

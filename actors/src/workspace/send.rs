@@ -4,7 +4,6 @@ use actix::{ActorFutureExt as _, Context, Handler, ResponseActFuture, WrapFuture
 use tokio::sync::oneshot;
 use toq_kit::fault;
 use toq_protocol::address::Address;
-use toq_protocol::envelope::Kind;
 use toq_protocol::message::Message;
 use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
@@ -95,14 +94,19 @@ impl Workspace {
 
     /// A message is committed: tells its lane and its thread.
     pub(super) fn launch(&mut self, message: &mut Accepted, patience: Patience, ctx: &mut Ctx) {
-        let outbox = self.outbox(&message.to, Seq(message.seq.0 - 1), ctx);
+        // A message that was accepted earlier may be written, or settled, already.
+        let inherited = if message.is_repeated { self.home.store.reader().last() } else { Seq(message.seq.0 - 1) };
+        let outbox = self.outbox(&message.to, inherited, ctx);
         if patience == Patience::Settled {
             let (tell, settled) = oneshot::channel::<Settled>();
             outbox.do_send(Await { seq: message.seq, tell });
             message.settled = Some(settled);
         }
         outbox.do_send(Nudge(message.seq));
-        let recorded = Recorded { seq: message.seq, direction: Direction::Out, kind: Kind::MessageSend, at: message.timestamp };
+        if message.is_repeated {
+            return;
+        }
+        let recorded = Recorded { seq: message.seq, direction: Direction::Out, kind: message.kind, at: message.timestamp };
         self.thread(&message.thread_id, ctx).do_send(recorded);
     }
 }
@@ -142,7 +146,7 @@ impl Handler<Send> for Workspace {
                     let earlier = |seq: Seq| -> Result<Accepted, WorkspaceError> {
                         let entry = home.store.reader().entry(seq)?;
                         let entry = entry.ok_or(toq_store::StoreError::Record { table: "idempotency" })?;
-                        Ok(accept(seq, entry.row.message()?))
+                        Ok(Accepted { is_repeated: true, ..accept(seq, entry.row.message()?) })
                     };
                     messages.into_iter().map(earlier).collect()
                 }
@@ -161,9 +165,11 @@ pub(super) fn accept(seq: Seq, message: Message) -> Accepted {
     Accepted {
         seq,
         id: message.id,
+        kind: message.kind,
         thread_id: message.thread_id.unwrap_or_default(),
         timestamp: message.timestamp,
         to: message.to,
+        is_repeated: false,
         settled: None,
     }
 }

@@ -147,31 +147,38 @@ impl House {
 
     /// Opens two agents with these handlers, of which bob is in this mode.
     pub async fn with_workshops(mode: ConnectionMode, alices: Arc<dyn Workshop>, bobs: Arc<dyn Workshop>) -> Self {
-        Self::furnished(mode, alices, bobs, |_| {}).await
+        Self::furnished(mode, alices, bobs, |_| {}, |_| {}).await
+    }
+
+    /// Opens two agents that let everybody in, of which alice tries each message so often.
+    pub async fn with_alice_trying(attempts: u32) -> Self {
+        let trying = |config: &mut WorkspaceConfig| config.delivery.max_attempts = attempts;
+        Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), Arc::new(NoHandlers), trying, |_| {}).await
     }
 
     /// Opens two agents that let everybody in, of which bob takes so many messages a second from one peer.
     pub async fn with_bob_taking(messages_per_second: u64) -> Self {
         let slow = |config: &mut WorkspaceConfig| config.limits.messages_per_second_per_peer = messages_per_second;
-        Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), Arc::new(NoHandlers), slow).await
+        Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), Arc::new(NoHandlers), |_| {}, slow).await
     }
 
     /// Opens two agents that let everybody in; bob has these handlers and keeps so many of their answers for one address.
     pub async fn with_bob_keeping(answers: usize, bobs: Arc<dyn Workshop>) -> Self {
         let short = |config: &mut WorkspaceConfig| config.limits.answers_per_address = answers;
-        Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), bobs, short).await
+        Self::furnished(ConnectionMode::Open, Arc::new(NoHandlers), bobs, |_| {}, short).await
     }
 
     async fn furnished(
         mode: ConnectionMode,
         alices: Arc<dyn Workshop>,
         bobs: Arc<dyn Workshop>,
+        alices_way: impl FnOnce(&mut WorkspaceConfig),
         bobs_way: impl FnOnce(&mut WorkspaceConfig),
     ) -> Self {
         let clock = Clock::paused(1_800_000_000_000_000_000);
         let registry = Registry::new(clock).start();
         let wire = Arc::new(Wire::default());
-        let alice = open(&registry, &wire, clock, "alice", 9101, alices, |_| {}).await;
+        let alice = open(&registry, &wire, clock, "alice", 9101, alices, alices_way).await;
         let bobs_way = |config: &mut WorkspaceConfig| {
             config.connection_mode = mode;
             bobs_way(config);

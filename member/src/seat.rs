@@ -129,14 +129,17 @@ impl Seat {
 
     /// The changes of a step are on disk: what it promised becomes true. `of` is the fuse of the core that made it.
     pub(crate) fn settle(&self, mut step: Step, of: &Arc<AtomicBool>) {
-        if !step.arrived.is_empty() || !step.happened.is_empty() || step.stands.is_some() {
+        let has_news = !step.arrived.is_empty() || !step.happened.is_empty();
+        let is_over = {
             let mut shelf = self.shelf();
             shelf.arrived(step.arrived.drain(..));
             shelf.happened(step.happened.drain(..));
             if let Some(stands) = step.stands {
                 shelf.stands(stands);
             }
-            drop(shelf);
+            shelf.is_over()
+        };
+        if has_news || is_over {
             self.arrived.notify_waiters();
             self.happened.notify_waiters();
         }

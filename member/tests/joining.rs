@@ -13,6 +13,7 @@ use std::time::Duration;
 use office::{Office, key, settings, with_key};
 use toq_api::relay::{Credential, RelayApi, Target};
 use toq_member::{Admission, Channel, Client, Kind, Settings, Standing};
+use toq_protocol::key::Identity;
 use world::{LONG, NAME, open, refused, texts, until};
 
 /// Too short for anybody to answer who is not there.
@@ -149,6 +150,47 @@ async fn who_withdraws_is_not_let_in_and_the_invite_is_free_for_another() {
     assert_eq!((identities(&channel), joined.epoch()), (vec!["alice".to_owned(), "carol".to_owned()], 1));
     let (kind, text) = refused(carol.withdraw_join(NAME, &token).await);
     assert!(kind == Kind::Refused && text.contains("leave()"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_still_waited_for_is_not_withdrawn_and_is_once_the_call_was_ended() {
+    let scene = Scene::new().await;
+    let token = scene.invite().await;
+    let bob = scene.member("bob").await;
+    let joining = world::spawn({
+        let (bob, token) = (bob.clone(), token.clone());
+        async move { bob.join_with_token(NAME, &token, LONG).await }
+    });
+    while scene.counts().await.0 == 0 {
+        tokio::task::yield_now().await;
+    }
+
+    let (kind, text) = refused(bob.withdraw_join(NAME, &token).await);
+    assert!(kind == Kind::Refused && text.contains("end that call first"), "{text}");
+    joining.abort();
+    assert!(bob.withdraw_join(NAME, &token).await.expect("withdrawn"));
+    assert_eq!(scene.counts().await, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_proven_since_it_asked_comes_in_proven_and_uses_the_invite_once() {
+    let scene = Scene::new().await;
+    let token = scene.invite().await;
+    let bob = scene.member("bob").await;
+    assert_eq!(refused(bob.join_with_token(NAME, &token, SHORT).await).0, Kind::TimedOut);
+    let key = Identity::from_seed(&[1; 32]);
+    bob.prove(key.public(), key.sign(&bob.statement())).await.expect("proven");
+    let (_alice, channel) = {
+        // She is there only when the new request is: the old one would be good enough for her.
+        assert_eq!(refused(bob.join_with_token(NAME, &token, SHORT).await).0, Kind::TimedOut);
+        assert_eq!(scene.counts().await, (1, 1));
+        scene.alice().await
+    };
+
+    bob.join_with_token(NAME, &token, LONG).await.expect("joined");
+
+    assert_eq!(channel.members()[1].proven, Some(key.public()));
+    assert_eq!((identities(&channel), channel.epoch()), (vec!["alice".to_owned(), "bob".to_owned()], 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,6 +89,19 @@ impl Desk {
         self.slot().await?.run(task).await
     }
 
+    /// The same; `kept` hears what the task decided once that is on disk, also where nobody waits for the answer any more. Where
+    /// nothing took effect it is dropped.
+    ///
+    /// # Errors
+    /// As [`Desk::run`].
+    pub(crate) async fn run_then<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+        kept: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.slot().await?.queue(Arc::default(), task, kept).await
+    }
+
     /// A place in the queue, for a caller who must decide the order of tasks under a lock of its own and may not wait there.
     ///
     /// # Errors
@@ -147,6 +160,15 @@ impl Slot {
         fuse: Arc<AtomicBool>,
         task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
+        self.queue(fuse, task, |_| {})
+    }
+
+    fn queue<T: Send + 'static>(
+        self,
+        fuse: Arc<AtomicBool>,
+        task: impl FnOnce(&WriteTransaction) -> Result<T, StoreError> + Send + 'static,
+        kept: impl FnOnce(&T) + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + 'static {
         let (answer, answered) = oneshot::channel();
         let answer = Answer(Some(answer));
         let armed = Armed(Some(fuse));
@@ -158,6 +180,9 @@ impl Slot {
             match task(transaction) {
                 Ok(value) => Ok(Box::new(move |end: Result<(), StoreError>| {
                     armed.end(&end);
+                    if end.is_ok() {
+                        kept(&value);
+                    }
                     answer.send(end.map(|()| value));
                 })),
                 Err(error) => {
@@ -358,6 +383,27 @@ mod tests {
 
         assert!(fuse.load(Ordering::SeqCst) && later.is_err() && elsewhere.is_ok());
         assert_eq!(desk.run(|tx| Ok(tx.open_table(NUMBERS)?.get(2)?.is_some())).await.ok(), Some(false));
+    }
+
+    #[tokio::test]
+    async fn what_is_on_disk_is_told_of_though_nobody_waits_and_what_is_not_is_dropped() {
+        let (desk, (tell, told)) = (desk(), std::sync::mpsc::sync_channel(9));
+        for (number, fails) in [(1, false), (2, true), (3, false)] {
+            let task = move |tx: &WriteTransaction| {
+                tx.open_table(NUMBERS)?.insert(number, 7)?;
+                if fails { Err(StoreError::Io("of no use".to_owned())) } else { Ok(number) }
+            };
+            let tell = tell.clone();
+            let mut run = Box::pin(desk.run_then(task, move |number: &u64| tell.send(*number).expect("somebody listens")));
+            // Who called hangs up once the task is queued.
+            let queued = std::future::poll_fn(|context| std::task::Poll::Ready(run.as_mut().poll(context)));
+            drop(queued.await);
+            drop(run);
+            drop(desk.run(|_| Ok(())).await);
+        }
+        drop(tell);
+
+        assert_eq!(told.iter().collect::<Vec<_>>(), [1, 3]);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::StoreError;
@@ -37,6 +37,27 @@ struct Seen {
     is_full: bool,
 }
 
+/// Room for something that is to be written. What was not written is given back when this is dropped, however that comes.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    room: Arc<Room>,
+    /// What it really took of what is free inside the file, in bytes: no more is given back.
+    taken: u64,
+}
+
+impl Lent {
+    /// Notes that so many bytes were written.
+    pub(crate) const fn written(&mut self, bytes: usize) {
+        self.taken = self.taken.saturating_sub(bytes as u64);
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.room.free(self.taken);
+    }
+}
+
 impl Room {
     pub(crate) const fn unlimited() -> Self {
         Self { path: None, quota: 0, files: AtomicU64::new(0), seen: Mutex::new(Seen { looked: None, slack: 0, is_full: false }) }
@@ -54,7 +75,20 @@ impl Room {
     /// # Errors
     /// [`StoreError::Full`] where they must be refused.
     pub fn take(&self, bytes: usize, now: Duration) -> Result<(), StoreError> {
-        let Some(path) = &self.path else { return Ok(()) };
+        self.taken(bytes, now).map(drop)
+    }
+
+    /// The same for what may not be written after all.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] where they must be refused.
+    pub(crate) fn lend(self: &Arc<Self>, bytes: usize, now: Duration) -> Result<Lent, StoreError> {
+        Ok(Lent { taken: self.taken(bytes, now)?, room: self.clone() })
+    }
+
+    /// Takes room; returns how much of what is free inside the file that was.
+    fn taken(&self, bytes: usize, now: Duration) -> Result<u64, StoreError> {
+        let Some(path) = &self.path else { return Ok(0) };
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.looked.is_none_or(|looked| now.saturating_sub(looked) >= FRESH) {
             seen.looked = Some(now);
@@ -69,8 +103,7 @@ impl Room {
         if seen.is_full {
             return Err(StoreError::Full);
         }
-        seen.slack = seen.slack.saturating_sub(bytes as u64);
-        Ok(())
+        Ok(seen.take(bytes as u64))
     }
 
     /// Whether so many bytes of a file would fit, without what is kept for the log's own needs.
@@ -88,13 +121,12 @@ impl Room {
     ///
     /// # Errors
     /// [`StoreError::Full`] where it must be refused.
-    pub(crate) fn hold(&self, bytes: usize) -> Result<(), StoreError> {
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Result<Lent, StoreError> {
         if !self.fits(bytes as u64) {
             return Err(StoreError::Full);
         }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.slack = seen.slack.saturating_sub(bytes as u64);
-        Ok(())
+        let taken = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take(bytes as u64);
+        Ok(Lent { room: self.clone(), taken })
     }
 
     /// Notes that files have grown by so many bytes.
@@ -109,14 +141,26 @@ impl Room {
 
     /// Notes that rows of so many bytes were deleted.
     pub fn give(&self, bytes: usize) {
+        self.free(bytes as u64);
+    }
+
+    fn free(&self, bytes: u64) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.slack = seen.slack.saturating_add(bytes as u64);
+        seen.slack = seen.slack.saturating_add(bytes);
     }
 
     /// Whether new messages were refused at the last look.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_full
+    }
+}
+
+impl Seen {
+    fn take(&mut self, bytes: u64) -> u64 {
+        let taken = self.slack.min(bytes);
+        self.slack -= taken;
+        taken
     }
 }
 
@@ -131,4 +175,33 @@ fn size(path: &Path) -> u64 {
 
 fn has_little_left(path: &Path) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < RESERVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_and_not_written_is_given_back_and_no_more() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let room = Arc::new(Room::new(file.path(), 0, || Ok(0)).expect("a room"));
+        let slack = || room.seen.lock().expect("whole").slack;
+        let lend = |bytes| room.lend(bytes, Duration::ZERO).expect("there is room");
+
+        drop(lend(100));
+        assert_eq!(slack(), 0, "there was nothing free inside the file, so nothing is");
+
+        room.give(60);
+        let mut first = lend(50);
+        first.written(20);
+        let second = room.hold(100).expect("there is room");
+        assert_eq!(slack(), 0);
+        drop((first, second));
+        assert_eq!(slack(), 40, "what was written is not free");
+
+        let mut all = lend(10);
+        all.written(1000);
+        drop(all);
+        assert_eq!(slack(), 30);
+    }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use super::rows::{self, Head, Mark, Row};
-use super::tables::{BEGUN, CHANNELS, COMMITS, ChannelRow, META, PAYERS, ROWS, SCHEMA, SHARES, TAGS, USE};
+use super::tables::{BEGUN, CHANNELS, COMMITS, ChannelRow, EPOCHS, META, PAYERS, ROWS, SCHEMA, SHARES, TAGS, USE};
 use super::trim::trim;
 use crate::desk::Desk;
 use crate::error::StoreError;
@@ -143,12 +143,13 @@ impl RelayLog {
     /// [`StoreError`] where the disk is full or failed; nothing was appended then.
     pub async fn append(&self, batch: Vec<Append>, now: Duration) -> Result<Vec<Appended>, StoreError> {
         let sizes: Vec<usize> = batch.iter().map(|append| append.frame.len()).collect();
-        self.room.take(sizes.iter().sum(), now)?;
-        let answers = self.desk.run(move |transaction| Pen::new(transaction)?.write(&batch)).await;
+        let mut lent = self.room.lend(sizes.iter().sum(), now)?;
         // What was not written has taken no room.
-        let is_written = |at: usize| answers.as_ref().is_ok_and(|answers| matches!(answers.get(at), Some(Appended::At(_))));
-        self.room.give(sizes.iter().enumerate().filter(|(at, _)| !is_written(*at)).map(|(_, size)| size).sum());
-        answers
+        let kept = move |answers: &Vec<Appended>| {
+            let is_written = |(_, answer): &(&usize, &Appended)| matches!(answer, Appended::At(_));
+            lent.written(sizes.iter().zip(answers).filter(is_written).map(|(size, _)| size).sum());
+        };
+        self.desk.run_then(move |transaction| Pen::new(transaction)?.write(&batch), kept).await
     }
 
     /// Reads what stands behind `after`, up to `through`, at most so many rows or, beyond the first, bytes.
@@ -210,8 +211,9 @@ impl RelayLog {
     /// # Errors
     /// [`StoreError`] where the disk failed; nothing was cut off then.
     pub async fn trim(&self, from: Option<String>, cut: Cut) -> Result<Trimmed, StoreError> {
-        let (trimmed, bytes) = self.desk.run(move |transaction| trim(transaction, from.as_deref(), cut)).await?;
-        self.room.give(bytes);
+        let room = self.room.clone();
+        let trim = move |transaction: &WriteTransaction| trim(transaction, from.as_deref(), cut);
+        let (trimmed, _) = self.desk.run_then(trim, move |(_, bytes)| room.give(*bytes)).await?;
         Ok(trimmed)
     }
 
@@ -241,12 +243,6 @@ impl RelayLog {
         })
     }
 
-    /// Whether the disk has room for more.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.room.is_full()
-    }
-
     pub(super) fn used_bytes(&self) -> Result<u64, StoreError> {
         // A channel has rows of its own, with its name, that stay when everything in it has gone.
         self.totals().map(|(channels, rows, bytes)| bytes + (rows + 2 * channels) * OVERHEAD)
@@ -266,10 +262,16 @@ fn prepare(transaction: &WriteTransaction) -> Result<u64, StoreError> {
     transaction.open_table(BEGUN)?;
     transaction.open_table(ROWS)?;
     transaction.open_table(TAGS)?;
-    transaction.open_table(COMMITS)?;
     transaction.open_table(USE)?;
     transaction.open_table(PAYERS)?;
     transaction.open_table(SHARES)?;
+    // What is found by another way now is in an earlier layout by its place only.
+    let mut epochs = transaction.open_table(EPOCHS)?;
+    for commit in transaction.open_table(COMMITS)?.iter()? {
+        let (key, epoch) = commit?;
+        let (id, place) = key.value();
+        epochs.insert((id, epoch.value(), place), ())?;
+    }
     Ok(SCHEMA)
 }
 
@@ -295,6 +297,7 @@ struct Pen<'t> {
     rows: Table<'t, (u64, u64), &'static [u8]>,
     tags: Table<'t, (u64, &'static [u8; 16]), u64>,
     commits: Table<'t, (u64, u64), u64>,
+    epochs: Table<'t, (u64, u64, u64), ()>,
     used: Table<'t, (&'static str, u32), (u64, u64)>,
     shares: Table<'t, (u64, u64), u64>,
     heads: HashMap<Arc<str>, (u64, Ends)>,
@@ -311,6 +314,7 @@ impl<'t> Pen<'t> {
             rows: transaction.open_table(ROWS)?,
             tags: transaction.open_table(TAGS)?,
             commits: transaction.open_table(COMMITS)?,
+            epochs: transaction.open_table(EPOCHS)?,
             used: transaction.open_table(USE)?,
             shares: transaction.open_table(SHARES)?,
             heads: HashMap::new(),
@@ -382,6 +386,7 @@ impl<'t> Pen<'t> {
         }
         if append.mark == Mark::Commit {
             self.commits.insert((id, seq), append.epoch)?;
+            self.epochs.insert((id, append.epoch, seq), ())?;
         }
         ends.last = seq;
         ends.bytes += size;
@@ -404,13 +409,9 @@ impl<'t> Pen<'t> {
         if from > ends.last {
             return Ok(None);
         }
-        for commit in self.commits.range((id, from)..=(id, ends.last))? {
-            let (key, epoch) = commit?;
-            if epoch.value() == append.epoch {
-                return Ok(Some(key.value().1));
-            }
-        }
-        Ok(None)
+        // One look, whatever the sender says that it has seen: everybody waits for it.
+        let first = self.epochs.range((id, append.epoch, from)..=(id, append.epoch, ends.last))?.next().transpose()?;
+        Ok(first.map(|(key, _)| key.value().2))
     }
 
     fn spent(&mut self, append: &Append) -> Result<Use, StoreError> {

@@ -20,9 +20,11 @@ pub const ROWS: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("relay
 /// (number of a channel, its sender's tag) → place: what makes sending again harmless. Removed with its row.
 pub const TAGS: TableDefinition<(u64, &[u8; 16]), u64> = TableDefinition::new("relay_tags");
 
-/// (number of a channel, place) → epoch: the commits among the rows. Read to tell whether an epoch is taken, and for those who
-/// join. Removed with its row.
+/// (number of a channel, place) → epoch: the commits among the rows. Read for those who join. Removed with its row.
 pub const COMMITS: TableDefinition<(u64, u64), u64> = TableDefinition::new("relay_commits");
+
+/// (number of a channel, epoch, place) → nothing: the same by their epochs. Read to tell whether an epoch is taken.
+pub const EPOCHS: TableDefinition<(u64, u64, u64), ()> = TableDefinition::new("relay_epochs");
 
 /// (account, year × 100 + month) → (messages, bytes) that it published then.
 pub const USE: TableDefinition<(&str, u32), (u64, u64)> = TableDefinition::new("relay_use");
@@ -37,4 +39,4 @@ pub const SHARES: TableDefinition<(u64, u64), u64> = TableDefinition::new("relay
 pub const META: TableDefinition<&str, u64> = TableDefinition::new("relay_meta");
 
 /// The version of this layout. A file with a larger one is refused, not guessed at.
-pub const SCHEMA: u64 = 2;
+pub const SCHEMA: u64 = 3;

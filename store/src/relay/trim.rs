@@ -6,7 +6,7 @@ use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::log::{Cut, Trimmed};
 use super::rows::{self, Mark};
-use super::tables::{CHANNELS, COMMITS, ChannelRow, ROWS, SHARES, TAGS};
+use super::tables::{CHANNELS, COMMITS, ChannelRow, EPOCHS, ROWS, SHARES, TAGS};
 use crate::error::StoreError;
 
 /// Removes the rows of before a time from the front of each log, beginning with the first channel from `from` on. Also returns how
@@ -20,6 +20,7 @@ pub(super) fn trim(transaction: &WriteTransaction, from: Option<&str>, cut: Cut)
         rows: transaction.open_table(ROWS)?,
         tags: transaction.open_table(TAGS)?,
         commits: transaction.open_table(COMMITS)?,
+        epochs: transaction.open_table(EPOCHS)?,
         freed: HashMap::new(),
     };
     for channel in channels.range(from.unwrap_or("")..)? {
@@ -64,6 +65,7 @@ struct Shears<'t> {
     rows: Table<'t, (u64, u64), &'static [u8]>,
     tags: Table<'t, (u64, &'static [u8; 16]), u64>,
     commits: Table<'t, (u64, u64), u64>,
+    epochs: Table<'t, (u64, u64, u64), ()>,
     /// (channel, account) → bytes of frames that were removed.
     freed: HashMap<(u64, u64), u64>,
 }
@@ -86,6 +88,7 @@ impl Shears<'_> {
         }
         if head.mark == Mark::Commit {
             self.commits.remove((id, seq))?;
+            self.epochs.remove((id, head.epoch, seq))?;
         }
         if head.payer > 0 {
             *self.freed.entry((id, head.payer)).or_default() += size;

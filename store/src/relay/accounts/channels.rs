@@ -107,8 +107,8 @@ impl Accounts {
             super::invites::forget_of(tx, &name)?;
             Ok(Some(super::joins::forget_of(tx, &name)?))
         };
-        let freed = self.desk.run(work).await?;
-        self.room.give(freed.unwrap_or(0));
+        let room = self.room.clone();
+        let freed = self.desk.run_then(work, move |freed| room.give(freed.unwrap_or(0))).await?;
         Ok(freed.is_some())
     }
 }

@@ -73,7 +73,7 @@ impl Tenant {
     pub async fn join(&self, spec: JoinSpec, now: Timestamp) -> Result<JoinEnd, StoreError> {
         let joiner = self.account;
         let (id, size) = (spec.id, spec.package.len());
-        self.room.hold(size)?;
+        let mut lent = self.room.hold(size)?;
         let work = move |tx: &WriteTransaction| {
             let mut invites = tx.open_table(INVITES)?;
             let found = invites.get(&spec.invite)?.map(|row| InviteRow::from_bytes(row.value())).transpose()?;
@@ -128,12 +128,13 @@ impl Tenant {
             tx.open_table(ENDS)?.insert((row.expires_at, KIND, &spec.id), ())?;
             Ok(JoinEnd::Accepted(spec.id))
         };
-        let end = self.desk.run(work).await;
         // Whatever ended otherwise has taken no room.
-        if !matches!(end, Ok(JoinEnd::Accepted(written)) if written == id) {
-            self.room.give(size);
-        }
-        end
+        let kept = move |end: &JoinEnd| {
+            if *end == JoinEnd::Accepted(id) {
+                lent.written(size);
+            }
+        };
+        self.desk.run_then(work, kept).await
     }
 }
 

@@ -90,15 +90,15 @@ impl Tenant {
             Answer::Welcome(welcome) => welcome.len(),
             Answer::Refused(_) => 0,
         };
-        self.room.hold(size)?;
+        let mut lent = self.room.hold(size)?;
         let work = move |tx: &WriteTransaction| {
             let mut joins = tx.open_table(JOINS)?;
             let found = joins.get(&id)?.map(|row| JoinRow::from_bytes(row.value())).transpose()?;
             let found = found.filter(|row| row.owner == account.0 && row.expires_at > now.as_nanos());
-            let Some(mut row) = found else { return Ok((Answered::Unknown, size)) };
+            let Some(mut row) = found else { return Ok((Answered::Unknown, None)) };
             let owner = tx.open_table(CHANNELS)?.get(row.channel.as_str())?.map(|row| ChannelRow::from_bytes(row.value())).transpose()?;
             if owner.is_none_or(|channel| channel.account != account.0) {
-                return Ok((Answered::Unknown, size));
+                return Ok((Answered::Unknown, None));
             }
             let mut welcomes = tx.open_table(WELCOMES)?;
             if row.answered_at.is_some() {
@@ -106,12 +106,12 @@ impl Tenant {
                     Answer::Welcome(welcome) => welcomes.get(&id)?.is_some_and(|row| row.value() == welcome),
                     Answer::Refused(_) => row.refused.is_some(),
                 };
-                return Ok((if is_same { Answered::Stored } else { Answered::Otherwise }, size));
+                return Ok((if is_same { Answered::Stored } else { Answered::Otherwise }, None));
             }
             let mut answers = tx.open_table(ANSWERS)?;
             let kept = answers.get(&account.0)?.map_or(0, |row| row.value()).saturating_add(weight(size));
             if kept > keeping.most {
-                return Ok((Answered::Full, size));
+                return Ok((Answered::Full, None));
             }
             answers.insert(&account.0, kept)?;
             tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, &id))?;
@@ -132,11 +132,17 @@ impl Tenant {
             }
             ends.insert((row.expires_at, KIND, &id), ())?;
             joins.insert(&id, row.to_bytes().as_slice())?;
-            Ok((Answered::Stored, package))
+            Ok((Answered::Stored, Some(package)))
         };
-        let answered = self.desk.run(work).await;
-        self.room.give(answered.as_ref().map_or(size, |(_, freed)| *freed));
-        answered.map(|(answered, _)| answered)
+        // Where there is nothing in place of the key package, nothing was written.
+        let room = self.room.clone();
+        let kept = move |(_, package): &(Answered, Option<usize>)| {
+            if let Some(package) = package {
+                lent.written(size);
+                room.give(*package);
+            }
+        };
+        Ok(self.desk.run_then(work, kept).await?.0)
     }
 
     /// Where a request of this account stands; `None` where it has none of this id, or it has ended.

@@ -55,8 +55,7 @@ impl Accounts {
             keys::forget(tx, now)?;
             Ok((trimmed, freed))
         };
-        let (trimmed, freed) = self.desk.run(work).await?;
-        self.room.give(freed);
-        Ok(trimmed)
+        let room = self.room.clone();
+        Ok(self.desk.run_then(work, move |(_, freed)| room.give(*freed)).await?.0)
     }
 }

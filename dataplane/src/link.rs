@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use prost::bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -37,7 +38,7 @@ const OUTGOING: usize = 64;
 const AROUND: usize = 4 << 10;
 /// The largest frame that is taken from a relay: what the most generous one forwards.
 const MAX_INCOMING: usize = extension::MAX_MESSAGE + TRAILER + AROUND;
-/// What may be on its way towards us in one stream, in bytes: two of the largest frames that members send.
+/// What may be on its way towards us in one stream, in bytes: a message of the usual size. A larger one comes in parts.
 const WINDOW: u32 = 1 << 20;
 
 /// How a relay is reached.
@@ -49,7 +50,7 @@ pub struct Options {
     pub token: Option<String>,
     /// Certificates to trust besides those of the system, in PEM.
     pub ca: Option<Vec<u8>>,
-    /// How long connecting may take.
+    /// How long connecting may take, and then the first answer.
     pub connect_timeout: Duration,
     /// A ping is sent after so long without a sign of life, and the link ends when it is not answered for as long again.
     pub keepalive: Duration,
@@ -226,7 +227,12 @@ impl Link {
             bearer.set_sensitive(true);
             request.metadata_mut().insert("authorization", bearer);
         }
-        let answer = client.open_channel(request).await.map_err(|status| match status.code() {
+        let silent = |_| LinkError::Unreachable {
+            endpoint: options.endpoint.clone(),
+            detail: format!("it does not answer within {} s", options.connect_timeout.as_secs_f32()),
+        };
+        let answer = timeout(options.connect_timeout, client.open_channel(request)).await.map_err(silent)?;
+        let answer = answer.map_err(|status| match status.code() {
             // Whatever answers there, the first answer was no relay's.
             Code::Unavailable | Code::Internal if status.source().is_some() => not_reached(&options, &status),
             Code::Unavailable => not_reached(&options, &status),

@@ -1,7 +1,7 @@
 //! Tokens: what an account shows the data plane (JSON Web Tokens, RFC 7519 and 8037).
 //!
-//! The API server mints them, the data plane checks them. With EdDSA the data plane needs the public key only, so a relay that is
-//! broken into mints nothing; HS256 is there for those whose tokens come from elsewhere. The key decides about the algorithm, never the
+//! The API server mints them, the data plane checks them. Both are one process, which has the private key in `token.key`: who
+//! breaks into it mints what it likes. Where EdDSA is used, no secret is shared beyond it; HS256 is there for those whose tokens come from elsewhere. The key decides about the algorithm, never the
 //! token: an attacker would try `none`, a public key as the secret of an HMAC, and a token without an end.
 
 use base64::Engine as _;

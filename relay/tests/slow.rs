@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use prost::bytes::Bytes;
-use toq_dataplane::{Carriage, Event};
+use toq_dataplane::{Carriage, Event, Link, LinkError, Options};
 use toq_relay::Relay;
-use world::{Member, general, tag, with_config, with_relay};
+use world::{Member, block_on, general, tag, with_config, with_relay};
 
 /// What one publication takes up.
 const SIZE: usize = 256 << 10;
@@ -24,6 +24,16 @@ async fn publish(member: &mut Member, from: u64, to: u64) {
         member.send_seen(&general(), Carriage::Message, number, Bytes::from(vec![7; SIZE]), None).await;
         assert_eq!(member.accepted().await, (tag(number), number));
     }
+}
+
+/// Waits until something is so; fails where it takes too long.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(60), waiting).await.is_ok(), "not so after a minute: {what}");
 }
 
 /// A member whose program has stopped: its socket is open, and nobody looks at it. Ended when it is dropped.
@@ -91,16 +101,12 @@ fn a_member_that_has_vanished_is_dropped_after_the_configured_time_and_its_chann
             async |relay| {
                 let mut alice = Member::connect(&relay).await;
                 let (_bob, in_force) = Stopped::start(&relay);
-                while in_force.try_recv().is_err() {
-                    tokio::task::yield_now().await;
-                }
+                until("it listens", || in_force.try_recv().is_ok()).await;
                 // With a backlog, what is to be written to the one who has vanished fills every buffer on the way.
                 publish(&mut alice, 1, backlog).await;
                 assert_eq!(counter(&relay, "connections"), 2);
 
-                while counter(&relay, "connections") > 1 {
-                    tokio::task::yield_now().await;
-                }
+                until("it is dropped", || counter(&relay, "connections") <= 1).await;
 
                 publish(&mut alice, backlog + 1, backlog + 1).await;
                 relay
@@ -118,12 +124,8 @@ fn a_member_that_is_silent_and_there_is_kept() {
             silent.listen(&general(), None).await;
             // Somebody else vanishes and is dropped: the time has passed for everybody.
             let (_gone, in_force) = Stopped::start(&relay);
-            while in_force.try_recv().is_err() {
-                tokio::task::yield_now().await;
-            }
-            while counter(&relay, "connections") > 1 {
-                tokio::task::yield_now().await;
-            }
+            until("it listens", || in_force.try_recv().is_ok()).await;
+            until("it is dropped", || counter(&relay, "connections") <= 1).await;
 
             let mut alice = Member::connect(&relay).await;
             publish(&mut alice, 1, 1).await;
@@ -132,4 +134,19 @@ fn a_member_that_is_silent_and_there_is_kept() {
             relay
         },
     );
+}
+
+#[test]
+fn a_relay_that_takes_connections_and_does_not_answer_is_told_of_in_time() {
+    block_on(async {
+        // The system takes the connection; nobody ever looks at it.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let endpoint = format!("http://{}", silent.local_addr().expect("bound"));
+        let options = Options { connect_timeout: Duration::from_millis(300), ..Options::new(endpoint) };
+
+        let opening = tokio::time::timeout(Duration::from_secs(30), Link::open(options)).await.expect("it ends");
+
+        let Err(LinkError::Unreachable { detail, .. }) = opening else { panic!("{opening:?}") };
+        assert!(detail.contains("does not answer"), "{detail}");
+    });
 }

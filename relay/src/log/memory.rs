@@ -1,4 +1,4 @@
-//! A log that is gone with the process. For tests, and for those who want a relay that keeps nothing.
+//! A log that is gone with the process: what tests run against beside the file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;

@@ -11,6 +11,7 @@ use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 use toq_api::relay::{MAX_KEY_PACKAGE, MAX_WELCOME, RelayCode};
 
 use super::Office;
@@ -29,7 +30,9 @@ pub(crate) const WITH_WELCOME: usize = MAX_WELCOME * 4 / 3 + SMALL;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body of at most `MAX` bytes. An empty one reads as `{}`.
-pub(crate) struct Body<T, const MAX: usize = SMALL>(pub(crate) T);
+///
+/// A large one holds its place for as long as this lives: what it carried is in memory until its handler has ended.
+pub(crate) struct Body<T, const MAX: usize = SMALL>(pub(crate) T, #[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
 impl<T: DeserializeOwned, const MAX: usize> FromRequest for Body<T, MAX> {
     type Error = ApiError;
@@ -44,14 +47,14 @@ impl<T: DeserializeOwned, const MAX: usize> FromRequest for Body<T, MAX> {
                 return Err(too_large(MAX));
             }
             // A few megabytes from each of many connections would be all the memory there is.
-            let _room = match (&office, MAX > WITH_PACKAGE && announced.is_none_or(|length| length > SMALL)) {
+            let room = match (&office, MAX > WITH_PACKAGE && announced.is_none_or(|length| length > SMALL)) {
                 (Some(office), true) => Some(office.room_for_large().await?),
                 _ => None,
             };
             let read = tokio::time::timeout(PATIENCE, read(payload, announced.unwrap_or(0), MAX)).await;
             let late = |_| ApiError::bad_request("the request body did not arrive in time").with_status(StatusCode::REQUEST_TIMEOUT);
             let bytes = read.map_err(late)??;
-            parse(if bytes.is_empty() { b"{}" } else { &bytes }).map(Self)
+            Ok(Self(parse(if bytes.is_empty() { b"{}" } else { &bytes })?, room))
         })
     }
 }
@@ -83,9 +86,31 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 
 #[cfg(test)]
 mod tests {
-    use toq_api::relay::NewInvite;
+    use actix_web::test::TestRequest;
+    use toq_api::relay::{NewInvite, WelcomeSubmission};
+    use toq_kit::Clock;
+    use toq_store::relay::RelayStore;
 
+    use super::super::{LARGE, Settings};
     use super::*;
+    use crate::revoked::Revoked;
+    use crate::token::Mint;
+
+    #[actix_web::test]
+    async fn a_large_body_holds_its_place_until_its_handler_has_ended() {
+        let store = RelayStore::in_memory().await.expect("memory");
+        let office = Office::new(store, Mint::Hs256(vec![7; 32]), Revoked::default(), Settings::default(), Clock::system());
+        let office = web::Data::new(office);
+        let text = serde_json::json!({ "request_id": "x", "welcome": "A".repeat(2 * SMALL) }).to_string();
+        let request = TestRequest::post().app_data(office.clone()).insert_header(("content-length", text.len())).set_payload(text);
+        let (request, mut payload) = request.to_http_parts();
+
+        let body = Body::<WelcomeSubmission, WITH_WELCOME>::from_request(&request, &mut payload).await.ok().expect("it is read");
+
+        assert_eq!(office.large.available_permits(), LARGE - 1);
+        drop(body);
+        assert_eq!(office.large.available_permits(), LARGE);
+    }
 
     #[test]
     fn a_parse_error_tells_where_and_quotes_no_value() {

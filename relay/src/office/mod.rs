@@ -32,7 +32,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use toq_api::relay::RelayCode;
 use toq_kit::Clock;
 use toq_protocol::time::Timestamp;
@@ -73,7 +73,7 @@ pub struct Office {
     settings: Settings,
     paces: Mutex<Paces>,
     bells: Bells,
-    large: Semaphore,
+    large: Arc<Semaphore>,
     /// The data plane beside us, where there is one.
     plane: Option<Arc<Home>>,
 }
@@ -112,7 +112,7 @@ impl Office {
             settings,
             paces: Mutex::new(paces),
             bells: Bells::default(),
-            large: Semaphore::new(LARGE),
+            large: Arc::new(Semaphore::new(LARGE)),
             plane: None,
         }
     }
@@ -150,8 +150,8 @@ impl Office {
         ask(&mut paces, self.clock.monotonic())
     }
 
-    async fn room_for_large(&self) -> Result<SemaphorePermit<'_>, ApiError> {
-        let room = tokio::time::timeout(LARGE_PATIENCE, self.large.acquire()).await;
+    async fn room_for_large(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let room = tokio::time::timeout(LARGE_PATIENCE, self.large.clone().acquire_owned()).await;
         room.ok().and_then(Result::ok).ok_or_else(|| ApiError::new(RelayCode::Unavailable, "too many large requests at once"))
     }
 }

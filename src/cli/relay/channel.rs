@@ -50,7 +50,7 @@ enum Action {
         #[command(flatten)]
         data: Data,
     },
-    /// Takes a channel out of the registry, with its invites and requests; its name is free again, its log stays
+    /// Takes a channel out of the registry, with its invites and requests; its log stays, and whose publication began that may register it
     Forget {
         /// org/namespace/service
         name: String,

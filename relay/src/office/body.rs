@@ -105,7 +105,7 @@ mod tests {
         let request = TestRequest::post().app_data(office.clone()).insert_header(("content-length", text.len())).set_payload(text);
         let (request, mut payload) = request.to_http_parts();
 
-        let body = Body::<WelcomeSubmission, WITH_WELCOME>::from_request(&request, &mut payload).await.ok().expect("it is read");
+        let body = Body::<WelcomeSubmission, WITH_WELCOME>::from_request(&request, &mut payload).await.expect("it is read");
 
         assert_eq!(office.large.available_permits(), LARGE - 1);
         drop(body);

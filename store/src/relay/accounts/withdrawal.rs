@@ -47,9 +47,8 @@ impl Tenant {
             }
             Ok((Withdrawn::Done, freed))
         };
-        let (end, freed) = self.desk.run(work).await?;
-        self.room.give(freed);
-        Ok(end)
+        let room = self.room.clone();
+        Ok(self.desk.run_then(work, move |(_, freed)| room.give(*freed)).await?.0)
     }
 
     /// Begins to answer requests to channels that are this account's now: from here on they cannot be withdrawn, and they wait until

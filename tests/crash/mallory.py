@@ -56,7 +56,7 @@ class Mallory:
     def _misaddress(self, number: int) -> None:
         """Sends a message for carol to bob: what anybody who once got mail from a third party could do."""
         token, message_id = f"mallory-to-carol-{number}/0", str(uuid.uuid4())
-        self.told.put(Send(token, "mallory", "bob", Outcome.MISADDRESSED, (message_id,)))
+        self.told.put(Send(token, "mallory", "bob", Outcome.MISADDRESSED, (message_id,), is_kept=False))
         with self._session() as session:
             session.write(self._message(CAROL, token, message_id))
             session.acknowledges(message_id)
@@ -74,7 +74,7 @@ class Mallory:
                     outcome = Outcome.DELIVERED
                     self._heard.append(Heard(token, message_id, framed, time.monotonic()))
         finally:
-            self.told.put(Send(token, "mallory", "bob", outcome, (message_id,)))
+            self.told.put(Send(token, "mallory", "bob", outcome, (message_id,), is_kept=False))
 
     def _replay(self, _: int) -> None:
         """Repeats an acknowledged message on a new session: the same bytes, then the same id signed afresh."""

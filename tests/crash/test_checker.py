@@ -68,6 +68,14 @@ class Claims(unittest.TestCase):
 
         self.assert_reports(["accepted-but-forgotten"], checker.inspect())
 
+    def test_an_accepted_message_nobody_asked_about_is_not_taken_for_delivered(self):
+        checker = checker_with(send(), stored=False)
+        checker.stored("bob", Row("id-0", "t/0", 0))
+        checker.offered("bob", Offer("id-0", "t/0"))
+        checker.confirmed("bob", Confirmation("id-0"))
+
+        self.assert_reports(["accepted-but-unfinished"], checker.finish())
+
     def test_an_accepted_message_must_not_end_as_a_dead_letter(self):
         checker = checker_with(send())
         checker.state("t/0", "id-0", "dead_letter")
@@ -138,12 +146,14 @@ class Claims(unittest.TestCase):
 
     def test_a_stored_message_that_was_never_offered_is_reported(self):
         checker = checker_with(send(), stored=False)
+        checker.state("t/0", "id-0", "delivered")
         checker.stored("bob", Row("id-0", "t/0", 0))
 
         self.assert_reports(["never-offered", "settled-without-confirmation"], checker.finish())
 
     def test_a_message_settled_although_nobody_confirmed_it_is_reported(self):
         checker = checker_with(send(), stored=False)
+        checker.state("t/0", "id-0", "delivered")
         checker.stored("bob", Row("id-0", "t/0", 0))
         checker.offered("bob", Offer("id-0", "t/0"))
 
@@ -172,6 +182,7 @@ class Claims(unittest.TestCase):
     def test_rows_of_a_thread_in_the_wrong_order_are_reported(self):
         checker = checker_with(send(0), send(1, ids=("id-1",)), stored=False)
         for seq, place in ((0, 1), (1, 0)):
+            checker.state(f"t/{place}", f"id-{place}", "delivered")
             checker.stored("bob", Row(f"id-{place}", f"t/{place}", seq))
         for place in (0, 1):
             checker.offered("bob", Offer(f"id-{place}", f"t/{place}"))

@@ -151,19 +151,6 @@ fn a_pattern_that_covers_nobody_is_refused_and_one_that_covers_everybody_is_mean
 }
 
 #[test]
-fn who_was_denied_and_is_approved_after_all_is_told_and_its_message_comes() {
-    let world = World::new();
-    let (alice, bob) = (world.agent("alice", PATIENT), world.agent("bob", &[]));
-    let alices = knock(&alice, &bob);
-    assert!(bob.toq(&["deny", "alice"]).status.success());
-    alice.reads("/v1/events?since=0", |events| events.iter().any(|event| event["type"] == "approval.denied"));
-
-    assert!(bob.toq(&["approve", "--key", &alices]).status.success());
-
-    assert_eq!(bob.has_received(1)[0]["body"]["text"], "hello");
-}
-
-#[test]
 fn rules_are_made_and_read_without_a_daemon() {
     let world = World::new();
     let (alice, bob) = (world.agent("alice", &[("delivery.retry_max_s", "1")]), world.agent("bob", &[("connection_mode", "open")]));

@@ -25,8 +25,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub enum Gate {
     /// Its daemon.
     Daemon(Client),
-    /// Its log, which no other process has open meanwhile. Nobody is told of what is decided; whoever asked hears of it when it
-    /// comes again.
+    /// Its log, which no other process has open meanwhile. Nobody is told of what is decided before a daemon runs again, which tells who
+    /// was let in; the others hear of it when they come again.
     Log(Box<Store>),
 }
 

@@ -12,7 +12,7 @@ use toq_protocol::time::Timestamp;
 
 use crate::Seq;
 use crate::audit::AuditRow;
-use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, PinRow, RotationRow, State, StateRow};
+use crate::record::{ApprovalRow, EventRow, MessageRow, PeerRow, PinRow, RotationRow, State, StateRow, TurnedAwayRow};
 
 /// What must hold for a batch to take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,21 @@ pub enum Guard {
     FreshKey(String),
     /// This consumer has not confirmed this message.
     Unconfirmed(String, Seq),
+}
+
+/// A session that was refused because somebody may be in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// The key that was shown.
+    pub key: PeerKey,
+    /// Why, as a word.
+    pub reason: String,
+    /// The address that was claimed or dialled.
+    pub address: String,
+    /// Whether this key was met before. Strangers make keys for nothing, and do not push out what is known of others.
+    pub is_known: bool,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One change.
@@ -119,6 +134,12 @@ pub enum Change {
     AddApproval(PeerKey, ApprovalRow),
     /// Removes a pending approval.
     RemoveApproval(PeerKey),
+    /// Remembers who waits for a word that it may come in, in place of whoever waits longest where there are too many.
+    TurnAway(PeerKey, TurnedAwayRow),
+    /// Forgets that it waits.
+    ForgetTurnedAway(PeerKey),
+    /// Counts a session that was refused because somebody may be in between.
+    Alarm(Alarm),
     /// Makes a consumer that has confirmed everything up to this place, unless it exists.
     AddConsumer(String, Seq),
     /// Forgets a consumer.

@@ -17,7 +17,7 @@ use toq_protocol::message::{Message, MessageId};
 use toq_protocol::policy;
 use toq_protocol::time::Timestamp;
 
-pub use peers::{ApprovalRow, PeerRow, PinRow, Proof, RotationRow};
+pub use peers::{AlarmRow, ApprovalRow, PeerRow, PinRow, Proof, RotationRow, TurnedAwayRow};
 
 use crate::error::StoreError;
 
@@ -55,7 +55,7 @@ macro_rules! records {
 records! {
     MessageRow = "messages", StateRow = "states", EventRow = "events", PeerRow = "peers", PinRow = "pins",
     RotationRow = "rotations", ApprovalRow = "approvals", ConsumerRow = "consumers", IdempotencyRow = "idempotency",
-    SetAsideRow = "set_aside",
+    SetAsideRow = "set_aside", TurnedAwayRow = "turned_away", AlarmRow = "alarms",
 }
 
 /// Which way a message went.

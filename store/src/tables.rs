@@ -47,6 +47,14 @@ pub const RULES: TableDefinition<(&str, &str, &str), i64> = TableDefinition::new
 /// peer key → [`crate::record::ApprovalRow`]: who waits for the owner's decision.
 pub const APPROVALS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("approvals");
 
+/// peer key → [`crate::record::TurnedAwayRow`]: who waits for a word that it may come in, because it was told no or because nobody could
+/// tell it yes; only those that hear of decisions. Written by `TurnAway`, which keeps a bounded number; removed by `ForgetTurnedAway`.
+pub const TURNED_AWAY: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("turned_away");
+
+/// (peer key, reason) → [`crate::record::AlarmRow`]: sessions that were refused because somebody may be in between. Written by `Alarm`,
+/// which keeps a bounded number.
+pub const ALARMS: TableDefinition<(&[u8; 32], &str), &[u8]> = TableDefinition::new("alarms");
+
 /// consumer → [`crate::record::ConsumerRow`].
 pub const CONSUMERS: TableDefinition<&str, &[u8]> = TableDefinition::new("consumers");
 

@@ -4,6 +4,7 @@ mod audit;
 mod opened;
 mod retry;
 mod spend;
+mod strangers;
 mod trim;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::{Seq, tables};
 
 use opened::Tables;
 pub(crate) use spend::spender;
+pub use strangers::{MAX_ALARMS, MAX_TURNED_AWAY};
 
 /// Applies batches.
 #[derive(Debug)]
@@ -203,6 +205,9 @@ impl Tables<'_> {
             }
             Change::AddApproval(key, row) => drop(self.approvals.open()?.insert(key.as_bytes(), row.to_bytes().as_slice())?),
             Change::RemoveApproval(key) => drop(self.approvals.open()?.remove(key.as_bytes())?),
+            Change::TurnAway(key, row) => self.turn_away(key, row)?,
+            Change::ForgetTurnedAway(key) => drop(self.turned_away.open()?.remove(key.as_bytes())?),
+            Change::Alarm(alarm) => self.alarm(alarm)?,
             Change::AddConsumer(name, place) => {
                 if self.consumers.open()?.get(name.as_str())?.is_none() {
                     let row = ConsumerRow::new(place.0);

@@ -12,7 +12,8 @@ use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 use toq_protocol::time::Timestamp;
 use toq_store::record::{
-    ApprovalRow, ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, PeerRow, Record, RotationRow, SetAsideRow, State, StateRow,
+    AlarmRow, ApprovalRow, ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, PeerRow, Record, RotationRow, SetAsideRow, State,
+    StateRow, TurnedAwayRow,
 };
 
 fn message() -> Message {
@@ -60,6 +61,8 @@ fn written() -> Vec<(&'static str, String)> {
         ("idempotency", hex(&IdempotencyRow { fingerprint: [3; 32], messages: vec![1, 2], at: 8 }.to_bytes())),
         ("set-aside", hex(&SetAsideRow { reason: text("exit status 1"), attempts: 3, at: 8 }.to_bytes())),
         ("rotation", hex(&RotationRow { new: [4; 32], counter: 2, retires_at: 3 }.to_bytes())),
+        ("turned-away", hex(&TurnedAwayRow { address: text("toq://h/a"), at: 7 }.to_bytes())),
+        ("alarm", hex(&AlarmRow { address: text("toq://h/a"), first: 1, last: 2, count: 3, is_known: true }.to_bytes())),
     ]
 }
 

@@ -118,6 +118,9 @@ impl Workspace {
                 if standing.pinned.is_none() && proof.is_proven() {
                     changes.push(self.pin(address, key, proof));
                 }
+                if self.home.store.reader().is_turned_away(&key)? {
+                    changes.push(Change::ForgetTurnedAway(key));
+                }
                 if self.waiting.contains_key(&key) {
                     changes.push(Change::RemoveApproval(key));
                     changes.push(self.event("approval.resolved", &key, None, Some("approved")));

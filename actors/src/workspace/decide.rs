@@ -7,7 +7,7 @@ use toq_protocol::rotation::Succession;
 use toq_protocol::time::Timestamp;
 use toq_store::audit::AuditRow;
 use toq_store::batch::Change;
-use toq_store::record::{self, ApprovalRow, EventRow, PeerRow, PinRow};
+use toq_store::record::{self, ApprovalRow, EventRow, PeerRow, PinRow, TurnedAwayRow};
 use toq_store::{Batch, Reader, Store, StoreError};
 
 use super::Rule;
@@ -50,14 +50,19 @@ pub fn are_rules_readable(reader: &Reader) -> Result<(), StoreError> {
     policy(reader, Mode::default()).map(drop)
 }
 
-/// Makes decisions in a workspace that no daemon has open. Nobody is told; whoever asked hears of it when it comes again.
+/// Makes decisions in a workspace that no daemon has open. Whoever is let in is told by the next daemon; whoever is not, hears of it when
+/// it comes again.
 ///
 /// # Errors
 /// [`StoreError`] where a row or the disk is damaged; then decisions before it are in force.
 pub async fn decide_at_rest(store: &Store, rules: &[Rule], now: Timestamp) -> Result<(), StoreError> {
     for rule in rules {
         let policy = policy(store.reader(), Mode::default())?;
-        let changes = Decider { reader: store.reader(), policy: &policy, now }.decision(rule)?;
+        let decider = Decider { reader: store.reader(), policy: &policy, now };
+        let mut changes = decider.decision(rule)?;
+        if let Rule::Add(_, Ruling::Approve) = rule {
+            changes.extend(decider.untold(&changes)?);
+        }
         store.journal().commit(Batch::new(changes)).await?;
     }
     Ok(())
@@ -100,7 +105,7 @@ impl Decider<'_> {
             Rule::Add(subject, Ruling::Approve) => self.approval(subject)?,
             Rule::Add(subject, Ruling::Block) => self.block(subject)?,
             Rule::Remove(subject, ruling) => self.taken_back(subject, *ruling),
-            Rule::Deny(key) => self.resolution(key, "denied")?,
+            Rule::Deny(key) => self.turned_away(key)?.into_iter().chain(self.resolution(key, "denied")?).collect(),
             Rule::Lapse(key) => self.resolution(key, "expired")?,
         };
         if !changes.is_empty() {
@@ -139,6 +144,7 @@ impl Decider<'_> {
                 Subject::Address(pattern) => pattern.matches(&address),
             };
             if is_covered {
+                changes.extend(self.turned_away(&key)?);
                 changes.push(Change::RemoveApproval(key));
                 changes.push(event(self.now, "approval.resolved", &key, None, Some("blocked")));
             }
@@ -158,6 +164,18 @@ impl Decider<'_> {
         let is_open = self.reader.approval(key)?.is_some();
         let changes = is_open.then(|| vec![Change::RemoveApproval(*key), event(self.now, "approval.resolved", key, None, Some(word))]);
         Ok(changes.unwrap_or_default())
+    }
+
+    /// Who asks with this key waits for a yes from now on, for when the owner thinks better of it.
+    fn turned_away(&self, key: &PeerKey) -> Result<Option<Change>, StoreError> {
+        let asks = self.reader.approval(key)?.filter(|row| row.hears_decisions == Some(true));
+        Ok(asks.map(|row| Change::TurnAway(*key, TurnedAwayRow { address: row.address, at: self.now.as_nanos() })))
+    }
+
+    /// Those whose questions these changes answer with a yes that nobody can tell them now.
+    fn untold(&self, changes: &[Change]) -> Result<Vec<Change>, StoreError> {
+        let answered = changes.iter().filter_map(|change| if let Change::RemoveApproval(key) = change { Some(key) } else { None });
+        answered.filter_map(|key| self.turned_away(key).transpose()).collect()
     }
 
     /// What it means for a question that its key is approved. Where another key was known for the address, the
@@ -189,8 +207,9 @@ impl Decider<'_> {
         Ok(covered.flat_map(|covered| self.accepted(&covered.key)).collect())
     }
 
-    pub(super) fn accepted(&self, key: &PeerKey) -> [Change; 2] {
-        [Change::RemoveApproval(*key), event(self.now, "approval.resolved", key, None, Some("approved"))]
+    pub(super) fn accepted(&self, key: &PeerKey) -> [Change; 3] {
+        let resolved = event(self.now, "approval.resolved", key, None, Some("approved"));
+        [Change::RemoveApproval(*key), Change::ForgetTurnedAway(*key), resolved]
     }
 
     /// The open questions that a pattern covers.

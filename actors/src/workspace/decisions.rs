@@ -1,19 +1,22 @@
 //! Decisions about who may come in: told to those who wait for them, and heard from those whom we wait for.
 //!
-//! Telling is one attempt at the address that the stranger claims, to nobody but its key, and only where it has said that it
+//! Who was turned away is remembered on disk, so that a yes which comes later, after a restart or while no daemon runs is told too.
+//! Only the owner's decisions put anybody there, and there is room for so many. Telling is one attempt at the address that the stranger claims, to nobody but its key, and only where it has said that it
 //! listens. What cannot be told costs nothing: the stranger asks again by itself. Hearing grants nothing either. It
 //! makes the lane that waits for this very key try again, once, and is kept as an event.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, WrapFuture as _};
 use toq_kit::Credit;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
+use toq_protocol::policy::{Proof, Verdict};
 use toq_protocol::session::Decision;
-use toq_store::Batch;
+use toq_store::batch::Change;
 use toq_store::record::ApprovalRow;
+use toq_store::{Batch, StoreError};
 
 use super::Workspace;
 use crate::connection::tell;
@@ -27,13 +30,8 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 type Ctx = Context<Workspace>;
 
-/// How many of those who were told no are remembered, for when the owner thinks better of it.
-const MAX_DENIED: usize = 1_000;
-
 /// Who is being told, and whose word is waited for.
 pub(super) struct Decisions {
-    /// The questions that were answered with no, oldest first. A restart forgets them; then the stranger comes again by itself.
-    denied: VecDeque<(PeerKey, ApprovalRow)>,
     telling: Credit,
     awaited: HashMap<Lane, Awaited>,
 }
@@ -63,22 +61,7 @@ impl Awaited {
 
 impl Decisions {
     pub(super) fn new() -> Self {
-        Self { denied: VecDeque::new(), telling: Credit::new(AT_ONCE), awaited: HashMap::new() }
-    }
-
-    /// Remembers that a question was answered with no.
-    pub(super) fn deny(&mut self, key: PeerKey, row: ApprovalRow) {
-        self.reconsider(&key);
-        if self.denied.len() >= MAX_DENIED {
-            self.denied.pop_front();
-        }
-        self.denied.push_back((key, row));
-    }
-
-    /// The question of a key that was answered with no, which it is not any more.
-    pub(super) fn reconsider(&mut self, key: &PeerKey) -> Option<ApprovalRow> {
-        let place = self.denied.iter().position(|(denied, _)| denied == key)?;
-        self.denied.remove(place).map(|(_, row)| row)
+        Self { telling: Credit::new(AT_ONCE), awaited: HashMap::new() }
     }
 
     /// Nothing waits in this lane any more, or its peer has let us in.
@@ -111,7 +94,13 @@ impl Workspace {
     /// Tells a stranger what was decided about it, if it hears such things.
     pub(super) fn tell(&self, key: PeerKey, row: &ApprovalRow, decision: Decision, ctx: &mut Ctx) {
         let Ok(target) = Address::parse(&row.address) else { return };
-        if row.hears_decisions != Some(true) || self.home.local().locality.includes(&target) {
+        if row.hears_decisions == Some(true) {
+            self.say(key, target, decision, ctx);
+        }
+    }
+
+    fn say(&self, key: PeerKey, target: Address, decision: Decision, ctx: &mut Ctx) {
+        if self.home.local().locality.includes(&target) {
             return;
         }
         let (home, credit) = (self.home.clone(), self.decisions.telling.clone());
@@ -124,6 +113,44 @@ impl Workspace {
                 tracing::debug!(peer = %key.short(), %error, "an agent could not be told what was decided; it will ask again");
             }
         }));
+    }
+
+    /// Tells those who were turned away, or were let in while no daemon ran, and would get in by now. Whoever asks again meanwhile is
+    /// told with the answer to that.
+    pub(super) fn welcome(&self, ctx: &mut Ctx) {
+        let admitted = match self.admitted_by_now() {
+            Ok(admitted) if admitted.is_empty() => return,
+            Ok(admitted) => admitted,
+            Err(error) => {
+                return tracing::error!(%error, "who was turned away cannot be read; whoever is let in finds out when it comes again");
+            }
+        };
+        let forgotten = admitted.iter().map(|(key, _)| Change::ForgetTurnedAway(*key)).collect();
+        let journal = self.home.store.journal().clone();
+        let committing = async move { journal.commit(Batch::new(forgotten)).await };
+        ctx.spawn(committing.into_actor(self).map(|result, act, ctx| {
+            if let Err(error) = result {
+                tracing::error!(%error, "who is told of a decision could not be noted");
+            }
+            for (key, address) in admitted {
+                act.retry(&address.written());
+                act.say(key, address, Decision::Granted, ctx);
+            }
+        }));
+    }
+
+    /// Those who were turned away and would get in by now, were they met at their address. To be told is to be met there.
+    fn admitted_by_now(&self) -> Result<Vec<(PeerKey, Address)>, StoreError> {
+        let mut admitted = Vec::new();
+        for (key, row) in self.home.store.reader().turned_away()? {
+            let Ok(address) = Address::parse(&row.address) else { continue };
+            let gets_in = self.policy.verdict(&key, &address, Proof::Dialled) == Verdict::Accept && !self.is_retired(&key);
+            if !gets_in || self.waiting.contains_key(&key) || self.pinned(&key, &address)?.is_some_and(|pinned| pinned != key) {
+                continue;
+            }
+            admitted.push((key, address));
+        }
+        Ok(admitted)
     }
 }
 

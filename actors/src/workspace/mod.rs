@@ -165,6 +165,7 @@ impl Workspace {
             Ok(lanes) => lanes.iter().for_each(|lane| self.resume(lane, ctx)),
             Err(error) => tracing::error!(%error, "the lanes cannot be read; what waits in them is sent after the next start"),
         }
+        self.welcome(ctx);
         self.record_beginning(ctx);
         self.begin_handlers(ctx);
         self.trim(ctx);

@@ -6,7 +6,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::Proof;
-use toq_store::batch::Change;
+use toq_store::batch::{Alarm, Change};
 use toq_store::{Batch, StoreError};
 
 use super::admission::Asks;
@@ -23,20 +23,22 @@ const ALARM_PAUSE: Duration = Duration::from_secs(60);
 type Ctx = Context<Workspace>;
 
 impl Workspace {
-    /// The event of an attack, unless there was one a moment ago: a stranger can raise as many as it likes.
-    pub(super) fn alarm(&mut self, key: &PeerKey, address: &Address, why: &str) -> Option<Change> {
+    /// What is written of an attack: it is counted, and told as an event unless there was one a moment ago. A stranger can raise as
+    /// many as it likes.
+    pub(super) fn alarm(&mut self, key: &PeerKey, address: &Address, why: &str) -> Vec<Change> {
         let now = self.home.clock.monotonic();
         // An alarm about a peer that is known does not wait behind those that strangers raise.
         let is_known = self.policy.approves_key(key) || self.home.store.reader().peer(key).is_ok_and(|peer| peer.is_some());
         let last = if is_known { self.alarms.get(key).copied() } else { self.last_alarm };
+        let counted = Alarm { key: *key, reason: why.to_owned(), address: address.wire(), is_known, at: self.home.wall() };
         if last.is_some_and(|last| now.saturating_sub(last) < ALARM_PAUSE) {
-            return None;
+            return vec![Change::Alarm(counted)];
         }
         match is_known {
             true => drop(self.alarms.insert(*key, now)),
             false => self.last_alarm = Some(now),
         }
-        Some(self.event("peer.intercepted", key, Some(address.wire()), Some(why)))
+        vec![Change::Alarm(counted), self.event("peer.intercepted", key, Some(address.wire()), Some(why))]
     }
 
     /// What is written of a peer that was dialled: the key that belongs to the address, and that it was met.
@@ -131,6 +133,6 @@ impl Handler<Intercepted> for Workspace {
 
     fn handle(&mut self, intercepted: Intercepted, ctx: &mut Ctx) {
         let alarm = self.alarm(&intercepted.key, &intercepted.address, intercepted.reason.as_str());
-        self.commit_news(Ok(alarm.into_iter().collect()), "an alarm", ctx);
+        self.commit_news(Ok(alarm), "an alarm", ctx);
     }
 }

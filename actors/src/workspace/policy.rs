@@ -6,7 +6,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, ResponseAc
 use futures_util::future::join_all;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
-use toq_protocol::policy::{Mode, Ruling, Subject, Verdict};
+use toq_protocol::policy::{Mode, Ruling, Verdict};
 use toq_protocol::session::Decision;
 use toq_store::batch::Change;
 use toq_store::{Batch, Reader, StoreError};
@@ -115,21 +115,15 @@ impl Handler<Rule> for Workspace {
         };
         Box::pin(committing.into_actor(self).map(move |result: Result<_, StoreError>, act, ctx| {
             act.enact(&result?, ctx);
-            let mut answered = answered;
-            // Whoever was told no, and is let in after all, waits for a word too.
-            if let Rule::Add(Subject::Key(key), Ruling::Approve) = &rule
-                && let Some(row) = act.decisions.reconsider(key)
-                && answered.is_empty()
-            {
-                answered.push((*key, row));
-            }
             for (key, row) in answered {
                 let Some(word) = word else { break };
                 act.tell(key, &row, word, ctx);
-                match word {
-                    Decision::Granted => act.retry(&row.address),
-                    Decision::Denied => act.decisions.deny(key, row),
+                if word == Decision::Granted {
+                    act.retry(&row.address);
                 }
+            }
+            if let Rule::Add(_, Ruling::Approve) | Rule::Remove(_, Ruling::Block) = &rule {
+                act.welcome(ctx);
             }
             if let Some(pattern) = approved_pattern(&rule) {
                 act.settle(&pattern, ctx);

@@ -7,7 +7,7 @@ use toq_protocol::policy::{Pattern, Ruling, Subject};
 
 use super::Reader;
 use crate::error::StoreError;
-use crate::record::{ApprovalRow, PeerRow, PinRow, Record as _, RotationRow};
+use crate::record::{AlarmRow, ApprovalRow, PeerRow, PinRow, Record as _, RotationRow, TurnedAwayRow};
 use crate::tables;
 
 impl Reader {
@@ -65,6 +65,39 @@ impl Reader {
     /// [`StoreError`] where the disk or a row is damaged.
     pub fn approvals(&self) -> Result<Vec<(PeerKey, ApprovalRow)>, StoreError> {
         self.by_key(tables::APPROVALS)
+    }
+
+    /// Who waits for a word that it may come in.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn turned_away(&self) -> Result<Vec<(PeerKey, TurnedAwayRow)>, StoreError> {
+        self.by_key(tables::TURNED_AWAY)
+    }
+
+    /// Whether this key waits for a word that it may come in.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn is_turned_away(&self, key: &PeerKey) -> Result<bool, StoreError> {
+        Ok(self.snapshot()?.open(tables::TURNED_AWAY)?.get(key.as_bytes())?.is_some())
+    }
+
+    /// Sessions that were refused because somebody may be in between, the latest first: whose key, why, and what is known of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub fn alarms(&self) -> Result<Vec<(PeerKey, String, AlarmRow)>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let alarms = snapshot.open(tables::ALARMS)?;
+        let mut found = Vec::new();
+        for entry in alarms.iter()? {
+            let (place, bytes) = entry?;
+            let (key, reason) = place.value();
+            found.push((PeerKey::from_bytes(*key), reason.to_owned(), AlarmRow::from_bytes(bytes.value())?));
+        }
+        found.sort_by_key(|(_, _, row)| std::cmp::Reverse(row.last));
+        Ok(found)
     }
 
     /// Every peer's key that another one has followed.

@@ -144,6 +144,39 @@ pub struct ApprovalRow {
     pub hears_decisions: Option<bool>,
 }
 
+/// Who waits for a word that it may come in.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct TurnedAwayRow {
+    /// The address that it claims.
+    #[n(0)]
+    pub address: String,
+    /// When its question was answered, in nanoseconds of Unix time.
+    #[n(1)]
+    pub at: i64,
+}
+
+/// Sessions with one key that were refused for one reason: somebody may be in between.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct AlarmRow {
+    /// The address that was claimed or dialled last.
+    #[n(0)]
+    pub address: String,
+    /// When it happened first, in nanoseconds of Unix time.
+    #[n(1)]
+    pub first: i64,
+    /// When it happened last, in nanoseconds of Unix time.
+    #[n(2)]
+    pub last: i64,
+    /// How often.
+    #[n(3)]
+    pub count: u64,
+    /// Whether the key was met before.
+    #[n(4)]
+    pub is_known: bool,
+}
+
 impl ApprovalRow {
     /// The key that is pinned to the address, where this one is another.
     #[must_use]

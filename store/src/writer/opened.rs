@@ -20,6 +20,8 @@ pub(super) struct Tables<'t> {
     pub(super) rules: Seldom<'t, (&'static str, &'static str, &'static str), i64>,
     pub(super) rotations: Seldom<'t, &'static [u8; 32], &'static [u8]>,
     pub(super) approvals: Seldom<'t, &'static [u8; 32], &'static [u8]>,
+    pub(super) turned_away: Seldom<'t, &'static [u8; 32], &'static [u8]>,
+    pub(super) alarms: Seldom<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
     pub(super) consumers: Seldom<'t, &'static str, &'static [u8]>,
     pub(super) offers: Seldom<'t, (&'static str, u64), u32>,
     pub(super) set_aside: Seldom<'t, (&'static str, u64), &'static [u8]>,
@@ -48,6 +50,8 @@ impl<'t> Tables<'t> {
             rules: Seldom::new(transaction, tables::RULES),
             rotations: Seldom::new(transaction, tables::ROTATIONS),
             approvals: Seldom::new(transaction, tables::APPROVALS),
+            turned_away: Seldom::new(transaction, tables::TURNED_AWAY),
+            alarms: Seldom::new(transaction, tables::ALARMS),
             consumers: Seldom::new(transaction, tables::CONSUMERS),
             offers: Seldom::new(transaction, tables::OFFERS),
             set_aside: Seldom::new(transaction, tables::SET_ASIDE),
@@ -71,6 +75,8 @@ impl<'t> Tables<'t> {
         self.rules.open()?;
         self.rotations.open()?;
         self.approvals.open()?;
+        self.turned_away.open()?;
+        self.alarms.open()?;
         self.consumers.open()?;
         self.offers.open()?;
         self.set_aside.open()?;

@@ -48,9 +48,7 @@ fn decides(bob: &Agent, arguments: &[&str]) {
 }
 
 fn again(world: &World, agent: &Agent) -> Agent {
-    let up = world.up(&agent.place);
-    assert!(up.status.success(), "{up:?}");
-    world.running(&agent.name, &agent.place)
+    world.start_with(&agent.name, &agent.place, &[])
 }
 
 #[test]

@@ -30,6 +30,41 @@ fn streams_are_counted_for_each_peer() {
 }
 
 #[test]
+fn one_number_says_how_large_a_message_may_be_and_so_large_a_one_arrives() {
+    let world = World::new();
+    let place = world.workspace("alice", &[]);
+    let file = place.join(".toq/config.toml");
+    let published = format!("max_message_size = 1048576\n{}", std::fs::read_to_string(&file).expect("ours"));
+    std::fs::write(&file, published).expect("ours");
+    let alice = world.start_with("alice", &place, &[]);
+    let bob = world.agent("bob", &[("connection_mode", "open")]);
+    let body = |size: usize| json!({"to": bob.address(), "body": {"text": "x".repeat(size - r#"{"text":""}"#.len())}}).to_string();
+    let told = |arguments: &[&str]| {
+        let output = alice.toq(arguments);
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+
+    let most = alice.get("/v1/config").json()["config"]["max_message_size"].as_u64().expect("a number");
+    let refused = alice.post("/v1/messages?wait=true", &body(usize::try_from(most).expect("small") + 1));
+    let delivered = alice.post("/v1/messages?wait=true", &body(usize::try_from(most).expect("small")));
+
+    assert_eq!(most, 1_040_384);
+    for agent in [&alice, &bob] {
+        assert_eq!(agent.get("/v1/card").json()["max_message_size"], most);
+        assert_eq!(agent.get("/v1/config").json()["config"]["max_message_size"], most, "by default and in a file of the published daemon");
+    }
+    assert!(told(&["--json", "config", "show"]).contains(&format!("\"max_message_size\":{most}")));
+    assert_eq!((refused.status, refused.code().as_str()), (413, "message_too_large"));
+    assert!(
+        refused.body.contains("Message body is 1040385 bytes, max is 1040384") && refused.body.contains("toq send-file"),
+        "{refused:?}"
+    );
+    assert_eq!(delivered.status, 200, "{delivered:?}");
+    let more = told(&["config", "set", "max_message_size", "1048576"]);
+    assert!(more.contains("from 1024 to 1040384") && more.contains("a frame of the peer protocol has 1048576 bytes"), "{more}");
+}
+
+#[test]
 fn at_nine_tenths_of_the_quota_new_messages_are_refused_and_the_rest_goes_on() {
     let world = World::new();
     let bob = world.agent("bob", &[("connection_mode", "open"), ("store.max_mib", "8")]);

@@ -9,7 +9,7 @@ use toml_edit::{Document, Item, Table, Value};
 
 use crate::error::{Fault, Place};
 use crate::schema::{ADAPTER_TABLES, find, is_table, unknown};
-use crate::value::check;
+use crate::value::{check, meant};
 
 /// One checked setting of a file.
 #[derive(Debug)]
@@ -78,13 +78,16 @@ impl Scan<'_> {
         };
         let place = self.place(item.span().or(span));
         let complaint = match item.as_value() {
-            Some(value) => match check(key.kind, value) {
-                Ok(()) => {
-                    self.settings.push(Setting { path: path.to_owned(), value: value.clone(), place });
-                    return;
+            Some(value) => {
+                let value = meant(key.kind, value);
+                match check(key.kind, &value) {
+                    Ok(()) => {
+                        self.settings.push(Setting { path: path.to_owned(), value, place });
+                        return;
+                    }
+                    Err(complaint) => complaint,
                 }
-                Err(complaint) => complaint,
-            },
+            }
             None => "must be a value, not a table".to_owned(),
         };
         let message = format!("`{path}` {complaint}");

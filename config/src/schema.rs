@@ -52,6 +52,8 @@ pub enum Kind {
     Socket,
     /// An `http` or `https` URL.
     Url,
+    /// A whole number from `min` to `max`. A file may say as much as `published`, which means `max`.
+    Fitting { min: u64, max: u64, published: u64, why: &'static str },
     /// A whole number between two others, including both.
     Whole { min: u64, max: u64 },
 }
@@ -83,8 +85,10 @@ const fn choice(words: &'static [&'static str]) -> Kind {
 
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
-/// What fits into one frame of the peer protocol.
-const FRAME: u64 = 1024 * 1024;
+/// What fits into one frame of the peer protocol beside the envelope.
+const BODY: u64 = toq_protocol::message::MAX_BODY as u64;
+/// A whole frame: what the files of published daemons say.
+const FRAME: u64 = toq_protocol::frame::MAX_FRAME as u64;
 const GIB: u64 = 1024 * 1024 * 1024;
 
 /// Every key, in the order of `default.toml`.
@@ -102,7 +106,7 @@ pub const KEYS: &[Key] = &[
     live("log_level", choice(&["error", "warn", "info", "debug"])),
     key("log_retention_days", whole(1, 3_650)),
     key("log_max_size_mb", whole(1, 1_000_000)),
-    key("max_message_size", whole(1024, FRAME)),
+    key("max_message_size", Kind::Fitting { min: 1024, max: BODY, published: FRAME, why: ENVELOPE }),
     key("accept_files", Kind::Flag),
     key("max_file_size", whole(1024, 1024 * GIB)),
     key("message_history_limit", whole(1, 1_000_000)),
@@ -165,6 +169,7 @@ const THREADS: &str = "every message without a thread id begins a conversation, 
     limits.connections_per_key and max_message_queue are what bounds a peer";
 
 /// Why sessions are not taken up again.
+const ENVELOPE: &str = "a frame of the peer protocol has 1048576 bytes, of which 8192 are kept for addresses, ids and the signature";
 const RESUME: &str = "a session that ends is over, and what was not acknowledged is sent again on the next one";
 
 /// The tables of the published daemon's adapters, whose names contain a dot.

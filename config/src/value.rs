@@ -58,11 +58,27 @@ pub fn check(kind: Kind, value: &Value) -> Result<(), String> {
             url if is_url(url) => Ok(()),
             _ => Err("must begin with http:// or https:// and name a host".to_owned()),
         },
+        Kind::Fitting { min, max, why, .. } => match value.as_integer() {
+            Some(number) if u64::try_from(number).is_ok_and(|number| number > max) => {
+                Err(format!("must be from {min} to {max}, not {number}: {why}"))
+            }
+            _ => check(Kind::Whole { min, max }, value),
+        },
         Kind::Whole { min, max } => match value.as_integer() {
             Some(number) if u64::try_from(number).is_ok_and(|number| (min..=max).contains(&number)) => Ok(()),
             Some(number) => Err(format!("must be from {min} to {max}, not {number}")),
             None => Err(format!("must be a whole number, not {}", described(value))),
         },
+    }
+}
+
+/// Returns what a value of a file means: what published daemons write, though it cannot be kept, is taken for the nearest that can.
+pub fn meant(kind: Kind, value: &Value) -> Value {
+    match (kind, value.as_integer().and_then(|number| u64::try_from(number).ok())) {
+        (Kind::Fitting { max, published, .. }, Some(number)) if (max..=published).contains(&number) => {
+            Value::from(i64::try_from(max).unwrap_or(i64::MAX))
+        }
+        _ => value.clone(),
     }
 }
 
@@ -83,7 +99,7 @@ pub fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
             Ok(number) => Value::from(number),
             Err(_) => return Err(format!("can only be {value}: {why}")),
         },
-        Kind::Whole { min, max } => match text.parse::<i64>() {
+        Kind::Whole { min, max } | Kind::Fitting { min, max, .. } => match text.parse::<i64>() {
             Ok(number) => Value::from(number),
             Err(_) => return Err(format!("must be a whole number from {min} to {max}, not \"{text}\"")),
         },

@@ -8,8 +8,9 @@ use actix_web::{HttpResponse, ResponseError};
 use toq_actors::workspace::WorkspaceError;
 use toq_api::{ErrorBody, ErrorCode, MessageState};
 use toq_kit::Gone;
-use toq_protocol::reason::explain;
 use toq_store::StoreError;
+
+use crate::refusal::explain;
 
 /// How long a caller should leave an overloaded daemon alone, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";

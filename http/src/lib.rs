@@ -30,6 +30,7 @@ mod messages;
 pub mod openapi;
 mod peers;
 mod query;
+pub mod refusal;
 mod routes;
 pub mod rules;
 mod runs;

@@ -17,15 +17,14 @@ use toq_protocol::auto_reply::mark;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::file::MANIFEST_TYPE;
-use toq_protocol::frame::MAX_FRAME;
 use toq_protocol::message::MessageId;
-use toq_protocol::reason::explain;
 use toq_store::record::State;
 
 use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::Facade;
 use crate::query::Query;
+use crate::refusal::{Explained, explain, too_large};
 use crate::view;
 
 /// How long a caller that waits for an answer pauses before it asks again, where its conversation's actor has gone.
@@ -45,9 +44,6 @@ const MAX_REFERENCE: usize = 512;
 
 /// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
-
-/// What a frame needs beside the body: two addresses, three references, a signature and names.
-const ENVELOPE_RESERVE: usize = 8 * 1024;
 
 /// Sends a message to one agent or several.
 #[utoipa::path(post, path = "/v1/messages", params(SendQuery, ("Idempotency-Key" = Option<String>, Header, description = "A text of up to 255 bytes. The same key with the same request gives the same answer and sends nothing again.")), request_body = SendRequest,
@@ -131,9 +127,14 @@ fn command(
         }
     }
     let body = request.body.as_ref().filter(|body| !body.is_null()).map(|body| Json::from_value(body).settled());
-    let limit = facade.home().config.max_message_size.min(MAX_FRAME - ENVELOPE_RESERVE);
+    let limit = facade.home().config.max_message_size;
     if let Some(size) = body.as_ref().map(|body| body.as_str().len()).filter(|size| *size > limit) {
-        return Err(ApiError::new(ErrorCode::MessageTooLarge, format!("Message body is {size} bytes, max is {limit}")));
+        let Explained { message, hint } = too_large(size, limit);
+        let error = ApiError::new(ErrorCode::MessageTooLarge, message);
+        return Err(match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        });
     }
     Ok(Send {
         to,

@@ -4,10 +4,11 @@ use toq_actors::Description;
 use toq_api::{Direction, EventKind, EventView, MessageEvent, MessageState, MessageView, TreeNode};
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
-use toq_protocol::reason::explain;
 use toq_protocol::time::Timestamp;
 use toq_store::record::{self, EventRow, MessageRow, State};
 use toq_store::{Entry, Seq, StoreError};
+
+use crate::refusal::explain;
 
 /// The state in the words of the API; an incoming message is always delivered.
 pub(crate) const fn state(state: State) -> MessageState {

@@ -10,10 +10,17 @@ use uuid::Uuid;
 use crate::address::Address;
 use crate::canonical::Json;
 use crate::envelope::{Envelope, Kind, VERSION};
+use crate::frame::MAX_FRAME;
 use crate::time::Timestamp;
 
 /// The longest lifetime of a message.
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What a frame has beside the body of its message: two addresses, three references, a signature and names, in bytes at most.
+const ENVELOPE: usize = 8 * 1024;
+
+/// The largest body of a message, in bytes of its canonical JSON: what is left of a frame.
+pub const MAX_BODY: usize = MAX_FRAME - ENVELOPE;
 
 /// How far a sender's clock may be off where a message states no lifetime.
 pub const MAX_SKEW: Duration = Duration::from_secs(600);

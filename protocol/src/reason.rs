@@ -3,17 +3,12 @@
 //! The words are those of the published catalogue, plus a few of ours where it has none. A peer sees the
 //! code and never our internal text.
 
-mod words;
-
 use std::fmt;
-
-pub use words::{Explained, explain};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why a message or a session was refused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
         pub enum Reason {
             $($(#[$doc])* $name,)*
         }

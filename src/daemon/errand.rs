@@ -13,11 +13,11 @@ use toq_actors::registry::Open;
 use toq_actors::workspace::{Accepted, Origin, Patience, Send, WorkspaceError};
 use toq_actors::{Home, Registry, actix::Actor as _};
 use toq_config::{HandlerConfig, Loaded};
+use toq_http::refusal::{Explained, too_large};
 use toq_kit::{Drain, Seat, ask};
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
-use toq_protocol::frame::MAX_FRAME;
 use toq_store::record::StateRow;
 
 use super::{DaemonError, announce, opening};
@@ -25,9 +25,6 @@ use crate::telemetry;
 
 /// How often to look what became of the message.
 const LOOK: Duration = Duration::from_millis(25);
-
-/// What a frame needs beside the body.
-const ENVELOPE_RESERVE: usize = 8 * 1024;
 
 /// How long closing may take. What is not finished by then is on disk.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -63,8 +60,8 @@ pub enum ErrandError {
     #[error("{0}")]
     Closed(#[from] DaemonError),
     /// It is larger than messages may be.
-    #[error("Message body is {size} bytes, max is {limit}")]
-    TooLarge { size: usize, limit: usize },
+    #[error("{}", .0.message)]
+    TooLarge(Explained),
     /// The workspace does not take it.
     #[error(transparent)]
     Untaken(#[from] WorkspaceError),
@@ -73,9 +70,9 @@ pub enum ErrandError {
 /// Sends one message. `opened` is called when the workspace is ours.
 pub fn run(loaded: &Loaded, errand: Errand, opened: impl FnOnce()) -> Result<Run, ErrandError> {
     let body = Json::from_value(&serde_json::json!({ "text": errand.text })).settled();
-    let (size, limit) = (body.as_str().len(), loaded.config.max_message_size.min(MAX_FRAME - ENVELOPE_RESERVE));
+    let (size, limit) = (body.as_str().len(), loaded.config.max_message_size);
     if size > limit {
-        return Err(ErrandError::TooLarge { size, limit });
+        return Err(ErrandError::TooLarge(too_large(size, limit)));
     }
     telemetry::harden();
     let store = opening::log(loaded)?;

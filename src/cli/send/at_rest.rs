@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use toq_api::{MessageState, SendResponse, SendStatus};
+use toq_http::refusal::{Explained, explain};
 use toq_protocol::address::Address;
-use toq_protocol::reason::{Reason, explain};
+use toq_protocol::reason::Reason;
 use toq_store::record::State;
 
 use super::super::desk::Desk;
@@ -66,9 +67,12 @@ pub fn send(command: &Send, desk: &Desk, text: &str) -> Result<(), Refused> {
     let run = errand::run(&loaded, errand, connecting).map_err(|error| {
         let failure = Failure::error(sanitize::text(&error.to_string()));
         match error {
+            ErrandError::TooLarge(Explained { hint, .. }) => {
+                Refused::Failed(Failure { hint: hint.map(str::to_owned), ..failure.after("Send failed") })
+            }
             ErrandError::Closed(DaemonError::Running) => Refused::Locked(failure.code(RUNNING)),
             ErrandError::Closed(error) => Refused::Failed(failure.code(error.exit_code())),
-            ErrandError::TooLarge { .. } | ErrandError::Untaken(_) => Refused::Failed(failure.after("Send failed")),
+            ErrandError::Untaken(_) => Refused::Failed(failure.after("Send failed")),
         }
     })?;
     let id = run.message.id.to_string();

@@ -158,11 +158,41 @@ fn agents_that_want_it_find_each_other_on_the_local_network_and_others_are_not_a
         found.contains(&bobs).then_some(found)
     });
     assert!(!found.contains(&shys) && !found.contains(&own(&alice)), "{found:?}");
-    assert_eq!(shy.get("/v1/discover/local").json(), json!({"agents": []}));
+    assert_eq!(shy.get("/v1/discover/local").json(), json!({"agents": [], "mdns_enabled": false}));
 
     let to = found.iter().find(|agent| **agent == bobs).expect("found")["address"].clone();
     let sent = alice.post("/v1/messages?wait=true", &json!({"to": to, "body": {"text": "neighbour"}}).to_string());
     assert_eq!(sent.status, 200, "{sent:?}");
+}
+
+#[test]
+fn the_command_lists_neighbours_and_says_what_to_do_where_it_cannot() {
+    let world = World::new();
+    let settings = [("mdns_enabled", "true"), ("connection_mode", "open")];
+    let (alice, bob) = (world.agent("alice", &settings), world.agent("bob", &settings));
+    let shy = world.agent("shy", &[]);
+    let key = bob.get("/v1/status").json()["public_key"].as_str().expect("a key").to_owned();
+    let told = |agent: &Agent, arguments: &[&str]| {
+        let output = agent.toq(arguments);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+
+    let line = format!("\n  bob {} port {} {key}", bob.address(), bob.port);
+    eventually("alice's command finds bob", || told(&alice, &["discover", "--local"]).1.contains(&line).then_some(()));
+    let bobs = json!({"name": "bob", "address": bob.address(), "port": bob.port, "public_key": key.replace("ed25519:", "")});
+    eventually("it finds bob in JSON too", || {
+        let found: serde_json::Value = serde_json::from_str(&told(&alice, &["--json", "discover", "--local"]).1).expect("JSON");
+        (found["local"] == true && found["agents"].as_array().is_some_and(|agents| agents.contains(&bobs))).then_some(())
+    });
+
+    let (code, _, why) = told(&shy, &["discover", "--local"]);
+    assert!(code == Some(1) && why.contains("`toq config set mdns_enabled true`, then `toq down`"), "{why}");
+    assert!(shy.toq(&["config", "set", "mdns_enabled", "true"]).status.success());
+    let (code, _, why) = told(&shy, &["discover", "--local"]);
+    assert!(code == Some(1) && why.contains("Run `toq down` and `toq up`"), "a set value is not yet in force: {why}");
+    assert_eq!(told(&alice, &["discover"]).0, Some(2), "a domain or --local");
+    assert_eq!(told(&alice, &["discover", "--local", "example.com"]).0, Some(2));
 }
 
 #[test]

@@ -151,6 +151,33 @@ pub struct DiagnosticsResponse {
     /// What was refused because it was meant for somebody else; absent if nothing was since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub misaddressed: Option<Misaddressed>,
+    /// Sessions of the last week that were refused because somebody may be in between, the latest first; absent if there were none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intercepted: Vec<Interception>,
+}
+
+/// Sessions with one key that were refused for one reason: somebody may be in between, or says so. Nothing of them was delivered.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Interception {
+    /// The key that was shown.
+    pub public_key: String,
+    /// The address that was claimed or dialled last.
+    pub address: String,
+    /// Why, as a code.
+    pub reason: String,
+    /// Why, in words.
+    pub message: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// How often.
+    pub count: u64,
+    /// When it happened first.
+    pub first_seen: String,
+    /// When it happened last.
+    pub last_seen: String,
+    /// Whether this key was met or approved before. A stranger can cause this at will.
+    pub known: bool,
 }
 
 /// Messages and sessions that were refused because they were meant for an address that is not this agent's.
@@ -212,6 +239,9 @@ pub struct ShutdownRequest {
 pub struct DiscoverResponse {
     /// The agents that were found.
     pub agents: Vec<DiscoveredAgent>,
+    /// Of the local network: whether this daemon looks there at all, and is announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mdns_enabled: Option<bool>,
 }
 
 /// One agent that was found.

@@ -42,8 +42,8 @@ pub use client::{Client, ClientError, Events};
 pub use code::{ErrorBody, ErrorCode, ErrorView};
 pub use consumer::{ConfirmRequest, ConfirmResponse, ConsumerView, ConsumersResponse};
 pub use daemon::{
-    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, DiscoverResponse, DiscoveredAgent, Misaddressed,
-    ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
+    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, DiscoverResponse, DiscoveredAgent, Interception,
+    Misaddressed, ShutdownRequest, StatusResponse, StoreHealth, TreeNode, UpgradeResponse,
 };
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
 pub use file::{FileRemoved, FileView, FilesResponse, SendFileRequest};

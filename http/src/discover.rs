@@ -34,18 +34,21 @@ pub(crate) async fn discover(facade: web::Data<Facade>, query: Query<Asked>) -> 
         address: Address::new(domain.as_str(), found.port, found.agent).wire(),
         public_key: found.key.bare(),
     });
-    Ok(HttpResponse::Ok().json(DiscoverResponse { agents: agents.collect() }))
+    Ok(HttpResponse::Ok().json(DiscoverResponse { agents: agents.collect(), mdns_enabled: None }))
 }
 
 /// Lists the agents that are announced on the local network; none where `mdns_enabled` is false. What is listed proves nothing.
 #[utoipa::path(get, path = "/v1/discover/local", responses((status = 200, body = DiscoverResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn local(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    let unavailable =
+        |why: String| ApiError::new(ErrorCode::Unavailable, why).hint("look at mdns.interfaces and at `toq logs`, then restart the daemon");
     let Some(neighbours) = &facade.neighbours else {
-        return Ok(HttpResponse::Ok().json(DiscoverResponse::default()));
+        return match facade.home().config.mdns_enabled {
+            true => Err(unavailable("the local network could not be joined at the start".to_owned())),
+            false => Ok(HttpResponse::Ok().json(DiscoverResponse { agents: Vec::new(), mdns_enabled: Some(false) })),
+        };
     };
-    let found = neighbours.list().await.map_err(|error| {
-        ApiError::new(ErrorCode::Unavailable, error.to_string()).hint("look at mdns.interfaces and at `toq logs`, then restart the daemon")
-    })?;
+    let found = neighbours.list().await.map_err(|error| unavailable(error.to_string()))?;
     let agents = found.into_iter().map(|found| DiscoveredAgent { address: found.address.wire(), public_key: found.key.bare() });
-    Ok(HttpResponse::Ok().json(DiscoverResponse { agents: agents.collect() }))
+    Ok(HttpResponse::Ok().json(DiscoverResponse { agents: agents.collect(), mdns_enabled: Some(true) }))
 }

@@ -20,6 +20,7 @@ use crate::body::Body;
 use crate::error::ApiError;
 use crate::facade::{Facade, Shutdown};
 use crate::guard;
+use crate::listing;
 use crate::view;
 
 /// Below this much free disk, diagnostics complain, in MiB.
@@ -188,7 +189,8 @@ pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpRespons
     checks.extend(posting(&facade)?);
     let issues = checks.iter().filter(|check| check.status == CheckStatus::Fail).count() as u64;
     let misaddressed = home.counters.misaddressed().map(|(count, last)| Misaddressed { count, last: last.written() });
-    Ok(HttpResponse::Ok().json(DiagnosticsResponse { checks, issues, misaddressed }))
+    let intercepted = listing::interceptions(facade.reader(), home.wall())?;
+    Ok(HttpResponse::Ok().json(DiagnosticsResponse { checks, issues, misaddressed, intercepted }))
 }
 
 /// Whether the owner's program takes what is posted to it, where messages are posted to one.

@@ -2,15 +2,23 @@
 //! daemon runs or not.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use toq_api::{Approval, ApprovalKind, ApprovalsResponse, Peer, PeerStatus, PeersResponse, PermissionsResponse, Rule, RuleKind};
+use toq_api::{
+    Approval, ApprovalKind, ApprovalsResponse, Interception, Peer, PeerStatus, PeersResponse, PermissionsResponse, Rule, RuleKind,
+};
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::lookalike::Known;
 use toq_protocol::policy::{Ruling, Subject};
 use toq_protocol::time::Timestamp;
-use toq_store::record::{ApprovalRow, Proof};
+use toq_store::record::{AlarmRow, ApprovalRow, Proof};
 use toq_store::{Reader, StoreError};
+
+use crate::refusal::{Explained, explain};
+
+/// For how long a refused session is shown to who looks for trouble.
+const LATELY: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The peers that were here, of which some are.
 ///
@@ -69,6 +77,26 @@ pub fn approvals(reader: &Reader) -> Result<ApprovalsResponse, StoreError> {
     let known: Vec<Address> = reader.peers()?.into_iter().filter_map(|(_, row)| Address::parse(&row.address).ok()).collect();
     let known = Known::new(&known);
     Ok(ApprovalsResponse { approvals: open.into_iter().map(|(key, row)| shown(&key, row, &known)).collect() })
+}
+
+/// Sessions that were refused lately because somebody may be in between, the latest first.
+pub fn interceptions(reader: &Reader, now: Timestamp) -> Result<Vec<Interception>, StoreError> {
+    let oldest = now.minus(LATELY).as_nanos();
+    let shown = |(key, reason, row): (PeerKey, String, AlarmRow)| {
+        let Explained { message, hint } = explain(&reason);
+        Interception {
+            public_key: key.to_string(),
+            address: row.address,
+            reason,
+            message,
+            hint: hint.map(str::to_owned),
+            count: row.count,
+            first_seen: Timestamp::from_nanos(row.first).to_string(),
+            last_seen: Timestamp::from_nanos(row.last).to_string(),
+            known: row.is_known,
+        }
+    };
+    Ok(reader.alarms()?.into_iter().filter(|(_, _, row)| row.last >= oldest).map(shown).collect())
 }
 
 fn shown(key: &PeerKey, row: ApprovalRow, known: &Known) -> Approval {

@@ -1,5 +1,7 @@
 //! Looks whether everything is in order.
 
+mod intercepted;
+
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +31,9 @@ pub struct Doctor {
 impl Doctor {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
         let mut checks = if self.fix { fixed(desk)? } else { Vec::new() };
+        let intercepted = intercepted::read(desk).await;
         checks.extend(examine(desk).await?);
+        checks.extend(intercepted::checks(&intercepted, intercepted::now()));
         let issues = checks.iter().filter(|check| check.verdict == Verdict::Bad).count();
         desk.output.answer(
             || {
@@ -37,7 +41,7 @@ impl Doctor {
                     .iter()
                     .map(|check| json!({"name": check.name, "status": check.verdict.word(), "detail": check.detail}))
                     .collect();
-                json!({"checks": checks, "issues": issues})
+                json!({"checks": checks, "issues": issues, "intercepted": intercepted})
             },
             || words(&checks, issues),
         )?;

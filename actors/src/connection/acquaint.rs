@@ -30,7 +30,8 @@ impl Connection {
             End::Refused(reason @ (Reason::ChannelBindingMismatch | Reason::ChannelBindingMissing)) => {
                 let Some(peer) = self.session.as_ref().and_then(Session::peer) else { return };
                 tracing::error!(peer = %peer.key.short(), remote = %self.remote, %reason, "somebody may be in between; nothing was exchanged");
-                self.workspace.do_send(Intercepted { key: peer.key, address: peer.address.clone(), reason: *reason });
+                let address = self.target.as_ref().unwrap_or(&peer.address).clone();
+                self.workspace.do_send(Intercepted { key: peer.key, address, reason: *reason });
             }
             End::Refused(Reason::NotAddressedHere) => self.note_misaddressed(),
             End::Pending(_) => {

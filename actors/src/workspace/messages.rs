@@ -115,7 +115,7 @@ pub struct KeyChanged {
 pub struct Intercepted {
     /// The key of the peer.
     pub key: PeerKey,
-    /// The address that it claims.
+    /// The address that was dialled, or else the one that it claims.
     pub address: Address,
     /// How it was noticed.
     pub reason: Reason,

@@ -20,7 +20,7 @@ pub(super) struct Decider<'a> {
     pub(super) now: Timestamp,
 }
 
-/// An open question that a pattern covers.
+/// An open question that an approval by address covers.
 pub(super) struct Covered {
     pub(super) key: PeerKey,
     pub(super) address: Address,
@@ -203,7 +203,7 @@ impl Decider<'_> {
 
     /// What an approval of a pattern writes about those whose address is known to be theirs.
     fn acceptances(&self, pattern: &Pattern) -> Result<Vec<Change>, StoreError> {
-        let covered = self.covered(pattern)?.into_iter().filter(|covered| covered.is_pinned);
+        let covered = self.covered(&|address| pattern.matches(address))?.into_iter().filter(|covered| covered.is_pinned);
         Ok(covered.flat_map(|covered| self.accepted(&covered.key)).collect())
     }
 
@@ -212,14 +212,14 @@ impl Decider<'_> {
         [Change::RemoveApproval(*key), Change::ForgetTurnedAway(*key), resolved]
     }
 
-    /// The open questions that a pattern covers.
-    pub(super) fn covered(&self, pattern: &Pattern) -> Result<Vec<Covered>, StoreError> {
+    /// The open questions of those whose address is covered.
+    pub(super) fn covered(&self, covers: &dyn Fn(&Address) -> bool) -> Result<Vec<Covered>, StoreError> {
         let mut covered = Vec::new();
         for (key, row) in self.reader.approvals()? {
             let Ok(address) = Address::parse(&row.address) else { continue };
             let pinned = self.pinned(&key, &address)?;
             let is_others = row.previous().is_some() || pinned.is_some_and(|pinned| pinned != key);
-            if pattern.matches(&address) && !is_others && !self.policy.blocks(&key, &address) {
+            if covers(&address) && !is_others && !self.policy.blocks(&key, &address) {
                 covered.push(Covered { key, address, row, is_pinned: pinned.is_some() });
             }
         }

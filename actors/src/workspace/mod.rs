@@ -35,7 +35,7 @@ use actix::{Actor, AsyncContext as _, Context, Recipient};
 use toq_kit::{Credit, Drain, Lifeline, Roster, Seat};
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::waiting::Question;
-use toq_protocol::policy::{Policy, Proof, Ruling, Subject};
+use toq_protocol::policy::{Policy, Proof};
 use toq_protocol::rate::Tolls;
 use toq_protocol::rotation::Promises;
 use toq_store::StoreError;
@@ -167,16 +167,7 @@ impl Workspace {
         }
         // What was decided while no daemon ran has been told to nobody.
         self.welcome(ctx);
-        match self.home.store.reader().rules() {
-            Ok(rules) => {
-                for (subject, ruling) in rules {
-                    if let (Subject::Address(pattern), Ruling::Approve) = (subject, ruling) {
-                        self.settle(&pattern, ctx);
-                    }
-                }
-            }
-            Err(error) => tracing::error!(%error, "the rules cannot be read"),
-        }
+        self.settle(&|address| self.policy.would_approve(address), ctx);
         self.record_beginning(ctx);
         self.begin_handlers(ctx);
         self.trim(ctx);

@@ -126,7 +126,7 @@ impl Handler<Rule> for Workspace {
                 act.welcome(ctx);
             }
             if let Some(pattern) = approved_pattern(&rule) {
-                act.settle(&pattern, ctx);
+                act.settle(&|address| pattern.matches(address), ctx);
             }
             Ok(())
         }))

@@ -35,9 +35,9 @@ impl Workspace {
         removed.filter_map(|key| Some((key, self.home.store.reader().approval(&key).ok().flatten()?))).collect()
     }
 
-    /// Finds out, for whoever asks and is covered by a pattern that was approved, whether its address is its own.
-    pub(super) fn settle(&self, pattern: &Pattern, ctx: &mut Ctx) {
-        let covered = match self.decider(self.home.store.reader()).covered(pattern) {
+    /// Finds out, for whoever asks and is covered by a rule about addresses, whether its address is its own.
+    pub(super) fn settle(&self, covers: &dyn Fn(&Address) -> bool, ctx: &mut Ctx) {
+        let covered = match self.decider(self.home.store.reader()).covered(covers) {
             Ok(covered) => covered,
             Err(error) => return tracing::error!(%error, "the open questions cannot be read; whoever asks is let in when it comes again"),
         };

@@ -26,7 +26,8 @@ impl Tables<'_> {
         let mut oldest: Option<(i64, [u8; 32])> = None;
         for entry in table.iter()? {
             let (key, bytes) = entry?;
-            let found = (TurnedAwayRow::from_bytes(bytes.value())?.at, *key.value());
+            // What cannot be read goes first.
+            let found = (TurnedAwayRow::from_bytes(bytes.value()).map_or(i64::MIN, |row| row.at), *key.value());
             oldest = Some(oldest.map_or(found, |oldest| oldest.min(found)));
         }
         if let Some((_, key)) = oldest {
@@ -38,7 +39,7 @@ impl Tables<'_> {
     pub(super) fn alarm(&mut self, alarm: &Alarm) -> Result<(), StoreError> {
         let table = self.alarms.open()?;
         let (key, at) = (alarm.key.as_bytes(), alarm.at.as_nanos());
-        let earlier = table.get((key, alarm.reason.as_str()))?.map(|bytes| AlarmRow::from_bytes(bytes.value())).transpose()?;
+        let earlier = table.get((key, alarm.reason.as_str()))?.and_then(|bytes| AlarmRow::from_bytes(bytes.value()).ok());
         let row = AlarmRow {
             address: alarm.address.clone(),
             first: earlier.as_ref().map_or(at, |row| row.first),
@@ -53,7 +54,7 @@ impl Tables<'_> {
         let (mut count, mut oldest): (usize, Option<(i64, [u8; 32], String)>) = (0, None);
         for entry in table.iter()? {
             let (place, bytes) = entry?;
-            let other = AlarmRow::from_bytes(bytes.value())?;
+            let Ok(other) = AlarmRow::from_bytes(bytes.value()) else { continue };
             if other.is_known != row.is_known {
                 continue;
             }

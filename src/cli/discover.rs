@@ -13,9 +13,9 @@ use crate::names;
 
 /// Lists the agents that a domain announces in DNS, or those of the local network
 #[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
 pub struct Discover {
     /// The domain, such as example.com
-    #[arg(required_unless_present = "local", conflicts_with = "local")]
     domain: Option<String>,
     /// Those that are announced on the local network; what is announced there proves nothing
     #[arg(long)]

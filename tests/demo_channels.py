@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from skytale_sdk import SkytaleChannelManager
+from skytale_sdk import SkytaleChannelManager, SkytaleError
 
 from demo import Watch, line, title
 
@@ -96,9 +96,12 @@ def play(relay: RelayOfTheDemo) -> None:
             line("bob", f'is back: "{drained(bob, 1)[0].text}"', watch())
             alice.remove_member(CHANNEL, "bob")
             alice.send(CHANNEL, "Between ourselves")
-            if bob.receive(CHANNEL, timeout=0.5):
+            try:
+                bob.receive(CHANNEL, timeout=30.0)
+            except SkytaleError:
+                line("alice", "removes bob, who can read no more and is told so")
+            else:
                 raise SystemExit("demo: bob reads on after he was removed")
-            line("alice", "removes bob, who can read no more")
 
 
 if __name__ == "__main__":

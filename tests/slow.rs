@@ -125,6 +125,50 @@ fn a_silent_session_is_noticed_by_its_heartbeat() {
     assert_eq!(bob.has_received(2).len(), 2);
 }
 
+/// An address of this machine that is not loopback; connections to it do not leave the machine.
+fn elsewhere() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+/// Needs an address besides loopback. Elsewhere the test says that it proves nothing.
+#[test]
+fn strangers_that_speak_http_take_nothing_from_the_owner() {
+    let Some(ip) = elsewhere() else {
+        writeln!(std::io::stdout().lock(), "loopback only: nothing is proven here").expect("prints");
+        return;
+    };
+    let world = World::new();
+    let place = world.workspace("bob", &[("bind", "0.0.0.0")]);
+    let started = Command::new("sh")
+        .args(["-c", &format!("ulimit -n 128 && exec '{TOQ}' up")])
+        .current_dir(&place)
+        .env_clear()
+        .env("HOME", world.home())
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .expect("runs");
+    assert!(started.status.success(), "{started:?}");
+    let bob = world.running("bob", &place);
+
+    let begin = || {
+        let mut stream = TcpStream::connect((ip, bob.port)).ok()?;
+        stream.write_all(b"GET /v1/status HTTP/1.1\r\n").ok()?;
+        Some(stream)
+    };
+    let crowd: Vec<TcpStream> = (0..200).filter_map(|_| begin()).collect();
+    for _ in 0..20 {
+        assert_eq!(bob.get("/v1/status").status, 200, "the owner gets in");
+    }
+    let mut asked = begin().expect("accepted");
+    let mut answer = String::new();
+    asked.read_to_string(&mut answer).expect("an answer and the end, though the request has none");
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(bob.toq(&["down"]).status.success());
+    drop(crowd);
+}
+
 #[test]
 fn a_daemon_with_few_descriptors_survives_a_thousand_connections_and_recovers() {
     let world = World::new();

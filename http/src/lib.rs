@@ -1,8 +1,7 @@
 //! The HTTP and SSE facade: routes that turn requests into commands for the actor tree, and rows of the
 //! log into answers.
 //!
-//! - [`serve`]: connections in, whichever listener accepted them, into one HTTP service; a loopback source
-//!   meets the API, any other source a table without routes.
+//! - [`serve`]: connections in, whichever listener accepted them, into one HTTP service, for loopback sources alone.
 //! - [`guard`]: who may call at all: host, origin, proxies, user, token.
 //! - [`Facade`]: what the handlers share. Commands go through mailboxes and are seen through even if the
 //!   client hangs up; reading is done on `store::Reader` and holds nothing.
@@ -22,6 +21,7 @@ mod feed;
 mod files;
 pub mod guard;
 pub mod handlers;
+mod happenings;
 mod history;
 mod later;
 pub mod listing;

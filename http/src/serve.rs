@@ -1,8 +1,8 @@
 //! Connections in, whichever listener accepted them.
 //!
-//! There is no HTTP listener here: doors accept, look at the first byte and hand over what is not TLS. A
-//! connection from loopback meets the API; any other meets a table without routes. The two are different
-//! objects, so no mistake in a handler can open one to the other.
+//! There is no HTTP listener here: doors accept, look at the first byte and hand over what is not TLS and comes from
+//! loopback. They turn away any other: a stranger holds nothing here that the owner's programs need, and no mistake in a
+//! handler can open the API to it. One that came by another way is closed.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{Error, HttpService, KeepAlive, Request, Response};
+use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::{TcpStream, UnixStream};
 use actix_service::{IntoServiceFactory as _, Service, ServiceFactory as _, map_config};
 use actix_web::dev::AppConfig;
@@ -62,14 +62,9 @@ pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, sockets
             extensions.insert(AtSocket { user: stream.peer_cred().ok().map(|credentials| credentials.uid()) });
         })
         .h1(app());
-    let foreign = HttpService::build()
-        .keep_alive(KeepAlive::Disabled)
-        .client_request_timeout(HEADER)
-        .h1(|_: Request| async { Ok::<_, Error>(Response::not_found()) });
     let local: Result<_, ()> = local.new_service(()).await;
-    let foreign: Result<_, ()> = foreign.new_service(()).await;
     let at_socket: Result<_, ()> = at_socket.new_service(()).await;
-    let (Ok(local), Ok(foreign), Ok(at_socket)) = (local, foreign, at_socket) else {
+    let (Ok(local), Ok(at_socket)) = (local, at_socket) else {
         tracing::error!("the HTTP service cannot be made");
         return;
     };
@@ -93,15 +88,7 @@ pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, sockets
                     drop(permit);
                 });
             }
-            Ok((stream, client)) => {
-                let serving = foreign.call((stream, Some(client)));
-                spawn(async move {
-                    if let Err(error) = serving.await {
-                        tracing::debug!(%error, "a foreign connection ended");
-                    }
-                    drop(permit);
-                });
-            }
+            Ok((_, client)) => tracing::warn!(%client, "a connection from elsewhere came as far as the API; it was closed"),
             Err(error) => tracing::debug!(%error, "a connection could not be taken over"),
         }
     }

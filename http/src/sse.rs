@@ -20,14 +20,12 @@ use toq_store::Seq;
 use crate::error::ApiError;
 use crate::facade::Facade;
 use crate::feed::{Feed, Filter, Item};
+use crate::happenings::Happenings;
 use crate::query::Query;
 use crate::view;
 
 /// How often a silent stream shows that it lives. Published clients give up after 60 s of silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
-/// How many events are read at once.
-const PAGE: usize = 64;
 
 /// Follows the messages that come in.
 #[utoipa::path(get, path = "/v1/messages", params(FollowQuery, ("Last-Event-ID" = Option<String>, Header, description = "Resume after this event")),
@@ -68,32 +66,11 @@ pub(crate) async fn messages(facade: web::Data<Facade>, request: HttpRequest, qu
     responses((status = 200, description = "Server-sent events; `data` is an EventView", content_type = "text/event-stream", body = toq_api::EventView), (status = "default", body = ErrorBody)))]
 pub(crate) async fn events(facade: web::Data<Facade>, request: HttpRequest, query: Query<EventsQuery>) -> Result<HttpResponse, ApiError> {
     let cursor = place(&facade, &request, query.0.since.as_deref())?.unwrap_or_else(|| facade.reader().last());
-    let mut tail = facade.reader().watch();
-    tail.mark_changed();
     let wanted = query.0.kind.filter(|kind| !kind.is_empty());
-    let start = (facade, tail, cursor, std::collections::VecDeque::new());
-    let events = unfold(start, move |(facade, mut tail, mut cursor, mut ready)| {
-        let wanted = wanted.clone();
-        async move {
-            loop {
-                if let Some(event) = ready.pop_front() {
-                    return Some((event, (facade, tail, cursor, ready)));
-                }
-                tail.changed().await.ok()?;
-                loop {
-                    let rows = facade.reader().events_after(cursor, PAGE).ok()?;
-                    let is_last = rows.len() < PAGE;
-                    for (seq, row) in rows {
-                        cursor = seq;
-                        let shown = view::happened(&row).filter(|shown| wanted.as_deref().is_none_or(|kind| shown.kind.as_str() == kind));
-                        ready.extend(shown.map(|shown| data(Some(seq), &shown)));
-                    }
-                    if is_last {
-                        break;
-                    }
-                }
-            }
-        }
+    let happenings = Happenings::new(facade.reader().clone(), wanted, cursor);
+    let events = unfold(happenings, |mut happenings| async move {
+        let (seq, event) = happenings.next().await?;
+        Some((data(Some(seq), &event), happenings))
     });
     Ok(respond(&request, events))
 }

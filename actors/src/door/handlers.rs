@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use toq_kit::{Drain, spawn};
 use toq_net::SecureIo;
-use toq_net::listen::{Language, is_passing, language, limit_stall, source, tune};
+use toq_net::listen::{Language, is_passing, language, limit_stall, source, tune, turn_away};
 use toq_net::tls::exporter;
 use toq_protocol::frame;
 use toq_protocol::handshake::no_such_agent;
@@ -31,6 +31,9 @@ const TLS: Duration = Duration::from_secs(10);
 
 /// How long magic and credentials may take after that.
 const GREETING: Duration = Duration::from_secs(5);
+
+/// How long a caller from elsewhere may take to read that there is nothing for it.
+const TURNED_AWAY: Duration = Duration::from_secs(2);
 
 /// How long to leave `accept` alone after it failed for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -112,6 +115,10 @@ impl Newcomer {
         tune(&stream);
         let local = stream.local_addr()?;
         if language(&stream, FIRST_BYTE).await? == Language::Plain {
+            // A stranger keeps its seat here until it is gone, and takes nothing from the programs of the owner.
+            if !source(self.from).is_loopback() {
+                return turn_away(stream, TURNED_AWAY).await;
+            }
             let full = |_| io::Error::other("the HTTP service takes no more connections");
             // The HTTP service may run on another thread and registers the socket where it does.
             return self.plain.try_send(stream.into_std()?).map_err(full);

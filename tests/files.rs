@@ -8,6 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use toq_protocol::canonical::Json;
+use toq_protocol::envelope::Kind;
+use toq_protocol::file::{ContentId, MANIFEST_TYPE, Manifest};
+use toq_protocol::frame::{Decoder, MAX_FRAME, encode};
+use world::stranger::{Stranger, connect, published_request};
 use world::{Agent, World, eventually};
 
 const TAKES: [(&str, &str); 2] = [("connection_mode", "open"), ("accept_files", "true")];
@@ -239,4 +245,54 @@ fn a_file_that_came_is_deleted_with_what_is_known_of_it_and_can_come_again() {
     assert_eq!(bob.toq(&["files", "rm", &hash]).status.code(), Some(1));
     assert_eq!(send(&alice, &bob, &path, true).status, 200);
     assert_eq!(of("notes.txt"), Some(hash));
+}
+
+/// Announces an empty file by hand, as one and the same message each time; the type of the answer.
+fn announce(bob: &Agent, challenge: u8) -> String {
+    let stranger = Stranger::new(41);
+    let card = json!({"name": "stranger", "public_key": stranger.identity.public().to_string(), "protocol_version": "0.1"});
+    // The SHA-256 of nothing (FIPS 180-4).
+    let id = ContentId::parse("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").expect("a hash");
+    let manifest = Manifest { name: "nothing".to_owned(), size: 0, id, transfer: "t".to_owned() };
+    let mut envelope = stranger.envelope(Kind::MessageSend, &bob.address(), 2, manifest.to_body());
+    envelope.content_type = Some(MANIFEST_TYPE.to_owned());
+    let said = [
+        stranger.envelope(Kind::NegotiateRequest, &bob.address(), 0, published_request()),
+        stranger.envelope(Kind::CardExchange, &bob.address(), 1, Json::from_value(&card)),
+        envelope,
+    ];
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(async {
+        let mut io = connect(bob).await;
+        stranger.greet(&mut io, challenge).await;
+        for envelope in said {
+            io.write_all(&encode(&envelope.sign(&stranger.identity)).expect("small")).await.expect("writes");
+        }
+        io.flush().await.expect("writes");
+        let (mut decoder, mut piece) = (Decoder::new(), [0; 4096]);
+        loop {
+            while let Some(frame) = decoder.next_frame(MAX_FRAME).expect("a frame") {
+                let answer: Value = serde_json::from_slice(&frame).expect("JSON");
+                let kind = answer["type"].as_str().expect("a type").to_owned();
+                if kind == "message.ack" || kind == "system.error" {
+                    return kind;
+                }
+            }
+            let read = io.read(&mut piece).await.expect("reads");
+            assert!(read > 0, "an answer comes before the end");
+            decoder.push(&piece[..read]);
+        }
+    })
+}
+
+#[test]
+fn a_file_that_is_here_is_acknowledged_again_even_if_none_are_accepted_any_more() {
+    let world = World::new();
+    let bob = world.agent("bob", &TAKES);
+    assert_eq!(announce(&bob, 1), "message.ack");
+    assert!(bob.toq(&["down"]).status.success());
+    assert!(bob.toq(&["config", "set", "accept_files", "false"]).status.success());
+    eventually("the daemon starts again", || world.up(&bob.place).status.success().then_some(()));
+
+    assert_eq!(announce(&bob, 2), "message.ack");
+    assert_eq!(bob.get("/v1/messages/history").json()["messages"].as_array().map(Vec::len), Some(1));
 }

@@ -198,7 +198,7 @@ pub enum Change {
     ForgetEvents(Timestamp),
     /// Forgets idempotency keys from before this time; some of them.
     ForgetKeys(Timestamp),
-    /// Forgets challenges accepted before this time.
+    /// Forgets challenges accepted before this time; some of them.
     TrimChallenges(Timestamp),
     /// Records a decision.
     Audit(AuditRow),

@@ -10,6 +10,7 @@
 //! files/outgoing/<sha256>-<transfer>  what is being sent, until that is settled
 //! ```
 
+use std::collections::HashSet;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -31,6 +32,9 @@ const PIECE: usize = 256 * 1024;
 
 /// What is on its way for longer is forgotten: no message lives longer.
 const LONGEST: i64 = 31 * 24 * 3600;
+
+/// How many files of one peer may be half here. Beyond that its oldest goes, which it would have to send again.
+const MOST_PARTS: usize = 256;
 
 /// Why something was not done with a file.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +125,8 @@ impl Depot {
         Ok(depot)
     }
 
-    /// Makes room for a file of a peer, and tells how much of it is there.
+    /// Sees whether there is room for a file of a peer, and tells how much of it is there. Nothing is on disk for a file before its
+    /// first byte.
     ///
     /// # Errors
     /// [`DepotError::Full`] where the rest would not fit.
@@ -139,7 +144,6 @@ impl Depot {
         if !self.room.fits(manifest.size - have) {
             return Err(DepotError::Full);
         }
-        drop(open(&self.incoming, &name, OFlags::WRONLY | OFlags::CREATE)?);
         Ok(have)
     }
 
@@ -149,8 +153,13 @@ impl Depot {
     /// [`DepotError::Misplaced`] where they do not continue it or go beyond its size, [`DepotError::Program`] where the file turns
     /// out to be one.
     pub fn append(&self, peer: &str, manifest: &Manifest, offset: u64, bytes: &[u8]) -> Result<(), DepotError> {
-        let file = open(&self.incoming, &part(peer, &manifest.id), OFlags::WRONLY)?;
-        let have = file.metadata()?.len();
+        let name = part(peer, &manifest.id);
+        let there = match open(&self.incoming, &name, OFlags::WRONLY) {
+            Ok(file) => Some(file),
+            Err(Errno::NOENT) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let have = there.as_ref().map_or(Ok(0), |file| file.metadata().map(|metadata| metadata.len()))?;
         if offset != have || bytes.len() as u64 > manifest.size.saturating_sub(have) {
             return Err(DepotError::Misplaced);
         }
@@ -161,8 +170,37 @@ impl Depot {
         if !self.room.fits(bytes.len() as u64) {
             return Err(DepotError::Full);
         }
+        let file = match there {
+            Some(file) => file,
+            None => {
+                self.bound_parts(peer)?;
+                open(&self.incoming, &name, OFlags::WRONLY | OFlags::CREATE)?
+            }
+        };
         file.write_all_at(bytes, offset)?;
         self.room.add_files(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Makes a place for one more part of a peer.
+    fn bound_parts(&self, peer: &str) -> Result<(), DepotError> {
+        let own = parts(peer);
+        let mut parts = Vec::new();
+        for name in names(&self.incoming)?.into_iter().filter(|name| name.starts_with(&own)) {
+            // One that has just been settled is gone.
+            if let Ok(stat) = rustix::fs::statat(&self.incoming, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                parts.push(((stat.st_mtime, stat.st_mtime_nsec), name));
+            }
+        }
+        parts.sort_unstable();
+        let excess = (parts.len() + 1).saturating_sub(MOST_PARTS);
+        for (_, name) in parts.into_iter().take(excess) {
+            tracing::warn!(part = name, "a peer has begun too many files; its oldest is given up");
+            rustix::fs::unlinkat(&self.incoming, &name, AtFlags::empty())?;
+        }
+        if excess > 0 {
+            self.recount();
+        }
         Ok(())
     }
 
@@ -173,6 +211,9 @@ impl Depot {
     /// [`DepotError::Corrupt`] and [`DepotError::Program`]; the bytes are gone then.
     pub fn finish(&self, peer: &str, manifest: &Manifest, from: &str, at: i64) -> Result<(), DepotError> {
         let name = part(peer, &manifest.id);
+        if manifest.size == 0 {
+            drop(open(&self.incoming, &name, OFlags::WRONLY | OFlags::CREATE)?);
+        }
         let mut file = open(&self.incoming, &name, OFlags::RDONLY)?;
         let (mut hash, mut size, mut beginning) = (Sha256::new(), 0, Vec::new());
         let mut piece = vec![0; PIECE];
@@ -287,6 +328,22 @@ impl Depot {
         self.recount();
     }
 
+    /// Whether anything is on its way out.
+    pub(crate) fn has_outgoing(&self) -> Result<bool, DepotError> {
+        Ok(!names(&self.outgoing)?.is_empty())
+    }
+
+    /// Drops what is on its way out and is none of these: a copy whose message a crash kept from being accepted.
+    pub(crate) fn keep_outgoing(&self, sent: &[Manifest]) -> Result<(), DepotError> {
+        let sent: HashSet<String> = sent.iter().map(|manifest| leaving(&manifest.id, &manifest.transfer)).collect();
+        for name in names(&self.outgoing)?.into_iter().filter(|name| !sent.contains(name)) {
+            tracing::warn!(copy = name, "a copy of a file that no message names is removed");
+            rustix::fs::unlinkat(&self.outgoing, &name, AtFlags::empty())?;
+        }
+        self.recount();
+        Ok(())
+    }
+
     /// Every file that came whole, the newest first.
     ///
     /// # Errors
@@ -386,9 +443,14 @@ impl Depot {
 }
 
 fn part(peer: &str, id: &ContentId) -> String {
+    format!("{}{id}", parts(peer))
+}
+
+/// How the names of all parts of a peer begin.
+fn parts(peer: &str) -> String {
     // A key's text has characters that a name may not have.
     let digest: [u8; 32] = Sha256::digest(peer.as_bytes()).into();
-    format!("{}-{id}", ContentId(digest))
+    format!("{}-", ContentId(digest))
 }
 
 fn leaving(id: &ContentId, transfer: &str) -> String {

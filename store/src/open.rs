@@ -72,7 +72,15 @@ impl Store {
     /// # Errors
     /// Where the directory cannot be used.
     pub fn with_files(mut self, dir: &Path, now: i64) -> Result<Self, DepotError> {
-        self.depot = Some(Arc::new(Depot::open(dir, self.room.clone(), now)?));
+        let depot = Depot::open(dir, self.room.clone(), now)?;
+        if depot.has_outgoing()? {
+            match self.reader.files_on_lanes() {
+                Ok(sent) => depot.keep_outgoing(&sent)?,
+                // What cannot be read may name any of them.
+                Err(error) => tracing::warn!(%error, "it cannot be seen which files are on their way; all of them stay"),
+            }
+        }
+        self.depot = Some(Arc::new(depot));
         Ok(self)
     }
 

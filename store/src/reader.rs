@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 use tokio::sync::watch;
+use toq_protocol::file::{MANIFEST_TYPE, Manifest};
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{Message, MessageId};
 
@@ -95,13 +96,21 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] where the disk is damaged.
     pub fn find_incoming(&self, id: &MessageId) -> Result<Option<Seq>, StoreError> {
+        Ok(self.find_all_incoming(id)?.first().copied())
+    }
+
+    /// Every incoming message with an id, one for each sender that has used it, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn find_all_incoming(&self, id: &MessageId) -> Result<Vec<Seq>, StoreError> {
         let snapshot = self.snapshot()?;
         let seen = snapshot.open(tables::SEEN)?;
         let (first, last) = (seen_key(&PeerKey::from_bytes([0; 32]), id), seen_key(&PeerKey::from_bytes([0xff; 32]), id));
         let mut seqs =
             seen.range::<&[u8; 48]>(&first..=&last)?.map(|entry| entry.map(|(_, seq)| Seq(seq.value()))).collect::<Result<Vec<_>, _>>()?;
         seqs.sort_unstable();
-        Ok(seqs.first().copied())
+        Ok(seqs)
     }
 
     /// How many incoming messages a consumer has not confirmed, counting no further than [`MAX_SCAN`] rows. What cannot be read is
@@ -194,6 +203,24 @@ impl Reader {
         Ok(lanes)
     }
 
+    /// The files that messages on their lanes announce.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a row is damaged.
+    pub(crate) fn files_on_lanes(&self) -> Result<Vec<Manifest>, StoreError> {
+        let snapshot = self.snapshot()?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let mut files = Vec::new();
+        for key in snapshot.open(tables::OUTBOX)?.iter()? {
+            let bytes = messages.get(key?.0.value().1)?.ok_or(StoreError::Record { table: "outbox" })?;
+            let message = MessageRow::from_bytes(bytes.value())?.message()?;
+            if message.content_type.as_deref() == Some(MANIFEST_TYPE) {
+                files.extend(Manifest::parse(message.body.as_ref()));
+            }
+        }
+        Ok(files)
+    }
+
     /// How many messages wait to be delivered.
     ///
     /// # Errors
@@ -271,6 +298,14 @@ impl Reader {
             }
         }
         Ok(found)
+    }
+
+    /// True where it is noted that this row cannot be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn is_noted_unreadable(&self, seq: Seq) -> Result<bool, StoreError> {
+        Ok(self.snapshot()?.open(tables::SET_ASIDE)?.get((tables::UNREADABLE, seq.0))?.is_some())
     }
 
     fn by_key<R: Record>(&self, table: TableDefinition<&'static [u8; 32], &'static [u8]>) -> Result<Vec<(PeerKey, R)>, StoreError> {

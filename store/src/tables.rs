@@ -81,6 +81,13 @@ pub const CHALLENGES: TableDefinition<&[u8; 32], i64> = TableDefinition::new("ch
 /// by `Forget`, removed by `ForgetSeen`.
 pub const FORGOTTEN: TableDefinition<(i64, u64), &[u8; 48]> = TableDefinition::new("forgotten");
 
+/// (when an idempotency key was remembered, the key) → nothing: by age, so that forgetting looks at what is old alone. Written by
+/// `Remember`, removed by `ForgetKeys`.
+pub const KEY_AGES: TableDefinition<(i64, &str), ()> = TableDefinition::new("key_ages");
+
+/// (when a challenge was accepted, its digest) → nothing: by age, in the same way. Written by `Challenge`, removed by `TrimChallenges`.
+pub const CHALLENGE_AGES: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("challenge_ages");
+
 /// (handler, day, whose: 0 for everybody, 1 for senders without a key, 2 and the peer's key) → (runs, tokens): what a handler has
 /// spent on a day, counted since the epoch. Written by `Spend`, which forgets earlier days. The runs of an hour are counted in the same
 /// way under `hour:` and the handler's name, with the hour for the day.

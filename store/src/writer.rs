@@ -1,6 +1,7 @@
 //! The one place that changes the database.
 
 mod audit;
+mod confirm;
 mod opened;
 mod retry;
 mod spend;
@@ -36,12 +37,13 @@ impl Writer {
     pub(crate) fn new(database: Arc<Database>) -> Result<Self, StoreError> {
         let transaction = begin(&database)?;
         let known = transaction.list_tables()?.count();
-        let last = {
+        let (last, has_aged) = {
             let mut tables = Tables::open(&transaction)?;
             tables.make_all()?;
+            let has_aged = tables.note_ages()?;
             let message = tables.messages.last()?.map_or(0, |(seq, _)| seq.value());
             let event = tables.events.open()?.last()?.map_or(0, |(seq, _)| seq.value());
-            message.max(event)
+            (message.max(event), has_aged)
         };
         let is_new = {
             let mut meta = transaction.open_table(tables::META)?;
@@ -52,7 +54,7 @@ impl Writer {
             is_new
         };
         // A file of an earlier version lacks the tables that came since; readers expect all of them.
-        if is_new || transaction.list_tables()?.count() > known {
+        if is_new || has_aged || transaction.list_tables()?.count() > known {
             transaction.commit()?;
         } else {
             transaction.abort()?;
@@ -162,6 +164,7 @@ impl Tables<'_> {
                 let messages = appended.iter().map(|seq| seq.0).collect();
                 let row = IdempotencyRow { fingerprint: *fingerprint, messages, at: at.as_nanos() };
                 self.idempotency.open()?.insert(key.as_str(), row.to_bytes().as_slice())?;
+                self.key_ages.open()?.insert((row.at, key.as_str()), ())?;
             }
             Change::Attempted { messages, reason, next_attempt, at } => {
                 for seq in messages {
@@ -190,7 +193,10 @@ impl Tables<'_> {
             Change::AddRotation(old, row) => drop(self.rotations.open()?.insert(old.as_bytes(), row.to_bytes().as_slice())?),
             Change::Pin(address, row) => drop(self.pins.open()?.insert(address.pin_key().as_str(), row.to_bytes().as_slice())?),
             Change::Unpin(address) => drop(self.pins.open()?.remove(address.pin_key().as_str())?),
-            Change::Challenge(digest, at) => drop(self.challenges.open()?.insert(digest, at.as_nanos())?),
+            Change::Challenge(digest, at) => {
+                self.challenges.open()?.insert(digest, at.as_nanos())?;
+                self.challenge_ages.open()?.insert((at.as_nanos(), digest), ())?;
+            }
             Change::AddRule(subject, ruling, at) => {
                 if *ruling == Ruling::Block {
                     let (kind, value) = subject_key(subject);
@@ -238,10 +244,7 @@ impl Tables<'_> {
             Change::ForgetSeen(before) => self.forget_seen(*before)?,
             Change::ForgetEvents(before) => self.forget_events(*before)?,
             Change::ForgetKeys(before) => self.forget_keys(*before)?,
-            Change::TrimChallenges(before) => {
-                let before = before.as_nanos();
-                self.challenges.open()?.retain(|_, at| at >= before)?;
-            }
+            Change::TrimChallenges(before) => self.trim_challenges(*before)?,
         }
         Ok(())
     }
@@ -330,22 +333,6 @@ impl Tables<'_> {
         Ok(row.and_then(|row| StateRow::from_bytes(row.value()).ok()).map_or(0, |row| row.attempts))
     }
 
-    fn confirm(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {
-        let Some(mut row) = self.consumer(name)? else { return Ok(()) };
-        for seq in messages {
-            self.offers.open()?.remove((name, seq.0))?;
-            if seq.0 > row.low_water
-                && let Err(place) = row.confirmed.binary_search(&seq.0)
-            {
-                row.confirmed.insert(place, seq.0);
-            }
-        }
-        row.close_retried(|seq| messages.contains(&Seq(seq)));
-        self.advance(&mut row)?;
-        self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;
-        Ok(())
-    }
-
     fn take_back(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {
         for seq in messages {
             let offered = self.offers.open()?.get((name, seq.0))?.map_or(0, |count| count.value());
@@ -371,43 +358,6 @@ impl Tables<'_> {
             timestamp: at.as_nanos(),
         })?;
         self.confirm(name, &[seq])
-    }
-
-    fn confirm_up_to(&mut self, name: &str, place: Seq) -> Result<(), StoreError> {
-        let Some(mut row) = self.consumer(name)? else { return Ok(()) };
-        row.low_water = row.low_water.max(place.0.min(self.next_seq.saturating_sub(1)));
-        row.confirmed.retain(|seq| *seq > row.low_water);
-        let low_water = row.low_water;
-        row.close_retried(|seq| seq <= low_water);
-        self.forget_offers(name, low_water)?;
-        self.advance(&mut row)?;
-        self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;
-        Ok(())
-    }
-
-    /// Moves the low water over everything confirmed, skipping places that hold no incoming message.
-    fn advance(&mut self, row: &mut ConsumerRow) -> Result<(), StoreError> {
-        let mut done = 0;
-        for seq in &row.confirmed {
-            if self.has_incoming_between(row.low_water, *seq)? {
-                break;
-            }
-            row.low_water = *seq;
-            done += 1;
-        }
-        row.confirmed.drain(..done);
-        Ok(())
-    }
-
-    fn has_incoming_between(&self, after: u64, before: u64) -> Result<bool, StoreError> {
-        for entry in self.messages.range(after + 1..before)? {
-            let (_, bytes) = entry?;
-            // What cannot be read is nobody's to confirm.
-            if MessageRow::from_bytes(bytes.value()).is_ok_and(|row| row.direction() == Direction::In) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     fn forget_offers(&mut self, name: &str, up_to: u64) -> Result<(), StoreError> {

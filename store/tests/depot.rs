@@ -3,8 +3,13 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use toq_protocol::file::{ContentId, Manifest};
-use toq_store::{Depot, DepotError, Options, Store};
+use toq_protocol::address::Address;
+use toq_protocol::envelope::Kind;
+use toq_protocol::file::{ContentId, MANIFEST_TYPE, Manifest};
+use toq_protocol::message::{Message, MessageId};
+use toq_protocol::time::Timestamp;
+use toq_store::batch::Change;
+use toq_store::{Batch, Depot, DepotError, Options, Store};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -95,7 +100,7 @@ fn a_link_that_somebody_puts_in_the_way_is_not_followed() {
     let store = store(dir.path(), 0);
     let (depot, manifest) = (depot(&store), abc(3));
     let incoming = dir.path().join("files/incoming");
-    depot.begin("alice", &manifest).expect("room");
+    depot.append("alice", &manifest, 0, b"a").expect("room");
     let part = only(&incoming);
 
     for round in 0..100 {
@@ -123,7 +128,7 @@ fn a_declared_size_reserves_nothing_and_is_refused_where_it_cannot_fit() {
     assert!(matches!(depot(&store).begin("alice", &abc(u64::MAX)), Err(DepotError::Full)));
     assert!(matches!(depot(&store).begin("alice", &abc(15 << 20)), Err(DepotError::Full)));
     assert_eq!(depot(&store).begin("alice", &abc(1 << 20)).expect("room"), 0);
-    assert_eq!(only(&dir.path().join("files/incoming")).metadata().expect("there").len(), 0);
+    assert_eq!(std::fs::read_dir(dir.path().join("files/incoming")).expect("there").count(), 0, "nothing but a word was said");
 }
 
 #[test]
@@ -147,4 +152,79 @@ fn a_note_that_a_crash_left_without_its_file_goes_when_the_depot_is_opened() {
 
     assert!(!note.exists());
     assert!(!depot(&store).remove(&manifest.id).expect("nothing fails"));
+}
+
+fn numbered(number: u32) -> Manifest {
+    let mut id = [7; 32];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    Manifest { id: ContentId(id), ..abc(3) }
+}
+
+#[test]
+fn a_peer_that_begins_file_after_file_loses_its_own_oldest_and_nobody_elses() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = store(dir.path(), 0);
+    let depot = depot(&store);
+    depot.append("bob", &numbered(0), 0, b"b").expect("room");
+
+    for number in 0..300 {
+        assert_eq!(depot.begin("alice", &numbered(number)).expect("room"), 0);
+        depot.append("alice", &numbered(number), 0, b"a").expect("room");
+    }
+
+    assert_eq!(std::fs::read_dir(dir.path().join("files/incoming")).expect("there").count(), 257);
+    assert_eq!(depot.begin("alice", &numbered(299)).expect("room"), 1, "the newest goes on");
+    assert_eq!(depot.begin("bob", &numbered(0)).expect("room"), 1);
+}
+
+#[test]
+fn an_empty_file_needs_no_bytes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = store(dir.path(), 0);
+    // The SHA-256 of nothing (FIPS 180-4).
+    let id = ContentId::parse("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").expect("a hash");
+    let manifest = Manifest { id, ..abc(0) };
+
+    assert_eq!(depot(&store).begin("alice", &manifest).expect("room"), 0);
+    depot(&store).finish("alice", &manifest, "toq://a/alice", 7).expect("true");
+    depot(&store).settle("alice", &id);
+
+    assert_eq!(depot(&store).kept(&id).map(|kept| kept.size), Some(0));
+}
+
+#[tokio::test]
+async fn a_copy_that_no_message_names_goes_when_the_depot_is_opened() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let source = dir.path().join("source");
+    std::fs::write(&source, b"abc").expect("ours");
+    let (sent, lost) = (abc(3), Manifest { transfer: "lost".to_owned(), ..abc(3) });
+    {
+        let store = store(dir.path(), 0);
+        for manifest in [&sent, &lost] {
+            depot(&store).adopt(&source, &manifest.transfer).expect("copied");
+        }
+        let address = |text| Address::parse(text).expect("valid");
+        let message = Message {
+            id: MessageId::from_random([1; 16]),
+            kind: Kind::MessageSend,
+            from: address("toq://127.0.0.1:9101/alice"),
+            to: address("toq://127.0.0.1:9102/bob"),
+            thread_id: None,
+            reply_to: None,
+            content_type: Some(MANIFEST_TYPE.to_owned()),
+            timestamp: Timestamp::from_nanos(0),
+            ttl: None,
+            body: Some(sent.to_body()),
+        };
+        let change = Change::Send { lane: message.to.key(), message: Box::new(message) };
+        store.journal().commit(Batch::new(vec![change])).await.expect("the disk is well");
+        store.close();
+    }
+
+    // At a time at which neither is old.
+    let store = Store::open(&dir.path().join("state.redb"), Options::default()).expect("opens");
+    let store = store.with_files(&dir.path().join("files"), 0).expect("a directory");
+
+    assert_eq!(depot(&store).read_outgoing(&sent, 0, 9).expect("there"), b"abc");
+    assert!(depot(&store).read_outgoing(&lost, 0, 9).is_err());
 }

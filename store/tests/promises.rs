@@ -217,11 +217,11 @@ fn a_confirmed_message_stays_confirmed_and_the_low_water_skips_what_is_not_offer
 
         commit(&store, Batch::new(vec![Change::Confirm("c".to_owned(), vec![third])])).await;
         let consumer = store.reader().consumer("c").expect("reads").expect("there");
-        assert_eq!((consumer.low_water, consumer.confirmed.as_slice()), (0, &[third.0][..]));
+        assert_eq!((consumer.low_water, consumer.stretches()), (0, &[(third.0, third.0)][..]));
 
         commit(&store, Batch::new(vec![Change::Confirm("c".to_owned(), vec![first])])).await;
         let consumer = store.reader().consumer("c").expect("reads").expect("there");
-        assert_eq!((consumer.low_water, consumer.confirmed.len()), (third.0, 0));
+        assert_eq!((consumer.low_water, consumer.stretches().len()), (third.0, 0));
         assert_eq!(store.reader().offers("c", first).expect("reads"), 0);
     });
 }

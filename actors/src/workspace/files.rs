@@ -30,14 +30,18 @@ pub(super) type Intake = HashMap<(PeerKey, ContentId), Expected>;
 impl Workspace {
     /// A file is announced: it is wanted, or here, or refused.
     pub(super) fn store_file(&mut self, peer: PeerKey, known: Assurance, envelope: Envelope, ctx: &mut Context<Self>) -> Storing {
-        let (depot, manifest) = match self.acceptable(&envelope) {
+        let acceptable = self.acceptable(&envelope);
+        let message = Message::from_envelope(envelope, self.home.local().address.clone(), self.home.wall());
+        // What is here already is acknowledged, whatever is accepted by now: the sender has not heard of it.
+        let is_here = self.home.store.reader().has_seen(&peer, &message.id).unwrap_or(false);
+        if is_here || self.came_before(&peer, &message.id) {
+            self.settle_part(&peer, &message);
+            return self.commit_received(peer, known, message, ctx);
+        }
+        let (depot, manifest) = match acceptable {
             Ok(acceptable) => acceptable,
             Err(reason) => return Box::pin(async move { Stored::Refused(reason) }),
         };
-        let message = Message::from_envelope(envelope, self.home.local().address.clone(), self.home.wall());
-        if self.came_before(&peer, &message.id) {
-            return self.commit_received(peer, known, message, ctx);
-        }
         let Some(line) = self.expect(peer, &manifest) else {
             return Box::pin(async { Stored::Refused(Reason::ResourceExhausted) });
         };
@@ -65,6 +69,15 @@ impl Workspace {
                 Err(error) => Stored::Refused(refusal(&error)),
             }
         })
+    }
+
+    /// Removes what a crash has left of a file whose message was committed, unless the same content is coming again.
+    fn settle_part(&self, peer: &PeerKey, message: &Message) {
+        if let (Some(depot), Some(manifest)) = (self.home.store.depot(), Manifest::parse(message.body.as_ref()))
+            && !self.intake.contains_key(&(*peer, manifest.id))
+        {
+            depot.settle(&peer.to_string(), &manifest.id);
+        }
     }
 
     /// Bytes of an announced file.

@@ -31,6 +31,9 @@ const SEEN: Duration = Duration::from_secs(60 * 24 * 3600);
 /// How long an answer is kept for those who ask again with the same idempotency key.
 const KEYS: Duration = DAY;
 
+/// How long an accepted challenge is remembered, so that a recorded handshake is good for nothing; its envelope is stale long before.
+const CHALLENGES: Duration = DAY;
+
 type Ctx = Context<Workspace>;
 
 /// A pass over the log.
@@ -70,6 +73,7 @@ impl Workspace {
                 Change::Forget { messages: found.messages, at: now },
                 Change::ForgetEvents(before),
                 Change::ForgetKeys(now.minus(KEYS)),
+                Change::TrimChallenges(now.minus(CHALLENGES)),
                 Change::ForgetSeen(now.minus(SEEN)),
             ];
             for message in found.unreadable {
@@ -78,9 +82,10 @@ impl Workspace {
             }
             home.store.journal().commit(Batch::new(changes)).await?;
             home.store.room().give(found.bytes);
-            let has_old_events = home.store.reader().has_events_before(before)?;
-            // What has no next message goes on behind the last one, where there is nothing to find, for its events.
-            Ok::<_, StoreError>(found.next.or_else(|| has_old_events.then(|| home.store.reader().last())))
+            let reader = home.store.reader();
+            let has_more = reader.has_events_before(before)? || reader.has_aged(now.minus(KEYS), now.minus(CHALLENGES))?;
+            // What has no next message goes on behind the last one, where there is nothing to find, for the others.
+            Ok::<_, StoreError>(found.next.or_else(|| has_more.then(|| reader.last())))
         };
         ctx.spawn(forgetting.into_actor(self).map(|next, act, ctx| match next {
             Ok(Some(at)) => {

@@ -5,7 +5,7 @@ use toq_protocol::time::Timestamp;
 use super::{ConsumerRow, Direction, EventRow, MessageRow, Reader, Record as _, StoreError};
 use crate::tables::UNREADABLE;
 use crate::{Seq, tables};
-use redb::ReadableTableMetadata as _;
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
 /// How many rows one call looks at: so few that nobody waits for the disk meanwhile.
 const STRIDE: usize = 256;
@@ -81,6 +81,17 @@ impl Reader {
             }
         }
         Ok(false)
+    }
+
+    /// True where idempotency keys from before `keys` or challenges from before `challenges` are left to be forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn has_aged(&self, keys: Timestamp, challenges: Timestamp) -> Result<bool, StoreError> {
+        let snapshot = self.snapshot()?;
+        let key = snapshot.open(tables::KEY_AGES)?.first()?.is_some_and(|(place, _)| place.value().0 < keys.as_nanos());
+        let challenge = snapshot.open(tables::CHALLENGE_AGES)?.first()?.is_some_and(|(place, _)| place.value().0 < challenges.as_nanos());
+        Ok(key || challenge)
     }
 
     /// The bytes of all rows of the large tables and what holds them together. Reads every page.

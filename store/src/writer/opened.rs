@@ -28,6 +28,8 @@ pub(super) struct Tables<'t> {
     pub(super) idempotency: Seldom<'t, &'static str, &'static [u8]>,
     pub(super) challenges: Seldom<'t, &'static [u8; 32], i64>,
     pub(super) forgotten: Seldom<'t, (i64, u64), &'static [u8; 48]>,
+    pub(super) key_ages: Seldom<'t, (i64, &'static str), ()>,
+    pub(super) challenge_ages: Seldom<'t, (i64, &'static [u8; 32]), ()>,
     pub(super) spending: Seldom<'t, (&'static str, u32, &'static [u8; 33]), (u64, u64)>,
     pub(super) audit: Seldom<'t, u64, &'static [u8]>,
     pub(super) audit_notes: Seldom<'t, &'static str, &'static [u8]>,
@@ -58,6 +60,8 @@ impl<'t> Tables<'t> {
             idempotency: Seldom::new(transaction, tables::IDEMPOTENCY),
             challenges: Seldom::new(transaction, tables::CHALLENGES),
             forgotten: Seldom::new(transaction, tables::FORGOTTEN),
+            key_ages: Seldom::new(transaction, tables::KEY_AGES),
+            challenge_ages: Seldom::new(transaction, tables::CHALLENGE_AGES),
             spending: Seldom::new(transaction, tables::SPENDING),
             audit: Seldom::new(transaction, tables::AUDIT),
             audit_notes: Seldom::new(transaction, tables::AUDIT_NOTES),
@@ -83,6 +87,8 @@ impl<'t> Tables<'t> {
         self.idempotency.open()?;
         self.challenges.open()?;
         self.forgotten.open()?;
+        self.key_ages.open()?;
+        self.challenge_ages.open()?;
         self.spending.open()?;
         self.audit.open()?;
         self.audit_notes.open()?;

@@ -4,7 +4,7 @@
 //! write transaction. The key by which a repetition of a message is recognised stays when the message goes: a peer may
 //! send it again for as long as a message can live.
 
-use redb::ReadableTable as _;
+use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use toq_protocol::time::Timestamp;
 
 use super::{Direction, MessageRow, State, StateRow, StoreError, Tables, seen_key};
@@ -124,21 +124,61 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Forgets idempotency keys from before a time.
+    /// Forgets idempotency keys from before a time, the oldest first.
     pub(super) fn forget_keys(&mut self, before: Timestamp) -> Result<(), StoreError> {
-        let mut old = Vec::new();
-        for entry in self.idempotency.open()?.iter()? {
-            let (key, row) = entry?;
-            if IdempotencyRow::from_bytes(row.value())?.at < before.as_nanos() {
-                old.push(key.value().to_owned());
+        let old: Vec<(i64, String)> = self
+            .key_ages
+            .open()?
+            .range(..(before.as_nanos(), ""))?
+            .take(STRIDE)
+            .map(|entry| entry.map(|(place, _)| (place.value().0, place.value().1.to_owned())))
+            .collect::<Result<_, _>>()?;
+        for (at, key) in old {
+            self.key_ages.open()?.remove((at, key.as_str()))?;
+            let row = self.idempotency.open()?.get(key.as_str())?.map(|row| IdempotencyRow::from_bytes(row.value()));
+            // One that cannot be read is as old as it was noted to be.
+            if row.is_some_and(|row| row.map_or(true, |row| row.at == at)) {
+                self.idempotency.open()?.remove(key.as_str())?;
             }
-            if old.len() == STRIDE {
-                break;
-            }
-        }
-        for key in old {
-            self.idempotency.open()?.remove(key.as_str())?;
         }
         Ok(())
+    }
+
+    /// Forgets challenges that were accepted before a time, the oldest first.
+    pub(super) fn trim_challenges(&mut self, before: Timestamp) -> Result<(), StoreError> {
+        let old: Vec<(i64, [u8; 32])> = self
+            .challenge_ages
+            .open()?
+            .range(..(before.as_nanos(), &[0; 32]))?
+            .take(STRIDE)
+            .map(|entry| entry.map(|(place, _)| (place.value().0, *place.value().1)))
+            .collect::<Result<_, _>>()?;
+        for (at, digest) in old {
+            self.challenge_ages.open()?.remove((at, &digest))?;
+            self.challenges.open()?.remove(&digest)?;
+        }
+        Ok(())
+    }
+
+    /// Notes the ages of what a file of an earlier version holds, once. True where there was anything to note.
+    pub(super) fn note_ages(&mut self) -> Result<bool, StoreError> {
+        let mut has_noted = false;
+        if self.key_ages.open()?.is_empty()? {
+            for entry in self.idempotency.open()?.iter()? {
+                let (key, row) = entry?;
+                // One that cannot be read has no age and stays.
+                let Ok(row) = IdempotencyRow::from_bytes(row.value()) else { continue };
+                self.key_ages.open()?.insert((row.at, key.value()), ())?;
+                has_noted = true;
+            }
+        }
+        if self.challenge_ages.open()?.is_empty()? {
+            for entry in self.challenges.open()?.iter()? {
+                let (digest, at) = entry?;
+                self.challenge_ages.open()?.insert((at.value(), digest.value()), ())?;
+                has_noted = true;
+            }
+        }
+        Ok(has_noted)
     }
 }

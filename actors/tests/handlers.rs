@@ -143,7 +143,7 @@ fn every_message_is_handled_once_and_no_more_run_than_there_are_seats() {
         assert_eq!((done.len(), script.done().len()), (40, 40));
         assert_eq!(script.most.load(Ordering::SeqCst), 4);
         let place = house.bob.workspace.home.store.reader().consumer("handler:h").expect("reads").expect("there");
-        assert!(place.confirmed.is_empty() && place.low_water > 0);
+        assert!(place.stretches().is_empty() && place.low_water > 0);
     });
 }
 
@@ -400,9 +400,12 @@ fn an_answer_is_sent_once_however_often_it_is_committed() {
         for _ in 0..3 {
             house.bob.workspace.address().send(answer()).await.expect("alive").expect("committed");
         }
+        tell(&house.bob, Told::Stop(Stop { process: None })).await;
         settle(&house.bob).await;
 
         assert_eq!(house.alice.inbox(), ["the answer"]);
+        let aside = home.store.reader().set_aside("handler:h", 10).expect("reads");
+        assert!(aside.is_empty(), "what was answered when its run was cut is not offered for another answer: {aside:?}");
     });
 }
 

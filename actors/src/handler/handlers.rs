@@ -8,7 +8,7 @@ use actix::{
 use tokio::sync::{oneshot, watch};
 use toq_kit::Drain;
 use toq_protocol::Kind;
-use toq_store::batch::Change;
+use toq_store::batch::{Change, Guard};
 use toq_store::record::{ConsumerRow, Direction, MessageRow};
 use toq_store::{Batch, Seq, StoreError};
 
@@ -51,7 +51,7 @@ impl HandlerActor {
         ctx.wait(place.into_actor(self).map(|row: ConsumerRow, act, ctx| {
             act.cursor = Seq(row.low_water);
             act.take_up(row.retried().iter().copied().map(Seq));
-            act.done = row.confirmed.into_iter().collect();
+            act.done = row;
             let mut news = act.home.store.reader().watch();
             news.mark_changed();
             follow(news, act, ctx);
@@ -81,7 +81,7 @@ impl HandlerActor {
         let is_full = rows.len() == PAGE;
         for (seq, row) in rows {
             self.cursor = seq;
-            if row.direction() != Direction::In || self.done.remove(&seq.0) {
+            if row.direction() != Direction::In || self.done.is_confirmed(seq.0) {
                 continue;
             }
             if self.wants(&row) {
@@ -291,14 +291,22 @@ impl Handler<Stop> for HandlerActor {
     fn handle(&mut self, stop: Stop, ctx: &mut Ctx) -> Self::Result {
         let cut = self.cut(|run| stop.process.is_none_or(|process| *run.process.borrow() == Some(process)), ctx);
         let (home, at) = (self.home.clone(), self.home.wall());
-        let set_aside = |seq: &Seq| Change::SetAside {
-            consumer: self.consumer.clone(),
-            message: *seq,
-            reason: format!("handler {}: stopped by its owner", self.lifeline.key().0),
-            at,
+        let set_aside = |seq: &Seq| {
+            let change = Change::SetAside {
+                consumer: self.consumer.clone(),
+                message: *seq,
+                reason: format!("handler {}: stopped by its owner", self.lifeline.key().0),
+                at,
+            };
+            // An answer that was on its way to the disk when its run was cut may have confirmed the message.
+            Batch::guarded(Guard::Unconfirmed(self.consumer.clone(), *seq), vec![change])
         };
-        let batch = Batch::new(cut.iter().map(set_aside).collect());
-        let committed = async move { commit(&home, batch).await };
+        let batches: Vec<Batch> = cut.iter().map(set_aside).collect();
+        let committed = async move {
+            for batch in batches {
+                commit(&home, batch).await;
+            }
+        };
         Box::pin(committed.into_actor(self).map(move |(), act, ctx| {
             cut.iter().for_each(|seq| act.queue.finish(*seq));
             act.look(ctx);

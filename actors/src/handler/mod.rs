@@ -22,7 +22,7 @@ mod shell;
 pub mod work;
 pub mod workshop;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, SpawnHandle};
@@ -31,6 +31,7 @@ use toq_config::HandlerConfig;
 use toq_kit::{Credit, Lifeline};
 use toq_protocol::filter::Filter;
 use toq_store::Seq;
+use toq_store::record::ConsumerRow;
 
 pub use llm::Models;
 pub use messages::{CONSUMER, Condition, HandlerName, Pause, Redefine, Resume, Retry, Show, Stop, View};
@@ -54,7 +55,7 @@ pub struct HandlerActor {
     consumer: String,
     cursor: Seq,
     /// What was confirmed out of order before this life began.
-    done: BTreeSet<u64>,
+    done: ConsumerRow,
     /// What was read and is not wanted, to be confirmed with the next commit.
     skipped: Vec<Seq>,
     queue: Queue,
@@ -98,7 +99,7 @@ impl HandlerActor {
             work,
             seats,
             cursor: Seq(0),
-            done: BTreeSet::new(),
+            done: ConsumerRow::default(),
             skipped: Vec::new(),
             queue: Queue::default(),
             runs: HashMap::new(),

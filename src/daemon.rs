@@ -5,6 +5,7 @@ mod callback;
 mod descriptors;
 mod echo;
 pub mod errand;
+mod inbox;
 mod lines;
 pub mod opening;
 

@@ -83,10 +83,40 @@ fn a_message_that_the_program_refuses_for_good_is_set_aside_and_shown() {
     }
 
     assert_eq!(called(&program, "200 OK")["body"]["text"], "fine");
-    world::eventually("one is confirmed, one is not", || (bob.get("/v1/consumers/adapter-http").json()["pending"] == 1).then_some(()));
+    let place = || bob.get("/v1/consumers/adapter-http").json();
+    world::eventually("nothing holds the place any more", || (place()["pending"] == 0).then_some(()));
+    let told_of = bob.reads("/v1/events?since=0&type=handler.set_aside", |events| !events.is_empty());
+    assert_eq!(told_of[0]["reason"], "the callback URL refuses it with status 422");
     let doctor = bob.toq(&["doctor"]);
     let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    assert!(told.contains("[!!] callback: 1 message(s) wait for the callback URL, which did not take one after 5 attempts"), "{told}");
+    assert!(told.contains("[!!] callback: 1 message(s) were set aside, the last one "), "{told}");
+
+    // It does not come again with the next start.
+    assert!(bob.toq(&["down"]).status.success());
+    world::eventually("the daemon starts again", || world.up(&bob.place).status.success().then_some(()));
+    send(&alice, &bob.address(), "after");
+    assert_eq!(called(&program, "200 OK")["body"]["text"], "after");
+}
+
+#[test]
+fn what_a_blocked_agent_has_sent_is_not_posted_any_more() {
+    let world = World::new();
+    let program = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", program.local_addr().expect("bound"));
+    let (alice, carol) = (world.agent("alice", &[]), world.agent("carol", &[]));
+    let bob = world.agent("bob", &[("connection_mode", "open"), ("adapter.http.callback_url", &url)]);
+
+    send(&alice, &bob.address(), "before the block");
+    send(&alice, &bob.address(), "behind it");
+    let (thinking, _) = program.accept().expect("called");
+    bob.has_received(2);
+    assert!(bob.toq(&["block", &alice.address()]).status.success());
+    drop(thinking);
+    send(&carol, &bob.address(), "from another");
+
+    assert_eq!(called(&program, "200 OK")["body"]["text"], "from another");
+    let place = || bob.get("/v1/consumers/adapter-http").json();
+    world::eventually("nothing waits", || (place()["pending"] == 0).then_some(()));
 }
 
 fn at_socket(path: &Path, request: &str) -> String {
@@ -174,4 +204,55 @@ fn lines_in_are_sends_and_lines_out_are_messages() {
 
     assert!(Command::new("kill").arg(bob.id().to_string()).status().expect("runs").success());
     assert!(bob.wait().expect("ends").success());
+}
+
+#[test]
+fn what_a_blocked_agent_has_sent_is_not_written_any_more() {
+    let world = World::new();
+    let (alice, carol) = (world.agent("alice", &[]), world.agent("carol", &[]));
+    let place = world.workspace("bob", &[("connection_mode", "open"), ("adapter", "stdin")]);
+    let foreground = || {
+        let mut command = Command::new(TOQ);
+        command.args(["up", "--foreground"]).current_dir(&place).env_clear().env("HOME", world.home());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts")
+    };
+    let set = |value: &str| assert!(world::toq(&world.home(), &place, &["config", "set", "adapter", value]).status.success());
+    let address = || {
+        let state: Value = serde_json::from_slice(&std::fs::read(place.join(".toq/state.json")).expect("there")).expect("JSON");
+        format!("toq://127.0.0.1:{}/bob", state["peer_port"])
+    };
+    // Its place is where it first was.
+    let mut first = foreground();
+    let output = first.stdout.take().expect("piped");
+    let mut lines = BufReader::new(output).lines();
+    writeln!(first.stdin.as_mut().expect("piped"), "not json").expect("writes");
+    assert!(lines.next().expect("a line").expect("text").contains("invalid_request"));
+    send(&carol, &address(), "the first");
+    assert!(lines.next().expect("a line").expect("text").contains("the first"));
+    assert!(Command::new("kill").arg(first.id().to_string()).status().expect("runs").success());
+    assert!(first.wait().expect("ends").success());
+
+    set("http");
+    let bob = world.start_with("bob", &place, &[]);
+    send(&alice, &bob.address(), "before the block");
+    bob.has_received(2);
+    assert!(bob.toq(&["block", &alice.address()]).status.success());
+    send(&carol, &bob.address(), "from another");
+    bob.reads("/v1/messages?since=0", |messages| messages.iter().any(|message| message["body"]["text"] == "from another"));
+    assert!(bob.toq(&["down"]).status.success());
+    set("stdin");
+    let mut second = world::eventually("the lock is free", || {
+        let mut child = foreground();
+        let mut line = String::new();
+        let mut reader = BufReader::new(child.stdout.take().expect("piped"));
+        if reader.read_line(&mut line).is_ok_and(|read| read > 0) {
+            Some((child, line))
+        } else {
+            child.wait().map(|_| None).expect("ended")
+        }
+    });
+
+    assert!(second.1.contains("from another"), "{}", second.1);
+    assert!(Command::new("kill").arg(second.0.id().to_string()).status().expect("runs").success());
+    assert!(second.0.wait().expect("ends").success());
 }

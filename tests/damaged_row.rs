@@ -109,3 +109,35 @@ fn a_rule_that_cannot_be_read_keeps_the_daemon_from_starting_rather_than_letting
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("the rules of who may come in cannot be read") && said.contains("toq import"), "{said}");
 }
+
+#[test]
+fn readers_with_a_place_and_without_go_around_it_and_say_so_once() {
+    let world = World::new();
+    let program = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", program.local_addr().expect("bound"));
+    let (alice, bob) = (world.agent("alice", &[]), world.agent("bob", &[("connection_mode", "open"), ("adapter.http.callback_url", &url)]));
+    send(&alice, &bob, "the damaged one");
+    send(&alice, &bob, "the last");
+    // The program takes nothing yet.
+    let (waiting, _) = program.accept().expect("called");
+    assert!(bob.toq(&["down"]).status.success());
+    drop(waiting);
+    damage(&bob.place, "the damaged one");
+    assert!(world.up(&bob.place).status.success());
+
+    let text = |messages: &[Value]| messages.iter().map(|message| message["body"]["text"].clone()).collect::<Vec<_>>();
+    assert_eq!(text(&bob.reads("/v1/messages?since=0", |messages| !messages.is_empty())), ["the last"]);
+    assert_eq!(text(&bob.reads("/v1/messages?consumer=program&since=0", |messages| !messages.is_empty())), ["the last"]);
+    let (mut called, _) = program.accept().expect("called");
+    let (mut request, mut piece) = (Vec::new(), [0; 4096]);
+    while find(&request, b"the last").is_empty() {
+        let read = std::io::Read::read(&mut called, &mut piece).expect("the request");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&request));
+        request.extend_from_slice(&piece[..read]);
+    }
+
+    let told = bob.get("/v1/consumers/program").json();
+    assert_eq!(told["pending"], 1, "{told}");
+    let events = bob.reads("/v1/events?since=0&type=log.unreadable", |events| !events.is_empty());
+    assert_eq!(events.len(), 1, "{events:?}");
+}

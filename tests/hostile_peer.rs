@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use toq_protocol::address::{Address, AgentName};
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::frame::{Decoder, MAX_FRAME, encode};
@@ -233,4 +234,49 @@ fn a_crowd_that_stays_silent_delays_nobody() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(bob.get("/v1/health").status, 200);
     drop((silent, half, greeted));
+}
+
+#[test]
+fn who_takes_the_id_of_another_agent_s_message_hides_it_from_no_reader() {
+    let world = World::new();
+    let bob = bob(&world);
+    let say = |seed: u8, name: &str| {
+        let mut stranger = Stranger::new(seed);
+        stranger.address = Address::new("127.0.0.1", 1, AgentName::parse(name).expect("valid"));
+        let card = json!({"name": name, "public_key": stranger.identity.public().to_string(), "protocol_version": "0.1"});
+        block_on(async {
+            let mut io = connect(&bob).await;
+            stranger.greet(&mut io, seed).await;
+            // The id of each is made of its place in the session.
+            for (sequence, kind, body) in [
+                (0, Kind::NegotiateRequest, published_request()),
+                (1, Kind::CardExchange, Json::from_value(&card)),
+                (2, Kind::MessageSend, Json::from_value(&json!({"text": name}))),
+            ] {
+                let envelope = stranger.envelope(kind, &bob.address(), sequence, body);
+                io.write_all(&encode(&envelope.sign(&stranger.identity)).expect("small")).await.expect("writes");
+            }
+            io.flush().await.expect("writes");
+            bob.reads("/v1/messages?since=0", |messages| messages.iter().any(|message| message["body"]["text"] == name));
+        });
+    };
+    let offered = |consumer: &str| bob.reads(&format!("/v1/messages?consumer={consumer}&since=0"), |messages| messages.len() == 2);
+    let confirm = |consumer: &str, body: serde_json::Value| {
+        let answer = bob.post(&format!("/v1/consumers/{consumer}/confirm"), &body.to_string());
+        (answer.status, answer.json()["confirmed"].clone())
+    };
+    let pending = |consumer: &str| bob.get(&format!("/v1/consumers/{consumer}")).json()["pending"].clone();
+    say(31, "first");
+    say(32, "second");
+
+    let (by_place, by_id) = (offered("by-place"), offered("by-id"));
+    assert_eq!(by_place[0]["id"], by_place[1]["id"], "{by_place:?}");
+
+    assert_eq!(confirm("by-place", json!({"seqs": [by_place[0]["seq"]]})), (200, json!(1)));
+    assert_eq!(pending("by-place"), 1, "the other's message is still there");
+    assert_eq!(confirm("by-place", json!({"seqs": [by_place[1]["seq"]]})), (200, json!(1)));
+    assert_eq!(confirm("by-id", json!({"ids": [by_id[0]["id"]]})), (200, json!(2)));
+    assert_eq!((pending("by-place"), pending("by-id")), (json!(0), json!(0)));
+    let unborn = bob.post("/v1/consumers/by-id/confirm", &json!({"seqs": [1_000_000]}).to_string());
+    assert_eq!((unborn.status, unborn.code()), (404, "not_found".to_owned()));
 }

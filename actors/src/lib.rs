@@ -28,6 +28,7 @@ pub mod door;
 #[cfg(feature = "faults")]
 pub mod drill;
 pub mod handler;
+mod hearing;
 pub mod home;
 pub mod live;
 pub mod outbox;
@@ -38,6 +39,7 @@ pub mod workspace;
 
 pub use actix;
 pub use describe::{Describe, Description};
+pub use hearing::Hearing;
 pub use home::{Counters, Home, Seed};
 pub use live::LiveChunk;
 pub use registry::{Registry, WorkspaceRef};

@@ -10,6 +10,9 @@ use crate::tls;
 /// The consumer whose place is that of the callback URL.
 pub const CONSUMER: &str = "adapter-http";
 
+/// How the reason begins for which a message is set aside that the program refused for good.
+pub const REFUSED: &str = "the callback URL refuses it";
+
 /// How long the program may take for a message.
 const PATIENCE: Duration = Duration::from_secs(5);
 

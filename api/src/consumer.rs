@@ -28,10 +28,16 @@ pub struct ConsumerView {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum ConfirmRequest {
-    /// Confirms these messages.
+    /// Confirms these messages. An id is its sender's choice: where several senders have used the same, every message with it
+    /// that was offered to this consumer is confirmed.
     Ids {
         /// Message ids.
         ids: Vec<String>,
+    },
+    /// Confirms the messages at these places, and no others.
+    Seqs {
+        /// Places in the log: `seq` of the messages.
+        seqs: Vec<u64>,
     },
     /// Confirms everything up to and including this place.
     UpTo {
@@ -79,9 +85,11 @@ mod tests {
     #[test]
     fn a_confirmation_names_messages_or_a_place() {
         let ids: ConfirmRequest = serde_json::from_str(r#"{"ids":["a"]}"#).expect("valid");
+        let seqs: ConfirmRequest = serde_json::from_str(r#"{"seqs":[3,5]}"#).expect("valid");
         let place: ConfirmRequest = serde_json::from_str(r#"{"up_to":7}"#).expect("valid");
 
         assert_eq!(ids, ConfirmRequest::Ids { ids: vec!["a".into()] });
+        assert_eq!(seqs, ConfirmRequest::Seqs { seqs: vec![3, 5] });
         assert_eq!(place, ConfirmRequest::UpTo { up_to: 7 });
     }
 }

@@ -69,10 +69,19 @@ pub(crate) async fn confirm(
             (Consume::ConfirmUpTo(name.clone(), Seq(*up_to)), count)
         }
         ConfirmRequest::Ids { ids } => {
-            let places = ids.iter().map(|id| place(&facade, id)).collect::<Result<Vec<_>, _>>()?;
-            let is_new = |seq: &&Seq| before.is_open(seq.0);
-            let count = places.iter().filter(is_new).count() as u64;
-            (Consume::Confirm(name.clone(), places), count)
+            let mut places = Vec::new();
+            for id in ids {
+                places.extend(named(&facade, &name, id)?);
+            }
+            among(&before, name.clone(), places)
+        }
+        ConfirmRequest::Seqs { seqs } => {
+            let last = facade.reader().last();
+            // What has not come yet must not be confirmed.
+            if let Some(seq) = seqs.iter().find(|seq| **seq == 0 || **seq > last.0) {
+                return Err(ApiError::new(ErrorCode::NotFound, format!("no message has the place {seq}")));
+            }
+            among(&before, name.clone(), seqs.iter().copied().map(Seq).collect())
         }
     };
     facade.ask(command).await??;
@@ -80,10 +89,32 @@ pub(crate) async fn confirm(
     Ok(HttpResponse::Ok().json(ConfirmResponse { consumer: name, low_water: after.low_water, confirmed }))
 }
 
-fn place(facade: &Facade, id: &str) -> Result<Seq, ApiError> {
+fn among(place: &ConsumerRow, name: String, mut messages: Vec<Seq>) -> (Consume, u64) {
+    messages.sort_unstable();
+    messages.dedup();
+    let count = messages.iter().filter(|seq| place.is_open(seq.0)).count() as u64;
+    (Consume::Confirm(name, messages), count)
+}
+
+/// The messages with an id that were offered to a consumer; where none was, the first that came.
+fn named(facade: &Facade, name: &str, id: &str) -> Result<Vec<Seq>, ApiError> {
+    let reader = facade.reader();
     let found = match MessageId::parse(id) {
-        Some(id) => facade.reader().find_incoming(&id)?,
-        None => None,
+        Some(id) => reader.find_all_incoming(&id)?,
+        None => Vec::new(),
     };
-    found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("no incoming message has the id {}", id.escape_debug())))
+    let first = found.first().copied();
+    let mut offered = Vec::new();
+    for seq in found {
+        if reader.offers(name, seq)? > 0 {
+            offered.push(seq);
+        }
+    }
+    if offered.is_empty() {
+        offered.extend(first);
+    }
+    if offered.is_empty() {
+        return Err(ApiError::new(ErrorCode::NotFound, format!("no incoming message has the id {}", id.escape_debug())));
+    }
+    Ok(offered)
 }

@@ -167,6 +167,9 @@ fn effective(facade: &Facade, mut changes: serde_json::Map<String, Value>) -> Re
 /// How many messages are looked at for one that the callback URL did not take.
 const POSTED_PAGE: usize = 64;
 
+/// How many messages that were set aside are counted.
+const SET_ASIDE_PAGE: usize = 1024;
+
 /// Checks what a daemon needs.
 #[utoipa::path(get, path = "/v1/diagnostics", responses((status = 200, body = DiagnosticsResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
@@ -208,15 +211,19 @@ fn posting(facade: &Facade) -> Result<Option<Check>, ApiError> {
         }
     }
     let waiting = reader.unconfirmed(&place)?;
+    let mut wrong = Vec::new();
     // The first attempt may be under way.
-    let is_refused = attempts > 1;
-    let told = || {
-        format!(
-            "{waiting} message(s) wait for the callback URL, which did not take one after {attempts} attempts; see the log, and mend the program or adapter.http.callback_url"
-        )
-    };
-    let status = if is_refused { CheckStatus::Fail } else { CheckStatus::Ok };
-    Ok(Some(Check { name: "callback".to_owned(), status, detail: is_refused.then(told) }))
+    if attempts > 1 {
+        wrong.push(format!("{waiting} message(s) wait for the callback URL, which did not take one after {attempts} attempts"));
+    }
+    let set_aside = reader.set_aside(callback::CONSUMER, SET_ASIDE_PAGE)?;
+    let refused: Vec<_> = set_aside.iter().filter(|(_, why)| why.reason.starts_with(callback::REFUSED)).collect();
+    if let Some((last, why)) = refused.last() {
+        wrong.push(format!("{} message(s) were set aside, the last one {}, because {}", refused.len(), last.row.id(), why.reason));
+    }
+    let told = || format!("{}; see the log, and mend the program or adapter.http.callback_url", wrong.join("; "));
+    let status = if wrong.is_empty() { CheckStatus::Ok } else { CheckStatus::Fail };
+    Ok(Some(Check { name: "callback".to_owned(), status, detail: (!wrong.is_empty()).then(told) }))
 }
 
 fn disk(facade: &Facade) -> Check {

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use actix_web::web;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
-use toq_actors::LiveChunk;
 use toq_actors::workspace::Consume;
+use toq_actors::{Hearing, LiveChunk};
 use toq_api::MessageEvent;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
-use toq_protocol::policy::{Pattern, Policy};
+use toq_protocol::policy::Pattern;
+use toq_store::Seq;
 use toq_store::record::{Direction, MessageRow};
-use toq_store::{Seq, StoreError};
 
 use crate::error::ApiError;
 use crate::facade::Facade;
@@ -35,23 +35,17 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    fn wants(&self, row: &MessageRow) -> Result<bool, StoreError> {
+    /// A row that cannot be read is nobody's wish; it is met where it is looked at further.
+    fn wants(&self, row: &MessageRow) -> bool {
         if row.direction() == Direction::Out && !self.outgoing {
-            return Ok(false);
+            return false;
         }
-        let message = row.message()?;
-        Ok(self.wants_from(&message.from.wire()) && self.kind.is_none_or(|kind| kind == message.kind))
+        row.message().is_ok_and(|message| self.wants_from(&message.from.wire()) && self.kind.is_none_or(|kind| kind == message.kind))
     }
 
     fn wants_from(&self, from: &str) -> bool {
         self.from.as_ref().is_none_or(|pattern| pattern.matches_text(from))
     }
-}
-
-/// Why a message is not offered, where it is not.
-fn silenced(policy: &Policy, row: &MessageRow) -> Result<Option<&'static str>, StoreError> {
-    let Some(peer) = row.peer() else { return Ok(None) };
-    Ok(policy.silences(&peer, &row.message()?.from, row.proof()))
 }
 
 /// What a feed yields.
@@ -127,25 +121,42 @@ impl Feed {
             self.cursor = newest;
             return Ok(());
         }
-        let (mut wanted, mut silent) = (Vec::new(), Vec::new());
+        let (mut wanted, mut silent, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         let policy = self.facade.home().policy.borrow().clone();
         for (seq, row) in rows {
             self.cursor = seq;
-            if !self.filter.wants(&row)? {
-                continue;
-            }
-            // What an agent has sent before it was blocked, or shut out, is in the history and nowhere else.
-            match silenced(&policy, &row)? {
-                Some(why) => silent.push((seq, why)),
-                None => wanted.push((seq, view::event(&row)?)),
+            match Hearing::of(&policy, &row) {
+                Hearing::Unreadable => unreadable.push(seq),
+                _ if !self.filter.wants(&row) => {}
+                // What an agent has sent before it was blocked, or shut out, is in the history and nowhere else.
+                Hearing::Silenced(why) => silent.push((seq, why)),
+                Hearing::Heard => wanted.push((seq, view::event(&row)?)),
             }
         }
+        self.pass_over(unreadable).await?;
         if let Some(name) = self.consumer.clone() {
             self.quarantine(&name, silent).await?;
             wanted = self.offer(&name, wanted).await?;
         }
         self.ready.extend(wanted.into_iter().map(|(seq, event)| Item::Row(seq, Box::new(event))));
         Ok(())
+    }
+
+    /// Notes rows that cannot be read, so that their owner hears of them and they hold up nobody.
+    async fn pass_over(&self, unreadable: Vec<Seq>) -> Result<(), ApiError> {
+        let reader = self.facade.reader();
+        let place = self.consumer.as_deref().map(|name| reader.consumer(name)).transpose()?.flatten();
+        let mut new = Vec::new();
+        for seq in unreadable {
+            if !reader.is_noted_unreadable(seq)? || place.as_ref().is_some_and(|place| place.is_open(seq.0)) {
+                tracing::error!(place = %seq, "a row of the log cannot be read; it stays where it is");
+                new.push(seq);
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        Ok(self.facade.ask(Consume::Unreadable(self.consumer.clone(), new)).await??)
     }
 
     /// Keeps from a consumer what those have sent who are not heard any more, so that its place moves on.

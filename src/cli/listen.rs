@@ -101,7 +101,11 @@ impl Listen {
         let event: MessageEvent = serde_json::from_value(json.clone()).map_err(|error| ClientError::Decode(error.into()))?;
         desk.output.answer(|| json!(json), || message::words(&event)).map_err(End::Stop)?;
         if let Some(consumer) = &self.consumer {
-            let confirm = ConfirmRequest::Ids { ids: vec![event.id] };
+            // Two senders may have used the same id.
+            let confirm = match event.seq {
+                Some(seq) => ConfirmRequest::Seqs { seqs: vec![seq] },
+                None => ConfirmRequest::Ids { ids: vec![event.id] },
+            };
             let path = ["v1", "consumers", consumer.as_str(), "confirm"];
             let _: ConfirmResponse = client.post(&path, &[], &confirm).await?;
         }

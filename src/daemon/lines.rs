@@ -5,71 +5,53 @@
 //! written again.
 
 use std::io::{BufRead as _, Write as _};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use toq_actors::WorkspaceRef;
-use toq_actors::workspace::Consume;
 use toq_api::{Client, ClientError, SendRequest, SendResponse};
-use toq_kit::ask;
-use toq_store::Seq;
-use toq_store::record::Direction;
+
+use super::inbox::{Inbox, InboxError};
 
 /// The consumer whose place this is.
 const CONSUMER: &str = "adapter-stdin";
 
-/// How many rows are read at once, and how many lines may wait.
-const PAGE: usize = 64;
+/// How many lines may wait.
+const WAITING: usize = 64;
+
+/// How long to wait for the disk before another try.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Writes each message that comes in, until the daemon ends or nobody reads any more.
 pub async fn write(workspace: WorkspaceRef) {
-    let reader = workspace.home.store.reader();
-    let mut tail = reader.watch();
-    tail.mark_changed();
-    if !consume(&workspace, Consume::Begin(CONSUMER.to_owned(), reader.last())).await {
-        return;
-    }
-    let Ok(Some(place)) = reader.consumer(CONSUMER) else { return };
-    let mut cursor = Seq(place.low_water);
-    while tail.changed().await.is_ok() {
-        let newest = *tail.borrow_and_update();
-        while cursor < newest {
-            let rows = match reader.messages_after(cursor, PAGE) {
-                Ok(rows) => rows,
-                Err(error) => return tracing::error!(%error, "the log cannot be shown"),
-            };
-            if rows.is_empty() {
-                cursor = newest;
-            }
-            for (seq, row) in rows {
-                cursor = seq;
-                if row.direction() == Direction::Out || place.confirmed.binary_search(&seq.0).is_ok() {
-                    continue;
-                }
-                let Ok(mut event) = toq_http::event(&row) else { continue };
-                event.seq = Some(seq.0);
-                if say(&json!(event)).is_err() {
-                    return tracing::warn!("nobody reads standard output any more; messages wait");
-                }
-                if !consume(&workspace, Consume::Confirm(CONSUMER.to_owned(), vec![seq])).await {
-                    return;
-                }
-            }
-        }
+    while let Err(error) = follow(&workspace).await {
+        tracing::warn!(%error, "writing to standard output is interrupted; messages wait");
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn consume(workspace: &WorkspaceRef, command: Consume) -> bool {
-    let done = ask(&workspace.address(), command).await.is_ok_and(|done| done.is_ok());
-    if !done {
-        tracing::error!("the place of standard output cannot be stored; messages wait");
+async fn follow(workspace: &WorkspaceRef) -> Result<(), InboxError> {
+    let mut inbox = Inbox::open(workspace, CONSUMER).await?;
+    while let Some((seq, row)) = inbox.next().await? {
+        let mut event = toq_http::event(&row)?;
+        event.seq = Some(seq.0);
+        if say(&json!(event)).is_err() {
+            tracing::warn!("nobody reads standard output any more; messages wait");
+            return Ok(());
+        }
+        // The line is out: it is not written again for a disk that is full for a moment.
+        while let Err(error) = inbox.confirm(seq).await {
+            tracing::error!(%error, "the place of standard output cannot be stored; messages wait");
+            tokio::time::sleep(PAUSE).await;
+        }
     }
-    done
+    Ok(())
 }
 
 /// Sends what stands on standard input, through the API like everybody else, until its end.
 pub async fn read(client: Client) {
-    let (lines, mut read) = mpsc::channel::<String>(PAGE);
+    let (lines, mut read) = mpsc::channel::<String>(WAITING);
     // Reading blocks, and ends with the process.
     let reading = std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(Result::ok) {

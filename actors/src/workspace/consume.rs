@@ -25,6 +25,11 @@ impl Handler<Consume> for Workspace {
                 let aside = |message| Change::SetAside { consumer: name.clone(), message, reason: reason.clone(), at };
                 messages.into_iter().map(aside).collect()
             }
+            Consume::Unreadable(consumer, messages) => {
+                let noted = messages.iter().map(|message| Change::Unreadable { message: *message, at });
+                let passed = consumer.map(|name| Change::Confirm(name, messages.clone()));
+                noted.chain(passed).collect()
+            }
             Consume::Forget(name) => vec![Change::ForgetSetAside(name.clone()), Change::RemoveConsumer(name)],
         };
         let journal = self.home.store.journal().clone();

@@ -399,6 +399,8 @@ pub enum Consume {
     ConfirmUpTo(String, Seq),
     /// Keep these from the consumer, for this reason; they stay where their owner finds them.
     SetAside(String, Vec<Seq>, String),
+    /// Note that nobody can read these, and keep them from the consumer, where one met them.
+    Unreadable(Option<String>, Vec<Seq>),
     /// Forget the consumer.
     Forget(String),
 }

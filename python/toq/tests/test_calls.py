@@ -127,14 +127,15 @@ def test_a_message_of_no_client_cannot_reply_or_confirm(daemon: Daemon, client: 
             attempt()
 
 
-def test_confirm_takes_ids_or_a_position(daemon: Daemon, client: toq.Client) -> None:
+def test_confirm_takes_ids_places_or_a_position(daemon: Daemon, client: toq.Client) -> None:
     daemon.on("POST", "/v1/consumers/w/confirm", Answer({"consumer": "w", "low_water": 4, "confirmed": 2}))
 
     client.confirm("w", ids=["m1", "m2"])
+    client.confirm("w", seqs=[3, 5])
     client.confirm("w", up_to=4)
 
-    assert [seen.body for seen in daemon.seen] == [{"ids": ["m1", "m2"]}, {"up_to": 4}]
-    for wrong in ({}, {"ids": ["m1"], "up_to": 1}, {"ids": "m1"}):
+    assert [seen.body for seen in daemon.seen] == [{"ids": ["m1", "m2"]}, {"seqs": [3, 5]}, {"up_to": 4}]
+    for wrong in ({}, {"ids": ["m1"], "up_to": 1}, {"ids": ["m1"], "seqs": [1]}, {"ids": "m1"}):
         with pytest.raises(toq.ToqError):
             client.confirm("w", **wrong)
 

@@ -167,10 +167,26 @@ def test_a_consumer_is_offered_again_what_it_did_not_confirm(daemon: Daemon, cli
 
     assert (first.attempt, first.redelivered, second.seq) == (1, False, 2)
     assert (third.id, third.attempt, third.redelivered) == ("m2", 2, True)
-    assert daemon.to("/v1/consumers/worker/confirm")[0].body == {"ids": ["m1"]}
+    assert daemon.to("/v1/consumers/worker/confirm")[0].body == {"seqs": [1]}
     for seen in daemon.to(FEED):
         assert seen.query == {"consumer": "worker", "since": "0"}
         assert "last-event-id" not in seen.headers
+
+
+def test_a_message_is_not_hidden_by_another_sender_s_with_the_same_id(daemon: Daemon, client: toq.Client) -> None:
+    daemon.on(
+        "POST", "/v1/consumers/worker/confirm", Answer({"consumer": "worker", "low_water": 1, "confirmed": 1})
+    )
+    daemon.on("GET", FEED, Stream([event(1, id="same"), event(2, id="same"), event(1, id="same"), event(3)]))
+    feed = client.messages(consumer="worker", since=0)
+
+    seen = []
+    for message in islice(feed, 3):
+        message.confirm()
+        seen.append(message.seq)
+
+    assert seen == [1, 2, 3]
+    assert [call.body for call in daemon.to("/v1/consumers/worker/confirm")] == [{"seqs": [seq]} for seq in seen]
 
 
 def test_the_daemon_being_away_is_waited_for(daemon: Daemon, client: toq.Client) -> None:

@@ -162,12 +162,13 @@ def remove_consumer(name: str) -> Call[None]:
     return Call("DELETE", f"/v1/consumers/{segment(name)}", nothing)
 
 
-def confirm(name: str, ids: list[str] | None, up_to: int | None) -> Call[Json]:
-    if (ids is None) == (up_to is None):
-        raise ToqError("confirm needs either ids or up_to")
+def confirm(name: str, ids: list[str] | None, seqs: list[int] | None, up_to: int | None) -> Call[Json]:
     if isinstance(ids, str):
         raise ToqError("ids must be a list of message ids, not one string")
-    body: Json = {"up_to": up_to} if ids is None else {"ids": list(ids)}
+    asked: Json = {"ids": ids, "seqs": seqs, "up_to": up_to}
+    body: Json = {field: value for field, value in asked.items() if value is not None}
+    if len(body) != 1:
+        raise ToqError("confirm needs either ids, seqs or up_to")
     path = f"/v1/consumers/{segment(name)}/confirm"
     return Call("POST", path, whole, body=body, is_repeatable=True)
 

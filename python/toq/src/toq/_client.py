@@ -211,10 +211,21 @@ class Client(Admin, Blocking):
         """Forgets a durable consumer and its position."""
         return self._transport.run(_calls.remove_consumer(name))
 
-    def confirm(self, consumer: str, *, ids: list[str] | None = None, up_to: int | None = None) -> Json:
-        """Marks messages as done for a consumer: those with these ids, or all up to a `seq`."""
-        answer = self._transport.run(_calls.confirm(consumer, ids, up_to))
-        self._confirmed.note(consumer, ids or [])
+    def confirm(
+        self,
+        consumer: str,
+        *,
+        ids: list[str] | None = None,
+        seqs: list[int] | None = None,
+        up_to: int | None = None,
+    ) -> Json:
+        """Marks messages as done for a consumer: those at these places, those with these ids, or all up to a `seq`.
+
+        An id is its sender's choice, and two senders may use the same: both messages are confirmed then. A `seq`
+        means one message.
+        """
+        answer = self._transport.run(_calls.confirm(consumer, ids, seqs, up_to))
+        self._confirmed.note(consumer, seqs or [])
         return answer
 
     def logs(self, follow: bool = False) -> Any:

@@ -63,7 +63,9 @@ class Message:
         client = self._attached("confirm")
         if self._consumer is None:
             raise ToqError("cannot confirm a message that was read without consumer=")
-        return client.confirm(self._consumer, ids=[self.id])
+        if self.seq is None:
+            return client.confirm(self._consumer, ids=[self.id])
+        return client.confirm(self._consumer, seqs=[self.seq])
 
     def _attached(self, verb: str) -> Any:
         if self._client is None:

@@ -42,21 +42,22 @@ _log = logging.getLogger("toq")
 
 
 class Confirmed:
-    """The message ids a client has confirmed lately, per consumer.
+    """The places of the messages a client has confirmed lately, per consumer.
 
-    The daemon may have sent a message again while its confirmation was under way.
+    The daemon may have sent a message again while its confirmation was under way. An id would not do: two senders may
+    use the same, and the message of one would hide that of the other.
     """
 
     def __init__(self) -> None:
         self._recent: dict[str, Recent] = {}
 
-    def note(self, consumer: str, ids: list[str]) -> None:
+    def note(self, consumer: str, seqs: list[int]) -> None:
         recent = self._recent.setdefault(consumer, Recent())
-        for message_id in ids:
-            recent.add(message_id)
+        for seq in seqs:
+            recent.add(seq)
 
-    def covers(self, consumer: str, message_id: object) -> bool:
-        return message_id in self._recent.get(consumer, ())
+    def covers(self, consumer: str, seq: object) -> bool:
+        return seq in self._recent.get(consumer, ())
 
 
 class Recent:
@@ -164,15 +165,16 @@ class Reader(Generic[T]):
         if not event.data:
             return None
         data = _object(event.data)
+        place = int(event.id) if event.id.isdecimal() else None
         if self._consumer is not None:
-            if self._confirmed.covers(self._consumer, data.get("id")):
+            if self._confirmed.covers(self._consumer, data.get("seq", place)):
                 return None
         elif event.id:
             key = (event.id, data.get("id"))
             if key in self._seen:
                 return None
             self._seen.add(key)
-        return self._make(data, int(event.id) if event.id.isdecimal() else None)
+        return self._make(data, place)
 
     def _can_fill(self, gap: Comment) -> bool:
         """Returns whether a new connection may bring what this one dropped.

@@ -87,9 +87,10 @@ fn who_trusts_another_authority_or_speaks_clear_text_is_not_served() {
             assert!(matches!(&clear, Some(LinkError::Unreachable { detail, .. }) if detail.contains("write https://")), "{clear:?}");
 
             let new = NewAccount { email: "owner@example.org".to_owned(), name: None };
-            for client in [api(&relay, "https", &wrong.authority), api(&relay, "http", &right.authority)] {
-                assert!(client.create_account(&new).await.is_err());
-            }
+            let said = api(&relay, "https", &wrong.authority).create_account(&new).await.err().expect("refused").to_string();
+            assert!(said.contains("invalid peer certificate") && said.contains("ca_file"), "{said}");
+            let said = api(&relay, "http", &right.authority).create_account(&new).await.err().expect("refused").to_string();
+            assert!(said.contains("write https://"), "{said}");
             let alice = Link::open(options(&relay, Some(&right.authority))).await;
             assert!(alice.is_ok(), "others are served: {:?}", alice.err());
             relay
@@ -121,6 +122,8 @@ fn who_expects_tls_of_a_relay_without_is_told_so() {
             let refused = Link::open(options(&relay, None)).await.err();
 
             assert!(matches!(&refused, Some(LinkError::Unreachable { detail, .. }) if detail.contains("write http://")), "{refused:?}");
+            let said = api(&relay, "https", &issued().authority).health().await.expect_err("refused").to_string();
+            assert!(said.contains("write http://"), "{said}");
             relay
         },
     );

@@ -102,15 +102,18 @@ fn noise(page: usize) -> Vec<u8> {
 // One test: there is one panic hook.
 #[tokio::test]
 async fn whichever_page_is_damaged_when_it_is_opened_or_later_the_caller_is_told_and_nothing_else_ends() {
-    let (dir, escaped) = (tempfile::tempdir().expect("a directory"), count_escaping());
+    // In memory where the system has a place for that: nothing here is about what a disk does in time.
+    let memory = Some(Path::new("/dev/shm")).filter(|place| place.is_dir()).and_then(|place| tempfile::tempdir_in(place).ok());
+    let (dir, escaped) = (memory.unwrap_or_else(|| tempfile::tempdir().expect("a directory")), count_escaping());
     let files = fill(dir.path()).await;
     let file = dir.path().join(FILE);
     // Without a cache every look is one at the disk.
     let options = Options { cache: 0, ..Options::default() };
 
-    for whole in files {
+    for (which, whole) in files.into_iter().enumerate() {
         let (mut at_once, mut later) = (0, 0);
-        for page in 0..whole.len() / PAGE {
+        // Every third of each: each look opens the file anew.
+        for page in (which..whole.len() / PAGE).step_by(3) {
             let mut bytes = whole.clone();
             bytes[page * PAGE..(page + 1) * PAGE].copy_from_slice(&noise(page));
             std::fs::write(&file, &bytes).expect("written");

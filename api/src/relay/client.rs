@@ -36,6 +36,16 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The largest answer that is read, in bytes: a Welcome in base64, or a page of key packages.
 const MAX_ANSWER: usize = MAX_WELCOME * 2;
 
+/// What is told of an address that begins with the wrong word, or of a certificate, by the words of those who notice.
+const HINTS: [(&str, &str); 3] = [
+    (
+        "invalid peer certificate",
+        "if the API server has a certificate of an authority of its own, name that as trusted (`ca_file` in Python)",
+    ),
+    ("InvalidContentType", "no TLS is spoken there; if that is the API server, write http://"),
+    ("invalid HTTP version parsed", "it does not answer as an API server does; if it has a certificate, write https://"),
+];
+
 /// Who calls.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub enum Credential {
@@ -362,5 +372,7 @@ fn failed(error: reqwest::Error) -> RelayApiError {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    RelayApiError::Connection(format!("{server}{cause}"))
+    let cause = cause.to_string();
+    let hint = HINTS.iter().find(|(sign, _)| cause.contains(sign)).map(|(_, hint)| format!("; {hint}")).unwrap_or_default();
+    RelayApiError::Connection(format!("{server}{cause}{hint}"))
 }

@@ -10,8 +10,10 @@
 //!   take part in a channel, and whose key was [`revoked`].
 //! - [`token`] is what an account shows, [`tls`] what the servers show, [`home`] what everybody in the relay knows.
 
+mod arrival;
 mod asked;
 mod awake;
+pub mod begun;
 pub mod bus;
 #[cfg(feature = "faults")]
 pub mod drill;

@@ -22,6 +22,8 @@ use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 use toq_dataplane::extension::{HEADER, MAX_FRAME, VERSION};
 
+use crate::arrival::{Arrival, Whole};
+use crate::begun::Begun;
 use crate::frame::{FrameCodec, Outbound};
 use crate::home::{Account, Counters, Home, Limits};
 use crate::lobby::Visit;
@@ -36,6 +38,9 @@ const OPEN_CHANNEL: &str = "/dataplane.proto.v1.DataPlaneService/OpenChannel";
 const OUTGOING: usize = 128;
 /// What a frame may have besides its blob: names and headers.
 const FRAME_MARGIN: usize = 64 << 10;
+
+/// Where those come from who came by no socket.
+const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 /// The largest frame that is read at all, in bytes. Whatever a member may make, and up to twice what is taken, is read and answered by
 /// name; more than that ends the stream.
@@ -64,6 +69,7 @@ struct Gate {
     home: Arc<Home>,
     registry: Addr<Registry>,
     seats: Seats,
+    begun: Begun,
 }
 
 impl DataPlane {
@@ -71,7 +77,13 @@ impl DataPlane {
     #[must_use]
     pub fn new(admission: Admission, home: Arc<Home>, registry: Addr<Registry>) -> Self {
         let seats = Seats::new(home.limits.connections, home.limits.connections_per_account);
-        Self { gate: Arc::new(Gate { admission, home, registry, seats }) }
+        let begun = Begun::new(max_frame(&home.limits));
+        Self { gate: Arc::new(Gate { admission, home, registry, seats, begun }) }
+    }
+
+    /// The room for large frames that are on their way in.
+    pub fn begun(&self) -> Begun {
+        self.gate.begun.clone()
     }
 }
 
@@ -95,13 +107,14 @@ impl Gate {
     fn open(&self, mut request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, Status> {
         let account = self.account(request.metadata())?;
         let visit = request.extensions_mut().remove::<Visit>();
-        let source = visit.as_ref().map_or(IpAddr::from([0, 0, 0, 0]), Visit::source);
+        let source = visit.as_ref().map_or(NOWHERE, Visit::source);
         let seat = self.seats.take(&account.id, source).map_err(Status::resource_exhausted)?;
         let carried = visit.map(Visit::carry);
         let knows = request.metadata().get(HEADER).is_some_and(|version| version == VERSION);
         let dialect = if knows { Dialect::Extended } else { Dialect::Published };
         let (outgoing, queue) = mpsc::channel(OUTGOING);
-        let newcomer = Newcomer { account, source, dialect, incoming: request.into_inner(), outgoing, carried };
+        let whole = request.extensions_mut().remove::<Whole>().unwrap_or_default();
+        let newcomer = Newcomer { account, source, dialect, incoming: request.into_inner(), whole, outgoing, carried };
         self.registry.do_send(Connect(Box::new(newcomer)));
         let mut answer = Response::new(Answers { frames: ReceiverStream::new(queue), _seat: seat });
         if knows {
@@ -174,14 +187,18 @@ impl Service<http::Request<Body>> for DataPlane {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let service = self.clone();
         Box::pin(async move {
             if request.uri().path() != OPEN_CHANNEL {
                 return Ok(Status::unimplemented("there is one call, OpenChannel").into_http());
             }
+            let (largest, whole) = (max_frame(&service.gate.home.limits), Whole::default());
+            let source = request.extensions().get::<Visit>().map_or(NOWHERE, Visit::source);
+            request.extensions_mut().insert(whole.clone());
+            let request = request.map(|body| Arrival::new(body, service.gate.begun.clone(), source, largest, whole));
             // Lengths are checked before anything is allocated for them.
-            let mut grpc = Grpc::new(FrameCodec).max_decoding_message_size(max_frame(&service.gate.home.limits));
+            let mut grpc = Grpc::new(FrameCodec).max_decoding_message_size(largest);
             Ok(grpc.streaming(service, request).await)
         })
     }

@@ -22,6 +22,7 @@ use toq_kit::{Clock, Drain, Seat};
 use toq_store::relay::RelayStore;
 use toq_store::{Options, StoreError};
 
+use crate::begun::Begun;
 use crate::bus::ProcessBus;
 use crate::guests::Guests;
 use crate::home::{Home, Limits, Retention};
@@ -43,6 +44,9 @@ const STREAMS: u32 = 16;
 const STREAM_WINDOW: u32 = 256 << 10;
 /// See [`STREAM_WINDOW`].
 const SOCKET_WINDOW: u32 = 1 << 20;
+
+/// The largest question about health, in bytes: it names a service.
+const HEALTH: usize = 4 << 10;
 
 /// What a relay is made of.
 #[derive(Clone, Debug)]
@@ -112,6 +116,7 @@ pub struct Relay {
     office: Running,
     revocations: JoinHandle<()>,
     home: Arc<Home>,
+    begun: Begun,
     registry: Addr<Registry>,
     store: RelayStore,
     server: JoinHandle<()>,
@@ -143,6 +148,7 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     let home = Arc::new(home);
     let registry = Registry::new(home.clone(), Seat::Here).start();
     let plane = DataPlane::new(admission, home.clone(), registry.clone());
+    let begun = plane.begun();
     let revocations = toq_kit::spawn(end_revoked(revoked.clone(), registry.clone()));
 
     let settings = Settings { messages_per_month: config.limits.messages_per_month.clone(), ..config.office.clone() };
@@ -159,6 +165,7 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     let listener = TcpListener::from_std(listener).map_err(|error| UpError::Listen { address: grpc, error })?;
     let accepting = toq_kit::spawn(socket::accept(listener, Lobby::new(config.limits.newcomers), accepted));
     let (reporter, health) = tonic_health::server::health_reporter();
+    let health = health.max_decoding_message_size(HEALTH);
     reporter.set_serving::<DataPlane>().await;
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = server.layer(InterceptorLayer::new(noted)).add_service(health).add_service(plane).serve_with_incoming_shutdown(
@@ -173,7 +180,7 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
             tracing::error!(%error, "the data plane has ended");
         }
     });
-    Ok(Relay { grpc, api, socket: config.data.join(SOCKET), office, revocations, home, registry, store, server, accepting, stop })
+    Ok(Relay { grpc, api, socket: config.data.join(SOCKET), office, revocations, home, begun, registry, store, server, accepting, stop })
 }
 
 /// Lets connections look again at what they may, as soon as something of it is taken away.
@@ -225,6 +232,12 @@ impl Relay {
     #[must_use]
     pub const fn home(&self) -> &Arc<Home> {
         &self.home
+    }
+
+    /// The room for large frames that are on their way in.
+    #[must_use]
+    pub const fn begun(&self) -> &Begun {
+        &self.begun
     }
 
     /// Makes somebody panic.

@@ -18,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 use toq_dataplane::{Carriage, Event, Refusal, extension};
 use toq_relay::Relay;
+use toq_relay::begun::ROOM;
 use toq_relay::home::Limits;
 use world::{Member, general, tag, with_config, with_relay};
 
@@ -298,4 +299,54 @@ fn a_crowd_of_idle_connections_loses_its_own_places_and_nobody_elses() {
             relay
         },
     );
+}
+
+/// What this process has in memory, in bytes.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("this is Linux");
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096
+}
+
+#[test]
+fn frames_that_begin_and_do_not_end_take_no_more_memory_than_there_is_room() {
+    use http_body_util::StreamBody;
+    use tokio_stream::StreamExt as _;
+
+    /// What each stream promises, and what it sends of it.
+    const PROMISED: u32 = 2 << 20;
+    static SENT: [u8; 2_000_000] = [7; 2_000_000];
+
+    with_relay(|relay| async move {
+        members_are_served(&relay, 1).await;
+        let before = resident();
+
+        let mut crowd = Vec::new();
+        for _ in 0..150 {
+            let mut connection = connection(&relay).await;
+            let head = Bytes::from([&[0][..], &PROMISED.to_be_bytes()].concat());
+            let said = [head].into_iter().chain(SENT.chunks(16_000).map(Bytes::from_static));
+            // It says no more, and does not end while somebody could.
+            let (goes_on, rest) = mpsc::channel(1);
+            let said =
+                tokio_stream::iter(said.map(|bytes| Ok::<_, Status>(http_body::Frame::data(bytes)))).chain(ReceiverStream::new(rest));
+            let request = http::Request::post(format!("http://{}{PATH}", relay.grpc)).header("content-type", "application/grpc");
+            let request = request.body(Body::new(StreamBody::new(said))).expect("a request");
+            std::future::poll_fn(|context| connection.poll_ready(context)).await.expect("it is connected");
+            let answer = connection.call(request).await.expect("it answers");
+            crowd.push((goes_on, connection, answer));
+        }
+        for number in 2..40 {
+            members_are_served(&relay, number).await;
+        }
+
+        assert!(relay.begun().taken() > ROOM / 2, "they have begun: {}", relay.begun().taken());
+        // Their promises are 300 MiB. Beside the room there is what HTTP/2 lets each send before it is read, at both ends of it.
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 2 * ROOM as u64 + 150 * (256 << 10), "{grown}");
+        drop(crowd);
+        let mut alice = Member::connect(&relay).await;
+        alice.send_seen(&general(), Carriage::Message, 50, Bytes::from(vec![b'x'; 1 << 20]), None).await;
+        assert_eq!(alice.accepted().await.0, tag(50));
+        relay
+    });
 }

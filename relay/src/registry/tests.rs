@@ -14,6 +14,7 @@ use toq_dataplane::{Carriage, Tag, extension};
 use toq_store::relay::{Append, Mark};
 
 use super::*;
+use crate::arrival::Whole;
 use crate::bus::ProcessBus;
 use crate::frame::{FrameCodec, Outbound};
 use crate::home::{Account, Limits, Retention};
@@ -34,8 +35,8 @@ impl Connection {
         let (outgoing, hears) = mpsc::channel(8);
         let id: Arc<str> = "".into();
         let account = Account { id, messages_per_month: u64::MAX, channels: u64::MAX, until: None, key: None };
-        let (source, dialect) = ([127, 0, 0, 1].into(), Dialect::Extended);
-        registry.do_send(Connect(Box::new(Newcomer { account, source, dialect, incoming, outgoing, carried: None })));
+        let (source, dialect, whole) = ([127, 0, 0, 1].into(), Dialect::Extended, Whole::default());
+        registry.do_send(Connect(Box::new(Newcomer { account, source, dialect, incoming, whole, outgoing, carried: None })));
         Self { says, hears }
     }
 

@@ -31,6 +31,7 @@ use toq_kit::{Drain, Lifeline};
 use toq_store::StoreError;
 use toq_store::relay::Appended;
 
+use crate::arrival::Whole;
 use crate::awake::Payer;
 use crate::frame::Outbound;
 use crate::home::{Account, Counters, Home};
@@ -71,6 +72,8 @@ pub struct Newcomer {
     pub dialect: Dialect,
     /// What it sends.
     pub incoming: Streaming<Bytes>,
+    /// The room that its large frames have until they are in its window.
+    pub whole: Whole,
     /// What it gets.
     pub outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// Its share of its socket; `None` where it came by none.
@@ -205,7 +208,7 @@ pub struct Subscriber {
     home: Arc<Home>,
     registry: Addr<Registry>,
     plan: Rc<RefCell<Plan>>,
-    incoming: Option<Streaming<Bytes>>,
+    incoming: Option<(Streaming<Bytes>, Whole)>,
     outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// What reads and what writes; ended with us.
     hands: Vec<Hand>,
@@ -232,7 +235,7 @@ impl Subscriber {
     /// Makes one that reads and writes once it is started.
     #[must_use]
     pub fn new(newcomer: Newcomer, home: Arc<Home>, registry: Addr<Registry>, lifeline: Lifeline<SubscriberKey>) -> Self {
-        let Newcomer { account, source, dialect, incoming, outgoing, carried } = newcomer;
+        let Newcomer { account, source, dialect, incoming, whole, outgoing, carried } = newcomer;
         let mut nonce = [0; 8];
         if getrandom::fill(&mut nonce).is_err() {
             tracing::error!("the system has no randomness; a member may be able to hide its messages from another one");
@@ -244,7 +247,7 @@ impl Subscriber {
             home,
             registry,
             plan: Rc::new(RefCell::new(Plan::new(dialect))),
-            incoming: Some(incoming),
+            incoming: Some((incoming, whole)),
             outgoing,
             hands: Vec::new(),
             nonce,
@@ -297,8 +300,8 @@ impl Actor for Subscriber {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(incoming) = self.incoming.take() {
-            self.lend(reading::read(incoming, ctx.address(), self.home.clone()), ctx);
+        if let Some((incoming, whole)) = self.incoming.take() {
+            self.lend(reading::read(incoming, whole, ctx.address(), self.home.clone()), ctx);
         }
         let pump = pump::run(self.plan.clone(), self.home.clone(), self.outgoing.clone(), self.dialect, ctx.address());
         self.lend(pump, ctx);

@@ -50,6 +50,7 @@ fn commands_in_hints_can_be_run_as_they_are_printed() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().join("it's a relay");
     let relay = Relay::start(&data, &[]);
+    assert!(at(&data, &["channel", "create", "a/b/c"]).status.success());
 
     for (arguments, code) in [
         (&["key", "revoke", "nobody"][..], 1),
@@ -57,6 +58,7 @@ fn commands_in_hints_can_be_run_as_they_are_printed() {
         (&["account", "plan", "nobody@example.org", "pro"], 1),
         (&["invite", "create", "a/b/none"], 1),
         (&["channel", "forget", "a/b/none"], 1),
+        (&["invite", "revoke", "a/b/c", "none"], 1),
         (&["up", "--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0"], 75),
     ] {
         let hinted = run_hint(&complaint(&data, arguments, code));
@@ -91,4 +93,20 @@ fn a_relay_that_others_reach_in_clear_text_or_without_a_token_warns_of_it() {
     assert!(keyed.len() == 1 && keyed[0].contains("no certificate") && keyed[0].contains("[::]:0"), "{keyed:?}");
     let (own, log) = start("own", &["--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0", "--anonymous"]);
     assert!(own.is_empty() && !log.contains("certificate"), "{own:?}");
+}
+
+#[test]
+fn what_keeps_a_relay_from_starting_is_named_with_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (data, file) = (dir.path().join("relay"), dir.path().join("other.toml"));
+    fs::write(&file, "[limits]\nconnections = -4\n").expect("ours");
+    let other = file.to_str().expect("utf-8");
+    let up = |more: &[&str], code| complaint(&data, &[&["up"], more].concat(), code);
+
+    assert!(up(&["--grpc", "192.0.2.1:0", "--api", "127.0.0.1:0"], 1).contains("This machine has no address 192.0.2.1"));
+    let said = up(&["--config", other], 78);
+    assert!(said.contains("other.toml:2:15") && said.contains("Correct the file"), "{said}");
+    assert!(up(&["--config", "/nowhere/relay.toml"], 78).contains("name another one with --config"));
+    assert!(complaint(&file, &["up"], 1).contains("is no directory"));
+    assert!(complaint(Path::new("/proc/relay"), &["up"], 1).contains("you may write"));
 }

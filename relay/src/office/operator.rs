@@ -137,7 +137,8 @@ impl<'a> Operator<'a> {
             }
             Errand::Invites { channel } => ErrandAnswer::Invites(invites::of(office, &self.owner(&channel)?, &channel)?.invites),
             Errand::RevokeInvite { channel, id } => {
-                invites::revoke_of(&self.owner(&channel)?, &id).await?;
+                let list = format!("list them with `toq relay invite list {channel}`");
+                invites::revoke_of(&self.owner(&channel)?, &id).await.map_err(|error| error.hint(list))?;
                 ErrandAnswer::Done
             }
         })

@@ -62,6 +62,9 @@ impl Up {
             rustix::process::setsid().map_err(|error| Failure::error(format!("cannot leave the terminal: {error}")))?;
         }
         let dir = self.data.dir(desk)?;
+        if dir.exists() && !dir.is_dir() {
+            return Err(Failure::error(format!("{} is no directory", dir.display())).hint("Name the relay's data directory with --data"));
+        }
         let config = self.settings(desk, &dir)?;
         if let Some(state) = self.data.live(desk)? {
             return Err(running(&dir, state.pid));
@@ -81,8 +84,11 @@ impl Up {
 
     fn settings(&self, desk: &Desk, dir: &Path) -> Result<RelayConfig, Failure> {
         let file = self.config.as_ref().map(|file| desk.world.cwd.join(file));
-        let mut config =
-            RelayConfig::load(dir, file.as_deref()).map_err(|error| Failure::error(sanitize::text(&chain(&error))).code(CONFIGURATION))?;
+        let refused = |error| {
+            let failure = Failure::error(sanitize::text(&chain(&error))).code(CONFIGURATION);
+            failure.hint("Correct the file, or name another one with --config; without one everything has its default")
+        };
+        let mut config = RelayConfig::load(dir, file.as_deref()).map_err(refused)?;
         config.grpc = self.grpc.unwrap_or(config.grpc);
         config.api = self.api.unwrap_or(config.api);
         config.anonymous |= self.anonymous;
@@ -90,7 +96,11 @@ impl Up {
     }
 
     async fn background(&self, desk: &Desk, dir: &Path, warnings: &[String]) -> Result<(), Failure> {
-        let log = fresh(dir).map_err(|error| Failure::error(format!("cannot write {}: {error}", start_log(dir).display())))?;
+        let unwritable = |error| {
+            let failure = Failure::error(format!("cannot write {}: {error}", start_log(dir).display()));
+            failure.hint("Name a directory that you may write with --data")
+        };
+        let log = fresh(dir).map_err(unwritable)?;
         let mut child = self.spawn(desk, dir, log)?;
         let state = ready(dir, &mut child).await?;
         let warnings: Vec<String> = warnings.iter().map(|warning| self.data.named(desk, warning)).collect();
@@ -140,8 +150,16 @@ fn told_by(dir: &Path, error: &RelayError) -> Failure {
             let text = format!("{} is open in another process: a relay is running on {}", path.display(), dir.display());
             Failure::told(text).code(RUNNING).hint("Run `toq relay down` to stop it, or use another --data directory")
         }
-        RelayError::Up(toq_relay::UpError::Listen { address, .. }) => Failure::error(sanitize::text(&error.to_string()))
-            .hint(format!("Stop what listens at {address}, or choose another address; port 0 takes a free one")),
+        RelayError::Up(toq_relay::UpError::Listen { address, error: why }) => {
+            let hint = match why.kind() {
+                io::ErrorKind::AddrNotAvailable => {
+                    format!("This machine has no address {}: take one of its own, or 0.0.0.0 or [::] for all of them", address.ip())
+                }
+                io::ErrorKind::PermissionDenied => format!("Not everybody may listen at port {}: choose one above 1023", address.port()),
+                _ => format!("Stop what listens at {address}, or choose another address; port 0 takes a free one"),
+            };
+            Failure::error(sanitize::text(&error.to_string())).hint(hint)
+        }
         RelayError::Up(toq_relay::UpError::Store(broken)) if broken.is_damage() => {
             Failure::error(sanitize::text(&error.to_string())).hint(toq_relay::MEND)
         }

@@ -104,6 +104,9 @@ pub enum RelayError {
     /// The relay itself.
     #[error(transparent)]
     Up(#[from] UpError),
+    /// A part of it, long after the start.
+    #[error("{0} has ended, which it never should, so the relay has stopped: its log says why; start it again")]
+    Ended(&'static str),
 }
 
 /// Runs a relay until it is told to stop; `told` is called when it serves.
@@ -127,10 +130,17 @@ pub fn run(data: &Path, config: &RelayConfig, foreground: bool, told: impl FnOnc
         tracing::info!(grpc = %state.grpc, api = %state.api, anonymous = state.anonymous, "the relay is there");
         told(&state);
         settle::soon();
-        ended().await;
+        let broken = tokio::select! {
+            () = ended() => None,
+            what = relay.ended() => Some(what),
+        };
         relay.stop(GRACE).await;
         // Gone is gone, whoever removed it.
         let _gone = fs::remove_file(data.join(STATE));
+        if let Some(what) = broken {
+            tracing::error!(what, "something has ended that never should; the relay has stopped");
+            return Err(RelayError::Ended(what));
+        }
         tracing::info!("the relay has stopped");
         Ok(())
     })

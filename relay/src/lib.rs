@@ -17,8 +17,10 @@ pub mod begun;
 pub mod bus;
 #[cfg(feature = "faults")]
 pub mod drill;
+mod ends;
 mod frame;
 pub mod guests;
+mod holders;
 pub mod home;
 mod keep;
 mod lobby;

@@ -5,6 +5,7 @@
 //! lost that nobody was told of: the connections that could wait for them are ended. Members connect again and send what was
 //! not accepted, with the same tags.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,10 +14,12 @@ use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, ResponseF
 use tonic::Status;
 use toq_channels::ChannelName;
 use toq_kit::{Drain, Exited, Fate, How, Lifeline, Roster, Seat, drain};
+use uuid::Uuid;
 
 use crate::awake::{Awake, Payer};
 #[cfg(feature = "faults")]
 use crate::drill::Drill;
+use crate::holders::Holders;
 use crate::home::{Counters, Home};
 use crate::scribe::{Scribe, ScribeKey};
 use crate::subscriber::{Crowded, End, Newcomer, Recheck, STOPPING, Subscriber, SubscriberKey, Undone};
@@ -31,6 +34,7 @@ pub struct Registry {
     topics: Roster<ChannelName, Topic>,
     awake: Awake,
     subscribers: Roster<SubscriberKey, Subscriber>,
+    holders: Holders,
     scribes: Roster<ScribeKey, Scribe>,
     sweepers: Roster<SweeperKey, Sweeper>,
     next: u64,
@@ -55,11 +59,13 @@ pub struct Route {
 }
 
 /// API keys were revoked, or somebody may no longer take part in a channel.
-#[derive(Clone, Debug, Message)]
+#[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Revoke {
+    /// Which keys.
+    pub keys: BTreeSet<Uuid>,
     /// In which channels.
-    pub channels: Arc<[ChannelName]>,
+    pub channels: Vec<ChannelName>,
 }
 
 /// A topic has nothing to do.
@@ -84,6 +90,7 @@ impl Registry {
             seat,
             topics: Roster::new(),
             subscribers: Roster::new(),
+            holders: Holders::default(),
             scribes: Roster::new(),
             sweepers: Roster::new(),
             next: 1,
@@ -163,6 +170,7 @@ impl Handler<Connect> for Registry {
         }
         let key = SubscriberKey(self.next);
         self.next += 1;
+        self.holders.entered(key, newcomer.account.key.as_deref());
         let (home, seat, parent) = (self.home.clone(), self.seat.clone(), ctx.address());
         self.subscribers.find_or_start(&key, |generation| {
             let lifeline = Lifeline::new(key, generation, parent.clone().recipient());
@@ -205,8 +213,16 @@ impl Handler<Revoke> for Registry {
     type Result = ();
 
     fn handle(&mut self, revoke: Revoke, _: &mut Self::Context) {
-        for (_, subscriber) in self.subscribers.iter() {
-            subscriber.do_send(Recheck { channels: revoke.channels.clone() });
+        // Only those whom it concerns: whoever may revoke and register would have everybody else look again and again.
+        for holder in revoke.keys.iter().flat_map(|key| self.holders.of(key)) {
+            if let Some(subscriber) = self.subscribers.find(holder) {
+                subscriber.do_send(Recheck { channel: None });
+            }
+        }
+        for channel in revoke.channels {
+            if let Some(topic) = self.topics.find(&channel) {
+                topic.do_send(Recheck { channel: Some(channel) });
+            }
         }
     }
 }
@@ -246,6 +262,7 @@ impl Handler<Exited<SubscriberKey>> for Registry {
 
     fn handle(&mut self, exited: Exited<SubscriberKey>, _: &mut Self::Context) {
         self.subscribers.exited(&exited, self.home.clock.monotonic());
+        self.holders.left(exited.key);
         self.note(exited.how);
     }
 }

@@ -4,6 +4,7 @@
 //! earlier: they are told by this list, which the API server and the data plane of one process share, to look again.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -16,13 +17,24 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub struct Revoked {
     keys: Arc<RwLock<HashMap<Uuid, Timestamp>>>,
-    channels: Arc<Mutex<BTreeSet<String>>>,
+    news: Arc<Mutex<News>>,
+    /// How often a channel was added.
+    turns: Arc<AtomicU64>,
     changes: Arc<watch::Sender<u64>>,
+}
+
+/// What was taken away since it was asked last.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Keys.
+    pub keys: BTreeSet<Uuid>,
+    /// Channels that are to be looked at again.
+    pub channels: BTreeSet<String>,
 }
 
 impl Default for Revoked {
     fn default() -> Self {
-        Self { keys: Arc::default(), channels: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
+        Self { keys: Arc::default(), news: Arc::default(), turns: Arc::default(), changes: Arc::new(watch::Sender::new(0)) }
     }
 }
 
@@ -41,19 +53,28 @@ impl Revoked {
 
     /// Notes that another account has a channel now, or that somebody may no longer take part in it, and tells those who watch.
     pub fn add_channel(&self, channel: String) {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner).insert(channel);
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).channels.insert(channel);
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// The channels that were added since this was asked last. There is one who asks.
+    /// What was added since this was asked last. There is one who asks.
     #[must_use]
-    pub fn take_channels(&self) -> BTreeSet<String> {
-        std::mem::take(&mut *self.channels.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn take_news(&self) -> News {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Another number than before where a channel was added since: who remembers whom it let in asks again then.
+    #[must_use]
+    pub fn turn(&self) -> u64 {
+        self.turns.load(Ordering::SeqCst)
     }
 
     /// Adds a key that is remembered until `until`, and tells those who watch.
     pub fn add(&self, key: Id, until: Timestamp) {
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(Uuid::from_bytes(key), until);
+        let key = Uuid::from_bytes(key);
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(key, until);
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).keys.insert(key);
         self.changes.send_modify(|count| *count += 1);
     }
 

@@ -20,7 +20,7 @@ use toq_store::relay::{Append, Appended};
 use crate::home::{Counters, Home};
 use crate::registry::{Idle, Registry};
 use crate::scribe::{Scribe, Write, Written};
-use crate::subscriber::{Joined, Nudge, Stored, Subscriber, SubscriberKey};
+use crate::subscriber::{Joined, Nudge, Recheck, Stored, Subscriber, SubscriberKey};
 
 /// How often a topic that nobody listens to offers to end. Waking it costs one look at its log.
 const SLEEPY: Duration = Duration::from_secs(5);
@@ -210,6 +210,16 @@ impl Handler<Retire> for Topic {
             self.writing = 0;
         }
         self.retire(ctx);
+    }
+}
+
+impl Handler<Recheck> for Topic {
+    type Result = ();
+
+    fn handle(&mut self, recheck: Recheck, _: &mut Self::Context) {
+        for subscriber in self.listeners.values() {
+            subscriber.do_send(recheck.clone());
+        }
     }
 }
 

@@ -31,7 +31,7 @@ use crate::lobby::{Lobby, Visit};
 use crate::office::{self, Office, Running, SOCKET, Settings};
 use crate::plane::{Admission, DataPlane};
 use crate::registry::{Registry, Revoke};
-use crate::revoked::Revoked;
+use crate::revoked::{News, Revoked};
 use crate::socket;
 use crate::tls::Tls;
 use crate::token::{Check, Mint};
@@ -47,6 +47,9 @@ const SOCKET_WINDOW: u32 = 1 << 20;
 
 /// The largest question about health, in bytes: it names a service.
 const HEALTH: usize = 4 << 10;
+
+/// How long what was taken away gathers after some of it was told of.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a relay is made of.
 #[derive(Clone, Debug)]
@@ -149,7 +152,7 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     let registry = Registry::new(home.clone(), Seat::Here).start();
     let plane = DataPlane::new(admission, home.clone(), registry.clone());
     let begun = plane.begun();
-    let revocations = toq_kit::spawn(end_revoked(revoked.clone(), registry.clone()));
+    let revocations = end_revoked(revoked.clone(), registry.clone());
 
     let settings = Settings { messages_per_month: config.limits.messages_per_month.clone(), ..config.office.clone() };
     let office = Office::new(store.clone(), mint, revoked, settings, clock).beside(home.clone());
@@ -160,10 +163,12 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
     }
     let tls = config.tls.as_ref().map(Tls::config);
     let office = office::start(office, api_listener, tls, operator.ok()).map_err(|error| UpError::Listen { address: api, error })?;
+    let ends = office.ends().clone();
+    let revocations = ends.spawn("what ends connections whose key was revoked", revocations);
 
     let (accepted, sockets) = mpsc::channel(1);
     let listener = TcpListener::from_std(listener).map_err(|error| UpError::Listen { address: grpc, error })?;
-    let accepting = toq_kit::spawn(socket::accept(listener, Lobby::new(config.limits.newcomers), accepted));
+    let accepting = ends.spawn("what lets members connect", socket::accept(listener, Lobby::new(config.limits.newcomers), accepted));
     let (reporter, health) = tonic_health::server::health_reporter();
     let health = health.max_decoding_message_size(HEALTH);
     reporter.set_serving::<DataPlane>().await;
@@ -175,7 +180,7 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
             let _dropped = stopped.await;
         },
     );
-    let server = toq_kit::spawn(async move {
+    let server = ends.spawn("the data plane", async move {
         if let Err(error) = serving.await {
             tracing::error!(%error, "the data plane has ended");
         }
@@ -187,8 +192,11 @@ pub async fn up(config: Config) -> Result<Relay, UpError> {
 async fn end_revoked(revoked: Revoked, registry: Addr<Registry>) {
     let mut changes = revoked.changes();
     while changes.changed().await.is_ok() {
-        let channels = revoked.take_channels().iter().filter_map(|name| ChannelName::parse(name).ok()).collect();
-        registry.do_send(Revoke { channels });
+        let News { keys, channels } = revoked.take_news();
+        let channels = channels.iter().filter_map(|name| ChannelName::parse(name).ok()).collect();
+        registry.do_send(Revoke { keys, channels });
+        // What comes meanwhile is told of at once.
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -252,6 +260,12 @@ impl Relay {
         &self.store
     }
 
+    /// Waits until something has ended that was to run as long as the relay; says what. It does not serve as it should then, and is to
+    /// be stopped.
+    pub async fn ended(&self) -> &'static str {
+        self.office.ends().first().await
+    }
+
     /// Stops: nobody comes in, what was published is answered, everybody is told. What was accepted is on disk in any case.
     pub async fn stop(self, grace: Duration) {
         self.accepting.abort();
@@ -272,3 +286,6 @@ impl Relay {
         self.store.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,9 @@
 
 mod world;
 
-use toq_api::relay::{Credential, InviteToken, JoinRequest, NewAccount, NewChannel, NewInvite, RelayApi, Target, WelcomeSubmission};
+use toq_api::relay::{
+    Credential, InviteToken, JoinRequest, NewAccount, NewChannel, NewInvite, NewKey, RelayApi, Target, WelcomeSubmission,
+};
 use toq_dataplane::{Event, LinkError, Refusal};
 use toq_protocol::time::Timestamp;
 use toq_relay::Relay;
@@ -80,6 +82,46 @@ fn who_is_shut_out_of_a_channel_hears_nothing_more_of_it() {
         assert_eq!(owner.admitted(general().as_str()).await.expect("read").accounts, []);
         assert_eq!(owner.shut_out(general().as_str(), &guest_id).await.expect_err("it is out").status(), Some(404));
         assert_eq!(guest.admitted(general().as_str()).await.expect_err("not its channel").status(), Some(404));
+        relay
+    });
+}
+
+#[test]
+fn who_publishes_and_does_not_listen_is_shut_out_on_the_same_connection() {
+    with_accounts(|relay| async move {
+        let ((owner, _), (guest, guest_id)) = (account(&relay, "owner").await, account(&relay, "guest").await);
+        register(&owner).await;
+        let_in(&owner, &guest).await;
+        let mut publishing = member(&relay, &guest).await;
+        publishing.send(&general(), 1, "while I may").await;
+        assert_eq!(publishing.accepted().await, (tag(1), 1));
+
+        owner.shut_out(general().as_str(), &guest_id).await.expect("done");
+
+        publishing.send(&general(), 2, "no more").await;
+        let refused = publishing.next().await;
+        assert!(matches!(&refused, Event::Refused { why: Refusal::Forbidden, tag: Some(of), .. } if *of == tag(2)), "{refused:?}");
+        let_in(&owner, &guest).await;
+        publishing.send(&general(), 3, "again").await;
+        assert_eq!(publishing.accepted().await, (tag(3), 2), "and let in again");
+        relay
+    });
+}
+
+#[test]
+fn a_revoked_key_ends_the_connections_that_came_with_it_and_no_others() {
+    with_accounts(|relay| async move {
+        let (owner, _) = account(&relay, "owner").await;
+        let other = owner.create_key(&NewKey { name: None }).await.expect("made");
+        let mut stays = member(&relay, &owner).await;
+        let mut goes = member(&relay, &owner.with(Credential::Bearer(other.key))).await;
+        stays.listen(&general(), Some(0)).await;
+
+        owner.revoke_key(&other.id).await.expect("revoked");
+
+        assert!(end(&mut goes).await.contains("revoked"));
+        stays.send(&general(), 1, "undisturbed").await;
+        while !matches!(stays.next().await, Event::Accepted { tag: of, .. } if of == tag(1)) {}
         relay
     });
 }

@@ -29,7 +29,8 @@ pub(crate) enum Bell {
 #[derive(Debug, Default)]
 pub(crate) struct Bells {
     ropes: Mutex<HashMap<Bell, Weak<Notify>>>,
-    waiting: Mutex<HashMap<AccountId, usize>>,
+    /// What each account waits at, once for each of its places.
+    waiting: Mutex<HashMap<AccountId, Vec<Weak<Notify>>>>,
     is_closed: AtomicBool,
 }
 
@@ -47,16 +48,13 @@ impl Bells {
         if self.is_closed.load(Ordering::Acquire) {
             return None;
         }
-        {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            if waiting.values().sum::<usize>() >= PLACES {
-                return None;
-            }
-            let of_one = waiting.entry(account).or_default();
-            if *of_one >= PLACES_OF_ONE {
-                return None;
-            }
-            *of_one += 1;
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.values().map(Vec::len).sum::<usize>() >= PLACES {
+            return None;
+        }
+        let of_one = waiting.entry(account).or_default();
+        if of_one.len() >= PLACES_OF_ONE {
+            return None;
         }
         let mut ropes = self.ropes.lock().unwrap_or_else(PoisonError::into_inner);
         let rope = ropes.get(&bell).and_then(Weak::upgrade).unwrap_or_else(|| {
@@ -64,6 +62,7 @@ impl Bells {
             ropes.insert(bell, Arc::downgrade(&rope));
             rope
         });
+        of_one.push(Arc::downgrade(&rope));
         Some(Place { bells: self, account, rope })
     }
 
@@ -81,8 +80,18 @@ impl Bells {
         self.ring_all();
     }
 
+    /// Wakes an account, and who waits for the same as it.
+    pub(crate) fn ring_of(&self, account: AccountId) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let ropes: Vec<_> = waiting.get(&account).into_iter().flatten().filter_map(Weak::upgrade).collect();
+        drop(waiting);
+        for rope in ropes {
+            rope.notify_waiters();
+        }
+    }
+
     /// Wakes everybody.
-    pub(crate) fn ring_all(&self) {
+    fn ring_all(&self) {
         let ropes: Vec<_> = self.ropes.lock().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect();
         for rope in ropes {
             rope.notify_waiters();
@@ -107,8 +116,10 @@ impl Drop for Place<'_> {
         {
             let mut waiting = self.bells.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(of_one) = waiting.get_mut(&self.account) {
-                *of_one -= 1;
-                if *of_one == 0 {
+                if let Some(ours) = of_one.iter().position(|rope| std::ptr::eq(rope.as_ptr(), Arc::as_ptr(&self.rope))) {
+                    of_one.swap_remove(ours);
+                }
+                if of_one.is_empty() {
                     waiting.remove(&self.account);
                 }
             }
@@ -152,6 +163,20 @@ mod tests {
         drop(places);
         assert!(bells.place(bell(), ANN).is_some());
         assert!(bells.ropes.lock().expect("whole").is_empty(), "a rope goes with its last place");
+    }
+
+    #[tokio::test]
+    async fn an_account_is_woken_wherever_it_waits_and_nobody_else_is() {
+        let bells = Bells::default();
+        let places = [(1, ANN), (2, ANN), (3, BOB)].map(|(n, account)| bells.place(Bell::Request([n; 16]), account).expect("there is one"));
+        let mut rings = places.each_ref().map(|place| Box::pin(place.rings()));
+        for ring in &mut rings {
+            ring.as_mut().enable();
+        }
+
+        bells.ring_of(ANN);
+
+        assert_eq!(rings.each_mut().map(|ring| ring.as_mut().enable()), [true, true, false]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use toq_api::relay::{KeyCreated, KeyView, Keys, MAX_TEXT, NewKey, RelayCode, RelayErrorBody, Token};
 use toq_protocol::time::Timestamp;
-use toq_store::relay::accounts::{Id, Key, Tenant};
+use toq_store::relay::accounts::{AccountId, Id, Key, Tenant};
 use uuid::Uuid;
 
 use super::Office;
@@ -80,7 +80,7 @@ pub(super) async fn revoke_of(office: &Office, tenant: &Tenant, id: &str) -> Res
     let now = office.now();
     let until = now.plus(REMEMBERED);
     // Who called may go away while this is written, which does not take it back.
-    let mut news = News { office, key: id, until, is_due: true };
+    let mut news = News { office, account: tenant.account(), key: id, until, is_due: true };
     match tenant.revoke_key(id, now, until).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(not_found()),
@@ -94,6 +94,7 @@ pub(super) async fn revoke_of(office: &Office, tenant: &Tenant, id: &str) -> Res
 /// That a key was revoked; told when this is dropped, however that comes.
 struct News<'a> {
     office: &'a Office,
+    account: AccountId,
     key: Id,
     until: Timestamp,
     is_due: bool,
@@ -104,7 +105,7 @@ impl Drop for News<'_> {
         if self.is_due {
             self.office.revoked.add(self.key, self.until);
             // Who waits with this key looks again, and is refused.
-            self.office.bells.ring_all();
+            self.office.bells.ring_of(self.account);
         }
     }
 }

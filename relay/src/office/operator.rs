@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toq_api::relay::{Account, ChannelOf, Errand, ErrandAnswer, KeyOf, NewAccount, NewInvite, RelayCode};
 use toq_kit::Clock;
-use toq_store::relay::accounts::{AccountId, ChannelSpec, Claimed, Opened, Tenant};
+use toq_store::relay::accounts::{AccountId, AccountRow, ChannelSpec, Claimed, Opened, Tenant};
 use toq_store::relay::{FILE, RelayStore};
 use toq_store::{Options, StoreError};
 use uuid::Uuid;
@@ -20,8 +20,11 @@ use crate::revoked::Revoked;
 /// What the account of keys that are made for nobody in particular is called. Nobody else may be called so, and nothing is granted for it.
 pub(super) const OPERATORS: &str = "operator@localhost";
 
-/// How many rows one list has.
-const MOST: usize = 10_000;
+/// How many rows are read at once.
+const PAGE: usize = 1000;
+
+/// How many channels the operator may register for one account.
+const MOST_CHANNELS: usize = 10_000;
 
 /// Why an errand was not done.
 #[derive(Debug, thiserror::Error)]
@@ -97,11 +100,12 @@ impl<'a> Operator<'a> {
             }
             Errand::Keys { account } => ErrandAnswer::Keys(self.keys(account.as_deref())?),
             Errand::RevokeKey { id } => {
-                let known = self.keys(None)?.into_iter().find(|of| of.key.id == id);
-                let of = known.ok_or_else(|| {
+                let key = Uuid::parse_str(&id).ok().map(|id| *id.as_bytes());
+                let holder = key.map(|key| office.accounts.holder(key)).transpose()?.flatten();
+                let holder = holder.ok_or_else(|| {
                     ApiError::not_found("there is no key of this id that works").hint("list them with `toq relay key list`")
                 })?;
-                keys::revoke_of(office, &self.tenant(&of.account)?, &id).await?;
+                keys::revoke_of(office, &office.accounts.of(holder), &id).await?;
                 ErrandAnswer::Done
             }
             Errand::CreateAccount { email, name, plan } => {
@@ -169,7 +173,7 @@ impl<'a> Operator<'a> {
         let tenant = self.tenant_or_own(account).await?;
         let id = *Uuid::new_v4().as_bytes();
         // The operator gives a channel to whom it likes, whoever uses it.
-        let spec = ChannelSpec { name: name.clone(), id, unbound_joins: None, most: MOST, publisher: None };
+        let spec = ChannelSpec { name: name.clone(), id, unbound_joins: None, most: MOST_CHANNELS, publisher: None };
         match channels::claim(self.office, &tenant, spec).await? {
             Claimed::Yours(row) => {
                 let account = Uuid::from_bytes(tenant.account().0).to_string();
@@ -191,13 +195,13 @@ impl<'a> Operator<'a> {
     }
 
     fn accounts(&self) -> Result<Vec<Account>, ApiError> {
-        Ok(self.office.accounts.list(None, MOST)?.into_iter().map(|(id, row)| accounts::view(id, row)).collect())
+        Ok(self.every_account()?.into_iter().map(|(id, row)| accounts::view(id, row)).collect())
     }
 
     fn keys(&self, account: Option<&str>) -> Result<Vec<KeyOf>, ApiError> {
         let tenants = match account {
             Some(account) => vec![self.tenant(account)?],
-            None => self.office.accounts.list(None, MOST)?.into_iter().map(|(id, _)| self.office.accounts.of(id)).collect(),
+            None => self.every_account()?.into_iter().map(|(id, _)| self.office.accounts.of(id)).collect(),
         };
         let mut found = Vec::new();
         for tenant in tenants {
@@ -212,7 +216,28 @@ impl<'a> Operator<'a> {
             account: Uuid::from_bytes(channel.row.account).to_string(),
             channel: channels::view(channel.name, &channel.row),
         };
-        Ok(self.office.accounts.channels(None, MOST)?.into_iter().map(view).collect())
+        let mut found: Vec<ChannelOf> = Vec::new();
+        loop {
+            let last = found.last().map(|of| of.channel.name.clone());
+            let page = self.office.accounts.channels(last.as_deref(), PAGE)?;
+            let is_last = page.len() < PAGE;
+            found.extend(page.into_iter().map(view));
+            if is_last {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn every_account(&self) -> Result<Vec<(AccountId, AccountRow)>, ApiError> {
+        let mut found: Vec<(AccountId, AccountRow)> = Vec::new();
+        loop {
+            let page = self.office.accounts.list(found.last().map(|(id, _)| *id), PAGE)?;
+            let is_last = page.len() < PAGE;
+            found.extend(page);
+            if is_last {
+                return Ok(found);
+            }
+        }
     }
 
     /// An account by its id or its owner's e-mail address.
@@ -236,4 +261,38 @@ impl<'a> Operator<'a> {
 
 fn no_channel() -> ApiError {
     ApiError::not_found("no channel of this name is registered").hint("list them with `toq relay channel list`")
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::token::Mint;
+
+    #[actix_web::test]
+    async fn a_list_has_all_its_rows_and_a_key_is_found_by_its_id_alone() {
+        let store = RelayStore::in_memory().await.expect("memory");
+        let office = Office::new(store, Mint::Hs256(vec![7; 32]), Revoked::default(), Settings::default(), Clock::system());
+        let operator = Operator::of(&office);
+        let ErrandAnswer::Key(key) = operator.run(Errand::CreateKey { account: None, name: None }).await.expect("made") else {
+            panic!("not a key")
+        };
+        let own = operator.tenant_or_own(None).await.expect("it is there");
+        let spec = |number| ChannelSpec {
+            name: format!("acme/team/{number}"),
+            id: *Uuid::new_v4().as_bytes(),
+            unbound_joins: None,
+            most: MOST_CHANNELS,
+            publisher: None,
+        };
+        join_all((0..=PAGE).map(|number| own.claim(spec(number), office.now()))).await;
+
+        let ErrandAnswer::Channels(channels) = operator.run(Errand::Channels).await.expect("listed") else { panic!("not channels") };
+        assert_eq!(channels.len(), PAGE + 1);
+        assert!(matches!(operator.run(Errand::RevokeKey { id: key.id.clone() }).await, Ok(ErrandAnswer::Done)));
+        assert!(operator.run(Errand::RevokeKey { id: Uuid::new_v4().to_string() }).await.is_err());
+        let ErrandAnswer::Keys(keys) = operator.run(Errand::Keys { account: None }).await.expect("listed") else { panic!("not keys") };
+        assert_eq!(keys.len(), 0);
+    }
 }

@@ -11,10 +11,10 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use rustls::ServerConfig;
 use tokio::task::JoinHandle;
-use toq_kit::spawn;
 
 use super::crowd::Crowd;
 use super::{Office, guard, routes};
+use crate::ends::Ends;
 
 /// How long a connection may be idle between requests.
 const IDLE: Duration = Duration::from_secs(75);
@@ -42,6 +42,7 @@ pub struct Running {
     office: Arc<Office>,
     servers: Vec<(ServerHandle, JoinHandle<()>)>,
     tidy: JoinHandle<()>,
+    ends: Ends,
 }
 
 /// Serves members at `api`, in clear text without `tls`, and the operator's commands at `socket`. To be called on a thread that runs actors.
@@ -66,20 +67,21 @@ pub fn start(office: Office, api: TcpListener, tls: Option<ServerConfig>, socket
         None => members.listen(api)?,
         Some(tls) => members.listen_rustls_0_23(api, tls)?,
     };
-    let mut servers = vec![run(members.run())];
+    let ends = Ends::default();
+    let mut servers = vec![run(&ends, "the API server", members.run())];
     if let Some(socket) = socket {
         let shared = office.clone();
         let operator = HttpServer::new(move || App::new().app_data(shared.clone()).configure(routes::operator));
         let operator = operator.workers(1).max_connections(64).client_request_timeout(HEADER).shutdown_timeout(GRACE).disable_signals();
-        servers.push(run(operator.listen_uds(socket)?.run()));
+        servers.push(run(&ends, "what answers the operator's commands", operator.listen_uds(socket)?.run()));
     }
-    let tidy = spawn(tidy(office.clone().into_inner()));
-    Ok(Running { office: office.into_inner(), servers, tidy })
+    let tidy = ends.spawn("what removes what has ended", tidy(office.clone().into_inner()));
+    Ok(Running { office: office.into_inner(), servers, tidy, ends })
 }
 
-fn run(server: Server) -> (ServerHandle, JoinHandle<()>) {
+fn run(ends: &Ends, what: &'static str, server: Server) -> (ServerHandle, JoinHandle<()>) {
     let handle = server.handle();
-    let ending = spawn(async move {
+    let ending = ends.spawn(what, async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the API server ended");
         }
@@ -103,9 +105,14 @@ impl Running {
         &self.office
     }
 
+    /// What is told where something of it has ended.
+    pub(crate) const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
     /// Takes no more requests and lets those that run end, for a few seconds.
     pub async fn stop(self) {
-        let Self { office, servers, tidy } = self;
+        let Self { office, servers, tidy, .. } = self;
         tidy.abort();
         office.bells.close();
         for (handle, ending) in servers {

@@ -157,12 +157,13 @@ pub struct End {
     pub of: Option<ChannelName>,
 }
 
-/// API keys were revoked, or somebody may no longer take part in a channel: what the connection was let do is to be looked at again.
+/// The API key of the connection was revoked, or somebody may no longer take part in a channel: what it was let do is to be looked at
+/// again.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Recheck {
-    /// In which channels.
-    pub channels: Arc<[ChannelName]>,
+    /// In which channel, if it is one.
+    pub channel: Option<ChannelName>,
 }
 
 /// A channel's topic knows that we listen.
@@ -215,8 +216,9 @@ pub struct Subscriber {
     /// What tags are made of for those who send none: unknown to others, so that nobody can pass something off as ours.
     nonce: [u8; 8],
     made: u64,
-    /// Channels that the account may take part in, as far as was asked.
+    /// Channels that the account may take part in, as far as was asked in this turn of [`Revoked`](crate::revoked::Revoked).
     admitted: HashSet<ChannelName>,
+    turn: u64,
     _carried: Option<Carried>,
     lifeline: Lifeline<SubscriberKey>,
 }
@@ -253,6 +255,7 @@ impl Subscriber {
             nonce,
             made: 0,
             admitted: HashSet::new(),
+            turn: 0,
             _carried: carried,
             lifeline,
         }
@@ -411,20 +414,17 @@ impl Handler<Recheck> for Subscriber {
         if self.home.guests.as_ref().is_some_and(|guests| guests.revoked().holds(key)) {
             return self.end(Status::unauthenticated("the API key of this connection has been revoked; use another key"), ctx);
         }
-        for channel in recheck.channels.iter() {
-            self.admitted.remove(channel);
-            let is_wanted = self.plan.borrow().wants(channel);
-            if !is_wanted || self.admit(channel).is_ok() {
-                continue;
-            }
-            if self.dialect == Dialect::Extended {
-                // Its wish was answered long ago. Who connects again asks again, and is told.
-                let why = format!("the account may no longer take part in {channel}; connect again for the other channels");
-                return self.end(Status::aborted(why), ctx);
-            }
-            self.plan.borrow_mut().unwant(channel);
-            self.tell(channel.clone(), Order::Leave(*self.lifeline.key()));
+        let Some(channel) = recheck.channel.filter(|channel| self.plan.borrow().wants(channel)) else { return };
+        if self.admit(&channel).is_ok() {
+            return;
         }
+        if self.dialect == Dialect::Extended {
+            // Its wish was answered long ago. Who connects again asks again, and is told.
+            let why = format!("the account may no longer take part in {channel}; connect again for the other channels");
+            return self.end(Status::aborted(why), ctx);
+        }
+        self.plan.borrow_mut().unwant(&channel);
+        self.tell(channel, Order::Leave(*self.lifeline.key()));
     }
 }
 

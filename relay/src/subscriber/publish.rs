@@ -76,9 +76,17 @@ impl Subscriber {
         }
     }
 
-    /// Whether the account may take part in a channel. It is asked once for each channel and connection.
+    /// Whether the account may take part in a channel. It is asked once for each channel and connection, until something changes.
     pub(super) fn admit(&mut self, channel: &ChannelName) -> Result<(), Answer> {
-        let Some(guests) = self.home.guests.as_ref().filter(|_| !self.admitted.contains(channel)) else { return Ok(()) };
+        let Some(guests) = self.home.guests.as_ref() else { return Ok(()) };
+        let turn = guests.revoked().turn();
+        if turn != self.turn {
+            self.turn = turn;
+            self.admitted.clear();
+        }
+        if self.admitted.contains(channel) {
+            return Ok(());
+        }
         match guests.admit(channel, &self.account.id) {
             Ok(true) => {
                 // As many as one connection may listen to are remembered; who uses more is asked about again.

@@ -93,6 +93,23 @@ impl Accounts {
         })
     }
 
+    /// Whose key works under an id; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk fails.
+    pub fn holder(&self, key: Id) -> Result<Option<AccountId>, StoreError> {
+        self.desk.read(|reading| {
+            for row in reading.open_table(KEYS_OF)?.iter()? {
+                let at = row?.0;
+                let (account, id) = at.value();
+                if *id == key {
+                    return Ok(Some(AccountId(*account)));
+                }
+            }
+            Ok(None)
+        })
+    }
+
     /// Revoked keys that are remembered, and until when.
     ///
     /// # Errors

@@ -76,6 +76,28 @@ fn an_error_of_the_disk_refuses_what_it_hits_and_nothing_that_was_accepted_is_lo
 }
 
 #[test]
+fn a_relay_that_has_used_its_quota_refuses_before_it_accepts_and_goes_on_with_a_larger_one() {
+    block_on(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let quota = |mib: u32| std::fs::write(dir.path().join("relay.toml"), format!("[store]\nmax_mib = {mib}\n")).expect("ours");
+        quota(12);
+        let relay = Relay::start(dir.path(), &[]);
+        let (link, mut incoming) = relay.link().await;
+
+        let (last, detail) = fill(&link, &mut incoming).await;
+
+        assert!(last > 0 && detail.contains("disk is full"), "{detail}");
+        let kept: Vec<u64> = (1..=last).collect();
+        assert_eq!(history(&relay).await, kept, "what was accepted can be read, and nothing else is there");
+        relay.kill();
+        quota(64);
+        let relay = Relay::start(dir.path(), &[]);
+        let (link, mut incoming) = relay.link().await;
+        assert_eq!(publish(&link, &mut incoming, last + 1).await, Ok(last + 1), "without a gap");
+    });
+}
+
+#[test]
 fn a_full_disk_refuses_before_it_accepts_and_goes_on_when_there_is_room() {
     let allowed = Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success());
     if !allowed {

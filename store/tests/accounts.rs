@@ -482,3 +482,43 @@ async fn an_address_has_one_account_whatever_the_case_of_its_letters() {
     assert_eq!(open(new(4, "eve@example.org", 2), 4).await, Opened::Full);
     assert_eq!(store.accounts().present([2; 32], NOW).await.expect("read"), None, "a refused account leaves no key");
 }
+
+#[tokio::test]
+async fn what_goes_makes_room_for_another_and_rows_of_before_are_counted() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = || RelayStore::open(dir.path(), toq_store::Options::default());
+    let store = open().await.expect("a file");
+    let full = owner(&store, 9).await;
+    let of = |name: &str, id: u8, most| ChannelSpec { most, ..channel(format!("acme/team/{name}"), [id; 16], None) };
+    assert!(matches!(full.claim(of("second", 2, 2), NOW).await, Ok(Claimed::Yours(_))));
+    assert!(matches!(full.claim(of("third", 3, 2), NOW).await, Ok(Claimed::Full)));
+    store.accounts().forget_channel("acme/team/second".to_owned()).await.expect("forgotten");
+    assert!(matches!(full.claim(of("third", 3, 2), NOW).await, Ok(Claimed::Yours(_))));
+
+    let one = |package| JoinSpec { most: 1, ..join(1, package) };
+    assert_eq!(full.join(one(3), NOW).await.expect("decided"), JoinEnd::Accepted([3; 16]));
+    assert_eq!(full.join(one(4), NOW).await.expect("decided"), JoinEnd::Full);
+    full.withdraw([3; 16], NOW).await.expect("decided");
+    assert_eq!(full.join(one(4), NOW).await.expect("decided"), JoinEnd::Accepted([4; 16]));
+    let two = |n| InviteSpec { most: 2, ..invite(n, 1) };
+    assert!(matches!(full.invite(two(2), NOW).await, Ok(Registered::Usable(_))));
+    assert!(matches!(full.invite(two(3), NOW).await, Ok(Registered::Full)));
+    assert!(full.revoke_invite([2; 16]).await.expect("revoked"));
+    assert!(matches!(full.invite(two(3), NOW).await, Ok(Registered::Usable(_))));
+
+    let account = full.account();
+    drop(full);
+    store.close();
+    let file = redb::Database::open(dir.path().join(toq_store::relay::FILE)).expect("a database");
+    let change = file.begin_write().expect("nobody writes");
+    let counts = redb::TableDefinition::<(u8, &[u8]), u64>::new("counts");
+    assert!(change.delete_table(counts).expect("a table"));
+    change.commit().expect("written");
+    drop(file);
+    let store = open().await.expect("a file");
+    let full = store.accounts().of(account);
+
+    assert!(matches!(full.claim(of("fourth", 4, 2), NOW).await, Ok(Claimed::Full)));
+    assert_eq!(full.join(one(5), NOW).await.expect("decided"), JoinEnd::Full);
+    assert!(matches!(full.invite(two(4), NOW).await, Ok(Registered::Full)));
+}

@@ -13,7 +13,7 @@ use std::time::Duration;
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use super::rows::{self, Head, Mark, Row};
-use super::tables::{BEGUN, CHANNELS, COMMITS, ChannelRow, EPOCHS, META, PAYERS, ROWS, SCHEMA, SHARES, TAGS, USE};
+use super::tables::{BEGUN, BEGUN_COUNTS, CHANNELS, COMMITS, ChannelRow, EPOCHS, META, PAYERS, ROWS, SCHEMA, SHARES, TAGS, USE};
 use super::trim::trim;
 use crate::desk::Desk;
 use crate::error::StoreError;
@@ -460,10 +460,18 @@ impl<'t> Pen<'t> {
     /// Gives a channel a number; `None` where its account may begin no more.
     fn begin(&mut self, append: &Append) -> Result<Option<u64>, StoreError> {
         let mut begun = self.transaction.open_table(BEGUN)?;
+        let mut counts = self.transaction.open_table(BEGUN_COUNTS)?;
+        let known = counts.get(&*append.account)?.map(|row| row.value());
         // Where there is no limit there may be very many, and everybody waits while they are counted.
-        if let Some(most) = usize::try_from(append.channels).ok().filter(|_| append.channels < u64::MAX)
-            && begun.range((&*append.account, 0)..=(&*append.account, u64::MAX))?.take(most).count() >= most
-        {
+        let count = match known {
+            None if append.channels < u64::MAX => Some(begun.range((&*append.account, 0)..=(&*append.account, u64::MAX))?.count() as u64),
+            known => known,
+        };
+        let may = count.is_none_or(|count| count < append.channels);
+        if let Some(count) = count {
+            counts.insert(&*append.account, count + u64::from(may))?;
+        }
+        if !may {
             return Ok(None);
         }
         let mut meta = self.transaction.open_table(META)?;

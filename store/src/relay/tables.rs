@@ -13,6 +13,9 @@ pub const CHANNELS: TableDefinition<&str, ChannelRow> = TableDefinition::new("re
 /// (account, number of a channel) → nothing: whose publication began that channel's log. Counted where an account begins another.
 pub const BEGUN: TableDefinition<(&str, u64), ()> = TableDefinition::new("relay_begun");
 
+/// account → how many rows it has in [`BEGUN`]. Counted when it is first asked for, and written with each of them from then on.
+pub const BEGUN_COUNTS: TableDefinition<&str, u64> = TableDefinition::new("relay_begun_counts");
+
 /// (number of a channel, place) → [`Row`](super::Row): what was published, in order and without a gap. Never changed; removed
 /// from the front.
 pub const ROWS: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("relay_rows");

@@ -3,6 +3,7 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
+use super::counts::{self, Counted};
 use super::tables::{ADMITTED, CHANNELS, CHANNELS_OF};
 use super::{AccountId, Accounts, ChannelRow, Id, Tenant};
 use crate::error::StoreError;
@@ -102,6 +103,7 @@ impl Accounts {
                 return Ok(None);
             };
             tx.open_table(CHANNELS_OF)?.remove((&row.account, name.as_str()))?;
+            counts::less(tx, Counted::Channels, &row.account)?;
             let guests = (name.as_str(), &[0; 16])..=(name.as_str(), &[0xff; 16]);
             tx.open_table(ADMITTED)?.retain_in::<(&str, &Id), _>(guests, |_, _| false)?;
             super::invites::forget_of(tx, &name)?;
@@ -133,7 +135,7 @@ impl Tenant {
                     if log::is_anothers(tx, &name, publisher.as_deref())? {
                         return Ok(Claimed::Taken);
                     }
-                    if count(&channels_of, account)? >= most {
+                    if counts::of(tx, Counted::Channels, &account.0, || count(&channels_of, account))? >= most {
                         return Ok(Claimed::Full);
                     }
                     let unbound_joins = unbound_joins.unwrap_or(true);
@@ -141,7 +143,9 @@ impl Tenant {
                 }
             };
             channels.insert(name.as_str(), row.to_bytes().as_slice())?;
-            channels_of.insert((&account.0, name.as_str()), ())?;
+            if channels_of.insert((&account.0, name.as_str()), ())?.is_none() {
+                counts::more(tx, Counted::Channels, &account.0)?;
+            }
             Ok(Claimed::Yours(row))
         };
         self.desk.run(work).await

@@ -3,6 +3,7 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
+use super::counts::{self, Counted};
 use super::tables::{CHANNELS, ENDS, INVITES, INVITES_OF};
 use super::{ChannelRow, Id, InviteRow, Tenant};
 use crate::error::StoreError;
@@ -69,7 +70,8 @@ impl Tenant {
                 return Ok(if is_same { Registered::Usable(row) } else { Registered::Taken });
             }
             let mut invites_of = tx.open_table(INVITES_OF)?;
-            if invites_of.range(of(&spec.channel))?.count() >= spec.most {
+            let rows = || Ok(invites_of.range(of(&spec.channel))?.count());
+            if counts::of(tx, Counted::Invites, spec.channel.as_bytes(), rows)? >= spec.most {
                 return Ok(Registered::Full);
             }
             let row = InviteRow {
@@ -83,6 +85,7 @@ impl Tenant {
             };
             invites.insert(&spec.id, row.to_bytes().as_slice())?;
             invites_of.insert((row.channel.as_str(), row.created_at, &spec.id), ())?;
+            counts::more(tx, Counted::Invites, row.channel.as_bytes())?;
             tx.open_table(ENDS)?.insert((row.expires_at, KIND, &spec.id), ())?;
             Ok(Registered::Usable(row))
         };
@@ -129,7 +132,10 @@ impl Tenant {
 /// Removes all rows of an invite.
 pub(super) fn remove(tx: &WriteTransaction, id: &Id, row: &InviteRow) -> Result<(), StoreError> {
     tx.open_table(INVITES)?.remove(id)?;
-    tx.open_table(INVITES_OF)?.remove((row.channel.as_str(), row.created_at, id))?;
+    let was_there = tx.open_table(INVITES_OF)?.remove((row.channel.as_str(), row.created_at, id))?.is_some();
+    if was_there {
+        counts::less(tx, Counted::Invites, row.channel.as_bytes())?;
+    }
     tx.open_table(ENDS)?.remove((row.expires_at, KIND, id))?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
+use super::counts::{self, Counted};
 use super::invites::of;
 use super::tables::{ANSWERS, CHANNELS, ENDS, INVITES, JOINED_WITH, JOINS, PACKAGES, PENDING, WELCOMES};
 use super::{ChannelRow, Id, InviteRow, JoinRow, Tenant};
@@ -102,7 +103,8 @@ impl Tenant {
                 return Ok(JoinEnd::Unbound);
             }
             let mut pending = tx.open_table(PENDING)?;
-            if pending.range(of(&spec.channel))?.count() >= spec.most {
+            let rows = || Ok(pending.range(of(&spec.channel))?.count());
+            if counts::of(tx, Counted::Pending, spec.channel.as_bytes(), rows)? >= spec.most {
                 return Ok(JoinEnd::Full);
             }
             invite.uses += 1;
@@ -124,6 +126,7 @@ impl Tenant {
             tx.open_table(JOINS)?.insert(&spec.id, row.to_bytes().as_slice())?;
             tx.open_table(PACKAGES)?.insert(&spec.id, spec.package.as_slice())?;
             pending.insert((row.channel.as_str(), row.created_at, &spec.id), ())?;
+            counts::more(tx, Counted::Pending, row.channel.as_bytes())?;
             joined_with.insert((&spec.invite, &spec.package_hash), &spec.id)?;
             tx.open_table(ENDS)?.insert((row.expires_at, KIND, &spec.id), ())?;
             Ok(JoinEnd::Accepted(spec.id))
@@ -151,7 +154,10 @@ pub(super) fn remove(tx: &WriteTransaction, id: &Id, row: &JoinRow) -> Result<us
             left => answers.insert(&row.owner, left)?,
         };
     }
-    tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, id))?;
+    let was_pending = tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, id))?.is_some();
+    if was_pending {
+        counts::less(tx, Counted::Pending, row.channel.as_bytes())?;
+    }
     tx.open_table(JOINED_WITH)?.remove((&row.invite, &row.package_hash))?;
     tx.open_table(ENDS)?.remove((row.expires_at, KIND, id))?;
     Ok(package + welcome)

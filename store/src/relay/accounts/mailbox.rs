@@ -3,6 +3,7 @@
 use redb::{ReadableTable as _, WriteTransaction};
 use toq_protocol::time::Timestamp;
 
+use super::counts::{self, Counted};
 use super::invites::of;
 use super::joins::{KIND, weight};
 use super::tables::{ADMITTED, ANSWERS, CHANNELS, ENDS, JOINS, PACKAGES, PENDING, WELCOMES};
@@ -114,7 +115,10 @@ impl Tenant {
                 return Ok((Answered::Full, None));
             }
             answers.insert(&account.0, kept)?;
-            tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, &id))?;
+            let was_pending = tx.open_table(PENDING)?.remove((row.channel.as_str(), row.created_at, &id))?.is_some();
+            if was_pending {
+                counts::less(tx, Counted::Pending, row.channel.as_bytes())?;
+            }
             // Nobody needs it any more, and it is the joiner's.
             let package = tx.open_table(PACKAGES)?.remove(&id)?.map_or(0, |package| package.value().len());
             let mut ends = tx.open_table(ENDS)?;

@@ -8,6 +8,7 @@
 
 mod account;
 mod channels;
+mod counts;
 mod invites;
 mod joins;
 mod keys;

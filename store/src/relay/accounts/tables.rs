@@ -70,6 +70,10 @@ pub(super) const ENDS: TableDefinition<(i64, u8, Id), ()> = TableDefinition::new
 /// (account, month like `2026-11`) → how often a key was exchanged for a token. Messages are counted with the log.
 pub(super) const EXCHANGES: TableDefinition<(Id, &str), u64> = TableDefinition::new("exchanges");
 
+/// (what: 0 an account's channels, 1 a channel's invites, 2 its requests without an answer; the account or the channel's name) → how
+/// many there are. Counted when it is first asked for, and written with each of them from then on.
+pub(super) const COUNTS: TableDefinition<(u8, &[u8]), u64> = TableDefinition::new("counts");
+
 /// name → number: `schema`, the version of this layout.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("accounts_meta");
 
@@ -105,5 +109,6 @@ pub(super) fn make(transaction: &WriteTransaction) -> Result<Option<u64>, StoreE
     transaction.open_table(JOINED_WITH)?;
     transaction.open_table(ENDS)?;
     transaction.open_table(EXCHANGES)?;
+    transaction.open_table(COUNTS)?;
     Ok(None)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use prost::bytes::Bytes;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::EncodeBody;
@@ -11,14 +12,15 @@ use tonic::{Status, Streaming};
 use toq_dataplane::wire::Message as Frame;
 use toq_dataplane::wire::message::MessageType;
 use toq_dataplane::{Carriage, Tag, extension};
-use toq_store::relay::{Append, Mark};
+use toq_store::StoreError;
+use toq_store::relay::{Append, Appended, Cut, Ends, Mark, Stretch, Trimmed};
 
 use super::*;
 use crate::arrival::Whole;
 use crate::bus::ProcessBus;
 use crate::frame::{FrameCodec, Outbound};
 use crate::home::{Account, Limits, Retention};
-use crate::log::MemoryLog;
+use crate::log::{Log, MemoryLog};
 use crate::subscriber::Dialect;
 
 /// A connection without a socket.
@@ -52,9 +54,44 @@ impl Connection {
     }
 }
 
+/// A log whose rows come from a disk that takes its time.
+#[derive(Debug)]
+struct ColdLog {
+    rows: MemoryLog,
+    /// How many reads may go on.
+    disk: Semaphore,
+}
+
+#[async_trait::async_trait]
+impl Log for ColdLog {
+    async fn append(&self, batch: Vec<Append>, now: Duration) -> Result<Vec<Appended>, StoreError> {
+        self.rows.append(batch, now).await
+    }
+
+    async fn read(&self, channel: &str, after: u64, through: u64, most: usize, most_bytes: usize) -> Result<Stretch, StoreError> {
+        self.disk.acquire().await.expect("it is not closed").forget();
+        self.rows.read(channel, after, through, most, most_bytes).await
+    }
+
+    async fn commits(&self, channel: &str, most: usize) -> Result<Vec<u64>, StoreError> {
+        self.rows.commits(channel, most).await
+    }
+
+    async fn ends(&self, channel: &str) -> Result<Ends, StoreError> {
+        self.rows.ends(channel).await
+    }
+
+    async fn trim(&self, from: Option<String>, cut: Cut) -> Result<Trimmed, StoreError> {
+        self.rows.trim(from, cut).await
+    }
+}
+
 fn relay(limits: Limits) -> (Arc<Home>, Addr<Registry>) {
-    let (log, bus) = (Arc::new(MemoryLog::default()), Arc::new(ProcessBus::default()));
-    let home = Arc::new(Home::new(log, bus, toq_kit::Clock::system(), limits, Retention::default()));
+    over(Arc::new(MemoryLog::default()), limits)
+}
+
+fn over(log: Arc<dyn Log>, limits: Limits) -> (Arc<Home>, Addr<Registry>) {
+    let home = Arc::new(Home::new(log, Arc::new(ProcessBus::default()), toq_kit::Clock::system(), limits, Retention::default()));
     let registry = Registry::new(home.clone(), Seat::Here).start();
     (home, registry)
 }
@@ -183,4 +220,43 @@ fn a_repeated_publication_is_told_of_where_nobody_has_heard_of_it() {
         assert!(matches!(alice.hear().await, MessageType::Accepted(accepted) if accepted.seq == 1));
         assert!(matches!(bob.hear().await, MessageType::Publish(_)), "it stands in the log");
     });
+}
+
+/// Lets everybody do what they can do now: time passes by itself only where nobody has anything to do.
+async fn all_have_done_what_they_can() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[test]
+fn who_unsubscribes_while_what_comes_next_is_read_and_goes_stays_connected() {
+    for unsubscribes in [true, false] {
+        actix::System::new().block_on(async {
+            tokio::time::pause();
+            let log = Arc::new(ColdLog { rows: MemoryLog::default(), disk: Semaphore::new(1) });
+            let (_home, registry) = over(log.clone(), Limits::default());
+            let (mut bob, mut alice) = (Connection::open(&registry), Connection::open(&registry));
+            bob.say(extension::subscribe(&numbered(0), None, Some(Tag([1; 16])))).await;
+            assert!(matches!(bob.hear().await, MessageType::Accepted(_)));
+            let publish = |channel| extension::publish(&channel, Carriage::Message, Bytes::from_static(b"mls"), Some(Tag([2; 16])), None);
+            alice.say(publish(numbered(0))).await;
+            assert!(matches!(alice.hear().await, MessageType::Accepted(_)));
+            // Bob's row is being read, and is kept no longer.
+            all_have_done_what_they_can().await;
+            log.trim(None, Cut { before: i64::MAX, rows: 10 }).await.expect("cut");
+            if unsubscribes {
+                bob.say(extension::unsubscribe(&numbered(0))).await;
+                all_have_done_what_they_can().await;
+            }
+
+            log.disk.add_permits(1);
+
+            if unsubscribes {
+                bob.say(publish(numbered(1))).await;
+                assert!(matches!(bob.hear().await, MessageType::Accepted(_)), "it is still connected");
+            } else {
+                let word = bob.hears.recv().await.expect("a last word").expect_err("it has lost its place");
+                assert!(word.message().contains("no longer kept"), "{word}");
+            }
+        });
+    }
 }

@@ -11,14 +11,6 @@ fn relay(home: &Path, arguments: &[&str]) -> Output {
     command.output().expect("it runs")
 }
 
-/// A relay that has run once: only a start makes one.
-fn rested(home: &Path, more: &[&str]) {
-    for arguments in [&["up", "--grpc", "127.0.0.1:0", "--api", "127.0.0.1:0"][..], &["down"]] {
-        let output = relay(home, &[arguments, more].concat());
-        assert!(output.status.success(), "{output:?}");
-    }
-}
-
 fn json(home: &Path, arguments: &[&str]) -> Value {
     let output = relay(home, &[arguments, &["--json"]].concat());
     assert!(output.status.success(), "{output:?}");
@@ -37,7 +29,6 @@ fn a_key_is_made_listed_and_revoked_where_no_relay_runs() {
     let data = home.path().join("data");
     let at = ["--data", data.to_str().expect("text")];
 
-    rested(home.path(), &at);
     let key = json(home.path(), &[&["key", "create", "--name", "laptop"][..], &at].concat());
     let text = key["key"].as_str().expect("a key");
     assert!(text.starts_with("sk_live_") && text.starts_with(key["key_prefix"].as_str().expect("a prefix")));
@@ -54,11 +45,22 @@ fn a_key_is_made_listed_and_revoked_where_no_relay_runs() {
 }
 
 #[test]
+fn the_first_key_may_be_made_before_the_first_start_which_is_said() {
+    let home = tempfile::tempdir().expect("a directory");
+    let first = relay(home.path(), &["key", "create"]);
+    assert!(first.status.success(), "{first:?}");
+    assert!(String::from_utf8_lossy(&first.stderr).contains("A new relay begins in"), "{first:?}");
+
+    let second = relay(home.path(), &["key", "create"]);
+    assert!(second.status.success() && !String::from_utf8_lossy(&second.stderr).contains("new relay"), "{second:?}");
+    assert_eq!(json(home.path(), &["key", "list"])["keys"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn accounts_channels_and_invites_are_made_in_the_default_directory() {
     let home = tempfile::tempdir().expect("a directory");
     let (place, run) = (home.path(), |arguments: &[&str]| json(home.path(), arguments));
 
-    rested(place, &[]);
     let account = run(&["account", "create", "ann@example.org", "--plan", "team"]);
     assert!(account["api_key"].as_str().is_some_and(|key| key.starts_with("sk_live_")));
     run(&["account", "plan", "ann@example.org", "pro"]);

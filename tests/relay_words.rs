@@ -34,15 +34,15 @@ fn a_directory_that_holds_no_relay_is_named_and_not_made_into_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let typo = dir.path().join("typo");
 
-    for arguments in [&["key", "create"][..], &["key", "list"], &["account", "create", "ann@example.org"], &["stats"], &["channel", "list"]]
-    {
+    for arguments in [&["key", "list"][..], &["key", "create", "--account", "ann@example.org"], &["stats"], &["channel", "list"]] {
         let said = complaint(&typo, arguments, 1);
         assert!(said.contains(typo.to_str().expect("utf-8")), "{said}");
     }
     assert!(!typo.exists());
     fs::create_dir(&typo).expect("ours");
+    fs::write(typo.join("notes.txt"), "of somebody").expect("ours");
     complaint(&typo, &["key", "create"], 1);
-    assert_eq!(fs::read_dir(&typo).expect("there").count(), 0, "nothing is put into it");
+    assert_eq!(fs::read_dir(&typo).expect("there").count(), 1, "nothing is put into it");
 }
 
 #[test]

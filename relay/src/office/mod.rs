@@ -48,7 +48,7 @@ use bells::Bells;
 use error::ApiError;
 use pace::Pace;
 
-pub use operator::{Operator, OperatorError, at_rest};
+pub use operator::{Operator, OperatorError, Start, at_rest, is_bare};
 pub use pace::Rate;
 pub(crate) use pace::source;
 pub use secrets::{SOCKET, bind_socket};

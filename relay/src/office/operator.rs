@@ -43,15 +43,45 @@ impl From<ApiError> for OperatorError {
     }
 }
 
+/// What a directory without a relay means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It is the wrong one.
+    Never,
+    /// A relay begins in it, where it is empty or not there yet: the first key may be made before the first start.
+    Fresh,
+}
+
+impl Start {
+    /// What it means to who wants this done.
+    #[must_use]
+    pub const fn of(errand: &Errand) -> Self {
+        match errand {
+            Errand::CreateKey { account: None, .. } | Errand::CreateAccount { .. } => Self::Fresh,
+            _ => Self::Never,
+        }
+    }
+}
+
+/// Whether nothing is in a directory that could be anybody's.
+#[must_use]
+pub fn is_bare(dir: &Path) -> bool {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 /// Opens the database of a relay that does not run, for errands.
 ///
 /// # Errors
 /// [`OperatorError`] where a relay runs there, or the directory or the file cannot be used.
-pub async fn at_rest(dir: &Path) -> Result<Office, OperatorError> {
+pub async fn at_rest(dir: &Path, start: Start) -> Result<Office, OperatorError> {
     let unusable = |error: &dyn std::fmt::Display| OperatorError { text: format!("cannot use {}: {error}", dir.display()), hint: None };
     let failed = |error: StoreError| OperatorError { hint: error.is_damage().then(|| MEND.to_owned()), ..unusable(&error) };
     // A mistyped directory is not to become a relay's.
-    if !dir.join(FILE).is_file() {
+    let may_begin = start == Start::Fresh && is_bare(dir);
+    if !may_begin && !dir.join(FILE).is_file() {
         return Err(OperatorError {
             text: format!("there is no relay in {}: it has no {FILE}", dir.display()),
             hint: Some("name the relay's data directory with --data, or start a relay in this one with `toq relay up`".to_owned()),

@@ -1,7 +1,7 @@
 //! Errands: done by the running relay of a data directory at the socket in it or, where none runs, on its database.
 
 use toq_api::relay::{Credential, Errand, ErrandAnswer, RelayApi, RelayApiError, Target};
-use toq_relay::office::{self, Operator, OperatorError, SOCKET};
+use toq_relay::office::{self, Operator, OperatorError, SOCKET, Start};
 
 use super::super::desk::Desk;
 use super::super::failure::Failure;
@@ -25,7 +25,11 @@ impl Data {
                 other => return Ok(other?),
             }
         }
-        let office = office::at_rest(&dir).await?;
+        let (start, is_fresh) = (Start::of(&errand), office::is_bare(&dir));
+        let office = office::at_rest(&dir, start).await?;
+        if is_fresh {
+            desk.output.note(&format!("A new relay begins in {}; `toq relay up` starts it", dir.display()));
+        }
         let done = Operator::of(&office).run(errand).await;
         office.close();
         Ok(done?)

@@ -108,8 +108,11 @@ impl Group {
             Err(_) => return Err(self.undo(Why::Undecipherable)),
         };
         let Some(sender) = self.member(description.sender_index) else { return Err(self.undo(Why::Undecipherable)) };
-        let rows = self.take_down()?;
-        Ok((Received::Message { sender, epoch, payload: description.data().to_vec(), head }, rows))
+        match self.save_message(sender.index, epoch) {
+            Ok(Some(rows)) => Ok((Received::Message { sender, epoch, payload: description.data().to_vec(), head }, rows)),
+            Ok(None) => Err(self.undo(Why::TooFar)),
+            Err(error) => Err(self.undo(Why::Unsaved(error.to_string()))),
+        }
     }
 
     fn read_proposal(&mut self, message: MlsMessage) -> Result<(Received, Rows), Left> {

@@ -14,6 +14,7 @@
 mod agent;
 mod chain;
 mod error;
+mod growth;
 mod inbound;
 mod member;
 mod memory;

@@ -122,7 +122,7 @@ pub enum Why {
     Duplicate,
     /// Our own.
     Own,
-    /// A message so far ahead of those before it that its key is not derived.
+    /// A message so far ahead of those before it that its key is not derived, or one of a sender that has skipped too many already.
     TooFar,
     /// A message that came after its sender's removal.
     SenderGone,

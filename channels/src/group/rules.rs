@@ -18,6 +18,7 @@ use mls_rs::time::MlsTime;
 use mls_rs::{ExtensionList, IdentityProvider, MlsRules};
 use mls_rs_core::identity::MemberValidationContext;
 
+use super::agent::MAX_IDENTITY;
 use super::proof::{Proof, proven};
 use super::roles::{self, Admission, Owners, ROLES, Role};
 
@@ -84,6 +85,9 @@ impl Court<'_> {
         let role = roles::role_at(by, self.roster, self.extensions).ok_or(Refusal::Outsider)?;
         let admission = roles::admission(self.extensions);
         match proposal {
+            BorrowedProposal::Add(add) if Names::name(add.signing_identity())?.len() > MAX_IDENTITY => {
+                Err(Refusal::Never("have an identity of more than 1,024 bytes"))
+            }
             BorrowedProposal::Add(add) => match (admission, role) {
                 (Admission::Any, _) => Ok(()),
                 (Admission::Proven, Role::Member) => Err(Refusal::NoRight { by, what: "add members" }),

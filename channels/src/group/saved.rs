@@ -58,6 +58,11 @@ impl Saved {
         Ok(Some((Self { base: base.to_vec(), rest: Zeroizing::new(rest.to_vec()) }, counter)))
     }
 
+    /// How many bytes the whole state has.
+    pub(crate) fn size(&self) -> usize {
+        self.base.len().saturating_add(self.rest.len())
+    }
+
     /// The whole state.
     pub(crate) fn state(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new([self.base.as_slice(), self.rest.as_slice()].concat())

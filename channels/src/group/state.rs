@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::agent::{Agent, Config, suite};
 use super::chain::Head;
 use super::error::GroupError;
+use super::growth::Growth;
 use super::member::{Member, members};
 use super::roles::{Admission, Owners, admission};
 use super::rows::{Rows, Shelf, Shelves};
@@ -45,6 +46,7 @@ pub struct Group {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) members: Vec<Member>,
     pub(crate) is_gone: bool,
+    pub(crate) growth: Growth,
     joined_at: Option<Head>,
 }
 
@@ -128,6 +130,7 @@ impl Group {
             attempts,
             members: Vec::new(),
             is_gone: false,
+            growth: Growth::default(),
             joined_at: None,
         };
         group.count_members();
@@ -258,6 +261,7 @@ impl Group {
             attempts: Vec::new(),
             members: Vec::new(),
             is_gone: false,
+            growth: Growth::default(),
             joined_at,
         };
         group.count_members();
@@ -272,11 +276,32 @@ impl Group {
 
     /// Takes down the state, and returns what has to be written for it.
     pub(crate) fn save(&mut self) -> Result<Rows, GroupError> {
-        let mut rows = Rows::default();
         self.inner.write_to_storage()?;
         let state = self.store.take_state();
+        self.save_as(&state)
+    }
+
+    /// The same after a message of `sender` in `epoch` was read; `None` where the sender makes the state grow too much, which must be
+    /// [undone](Group::roll_back) then.
+    pub(crate) fn save_message(&mut self, sender: u32, epoch: u64) -> Result<Option<Rows>, GroupError> {
+        let past = self.store.epoch_of(epoch);
+        let size = |record: &Option<Zeroizing<Vec<u8>>>| record.as_ref().map_or(0, |record| record.len());
+        self.inner.write_to_storage()?;
+        let state = self.store.take_state();
+        let before = self.saved.size().saturating_add(size(&past));
+        let after = state.len().saturating_add(size(&self.store.epoch_of(epoch)));
+        let here = self.epoch();
+        if !self.growth.allows(here, epoch, sender, before, after) {
+            self.store.put_back(epoch, past);
+            return Ok(None);
+        }
+        self.save_as(&state).map(Some)
+    }
+
+    fn save_as(&mut self, state: &[u8]) -> Result<Rows, GroupError> {
+        let mut rows = Rows::default();
         let inner = &self.inner;
-        self.saved.update(&self.id, &state, || Ok(inner.export_tree().to_bytes()?), &self.counter, &mut rows)?;
+        self.saved.update(&self.id, state, || Ok(inner.export_tree().to_bytes()?), &self.counter, &mut rows)?;
         self.store.take_changes(&self.id, &mut rows)?;
         Ok(rows)
     }

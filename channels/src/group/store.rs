@@ -75,6 +75,20 @@ impl Store {
         self.cells().state.take().unwrap_or_default()
     }
 
+    /// What is kept of a past epoch.
+    pub(crate) fn epoch_of(&self, number: u64) -> Option<Zeroizing<Vec<u8>>> {
+        self.cells().epochs.get(&number).cloned()
+    }
+
+    /// What the library wrote of a past epoch is not kept: it is as before.
+    pub(crate) fn put_back(&self, number: u64, record: Option<Zeroizing<Vec<u8>>>) {
+        let mut cells = self.cells();
+        cells.written.remove(&number);
+        if let Some(record) = record {
+            cells.epochs.insert(number, record);
+        }
+    }
+
     /// Adds to `rows` what else the library wrote since the last time.
     pub(crate) fn take_changes(&self, group: &[u8; 32], rows: &mut Rows) -> Result<(), GroupError> {
         let mut cells = self.cells();

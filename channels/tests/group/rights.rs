@@ -6,7 +6,7 @@ use mls_rs::group::proposal::{CustomProposal, ProposalType};
 use mls_rs::time::MlsTime;
 use mls_rs::{CipherSuite, ExtensionList, MlsMessage};
 use mls_rs_core::extension::Extension;
-use toq_channels::group::{Admission, Received, Refusal, Wish};
+use toq_channels::group::{Admission, MAX_IDENTITY, Received, Refusal, Wish};
 use toq_protocol::key::Identity;
 
 use crate::party::{NOW, Party, channel, proven_channel};
@@ -59,6 +59,8 @@ fn a_member_without_the_right_changes_nothing_by_value() {
         let list = settings(&rogue, &[9]);
         let blob = rogue.commit(|commit| commit.set_group_context_ext(list).expect("extensions"));
         refused(all, &mut rogue, &blob, "name itself owner");
+        let blob = rogue.commit(|commit| commit.add_member(package(&"n".repeat(MAX_IDENTITY + 1), None)).expect("a package"));
+        refused(all, &mut rogue, &blob, "add an identity that each of its messages would store");
         let blob = rogue.commit(|commit| commit.add_external_psk(psk_id()).expect("a psk"));
         refused(all, &mut rogue, &blob, "mix in a key");
         let blob = rogue.commit(|commit| {

@@ -4,6 +4,7 @@ use toq_channels::group::{Agent, Group, GroupError, Intent, MAX_WELCOME, Receive
 
 use crate::convergence::Dice;
 use crate::party::{NOW, Party, channel, name, payload, proven_channel};
+use crate::rogue::Rogue;
 
 /// What a copy of a database reads of a log.
 fn reads(copy: &Party, log: &[Vec<u8>]) -> Vec<String> {
@@ -208,4 +209,32 @@ fn damaged_rows_are_an_error_and_nothing_else() {
         }
     }
     assert!(whole.size(Shelf::Pending) > 0);
+}
+
+#[test]
+fn a_member_that_skips_keys_with_each_message_makes_nobodys_state_grow_without_end() {
+    let mut parties = channel(2);
+    let mut rogue = Rogue::join(&mut parties, None, false);
+    let size = |party: &Party| party.memory.0.values().map(|value| value.len()).sum::<usize>();
+    let before = size(&parties[1]);
+    let mut refused = 0;
+
+    for _ in 0..9 {
+        let mut last = Vec::new();
+        for _ in 0..1000 {
+            last = rogue.group.encrypt_application_message(b"x", Vec::new()).expect("MLS allows it").to_bytes().expect("bytes");
+        }
+        match parties[1].read(&last) {
+            Received::Message { .. } => {}
+            Received::Ignored(Why::TooFar) => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    let grown = size(&parties[1]) - before;
+    assert!(refused > 0 && (100_000..(256 << 10) + 4096).contains(&grown), "{refused} of 9 were refused, {grown} bytes more");
+    // Others are read as before, and are kept when the state is loaded again.
+    parties[1].restart();
+    let blob = parties[0].write("from another");
+    assert_eq!(payload(parties[1].read(&blob)), "from another");
 }

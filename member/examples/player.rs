@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use toq_member::{Admission, Channel, Client, Error, KeyPackageKind, Relay, Settings, Standing, Who};
+use toq_member::{Admission, Channel, Client, Error, Relay, Settings, Standing, Who};
 
 const NAME: &str = "acme/team/convergence";
 
@@ -62,7 +62,7 @@ async fn act(client: &Client, verb: &str, argument: &str) -> Result<String, Erro
     match verb {
         "create" => attend(&client.create_channel(NAME, Admission::Any).await?),
         "join" => attend(&client.join_channel(NAME, &bytes()).await?),
-        "package" => return client.key_package(KeyPackageKind::OneTime).await.map(|package| STANDARD.encode(package)),
+        "package" => return client.key_package().await.map(|package| STANDARD.encode(package)),
         "add" => return client.channel(NAME)?.add_member(&bytes()).await.map(|welcome| STANDARD.encode(welcome)),
         "remove" => client.channel(NAME)?.remove_member(&Who::Identity(argument.as_bytes().to_vec())).await?,
         "rotate" => client.channel(NAME)?.rotate_key().await?,

@@ -34,6 +34,15 @@ pub struct Channel {
     told: Arc<AtomicU64>,
 }
 
+/// What becomes of the messages that were handed out before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// They are done with.
+    IsDone,
+    /// Somebody else says when they are.
+    Stays,
+}
+
 /// Which member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -112,11 +121,9 @@ impl Channel {
         }
     }
 
-    /// Waits until the relay has everything that was said here; `false` where it has not in time.
+    /// Waits until the relay has everything that was said here; `false` where it has not in time, or will not get it as this member stands.
     pub async fn flush(&self, timeout: Duration) -> bool {
-        let mut unsent = self.seat.unsent.subscribe();
-        let done = tokio::time::timeout(timeout, unsent.wait_for(|unsent| *unsent == 0)).await;
-        matches!(done, Ok(Ok(_)))
+        tokio::time::timeout(timeout, self.seat.flushed()).await.unwrap_or(false)
     }
 
     /// The next message; `None` where none came in time. `None` as `timeout` waits for ever.
@@ -127,7 +134,7 @@ impl Channel {
     /// [`Kind::Runtime`] where the client was closed, [`Kind::Storage`]. [`Kind::Refused`], as [`Channel::send`] has it, where this member is
     /// out, has left, or is too far behind, and everything that came before was handed out.
     pub async fn next(&self, timeout: Option<Duration>) -> Result<Option<Message>, Error> {
-        let wait = self.wait_for_next(1);
+        let wait = self.wait_for_next(1, Before::IsDone);
         let messages = match timeout {
             None => wait.await?,
             // What is here is given even where there is no time to wait.
@@ -170,17 +177,37 @@ impl Channel {
     /// # Errors
     /// As [`Channel::next`].
     pub async fn drain(&self, timeout: Duration, most: usize) -> Result<Vec<Message>, Error> {
-        let first = tokio::time::timeout(timeout, self.wait_for_next(most)).await;
-        let mut messages = first.unwrap_or_else(|_| Ok(Vec::new()))?;
+        let first = tokio::time::timeout(timeout, self.wait_for_next(most, Before::IsDone)).await;
+        Ok(self.and_more(first.unwrap_or_else(|_| Ok(Vec::new()))?, most))
+    }
+
+    /// As [`Channel::drain`], waiting for the first for as long as it takes, but nothing is done with before [`Channel::settle`] or
+    /// [`Channel::settle_soon`] says so: for who keeps account of what it has handed on. Whoever stops waiting takes no message with him.
+    ///
+    /// # Errors
+    /// As [`Channel::next`].
+    pub async fn take(&self, most: usize) -> Result<Vec<Message>, Error> {
+        let first = self.wait_for_next(most, Before::Stays).await?;
+        let messages = self.and_more(first, most);
+        if let Some(last) = messages.last() {
+            self.seat.is_done(last.n);
+        }
+        Ok(messages)
+    }
+
+    /// Adds to some messages those behind them that are here.
+    fn and_more(&self, mut messages: Vec<Message>, most: usize) -> Vec<Message> {
         while !messages.is_empty() && messages.len() < most {
-            let bytes: usize = messages.iter().map(|message| message.payload.len()).sum();
+            let bytes: usize = messages.iter().map(|message| message.payload.len() + message.sender.len()).sum();
             match self.seat.take(most - messages.len(), DRAINED.saturating_sub(bytes), true) {
                 Taken::Messages(rows, _) => messages.extend(rows.into_iter().map(message)),
-                Taken::Read(stretch) => self.read(stretch)?,
+                // Whoever asks next meets the same error; what was taken already must not be lost by it.
+                Taken::Read(stretch) if self.read(stretch).is_err() => break,
+                Taken::Read(_) => {}
                 Taken::Nothing(_) | Taken::Over(_) => break,
             }
         }
-        Ok(messages)
+        messages
     }
 
     /// A message is done with, and so are those before it: they do not come again.
@@ -190,6 +217,23 @@ impl Channel {
     pub async fn settle(&self, n: u64) -> Result<(), Error> {
         self.seat.is_done(n);
         Ok(self.client.0.inner.store()?.commit(vec![Change::Consume(self.seat.id, n)]).await?)
+    }
+
+    /// The same, without waiting until it is on the disk: if it is lost, the messages come twice.
+    ///
+    /// # Errors
+    /// [`Kind::Runtime`] where the client was closed.
+    pub async fn settle_soon(&self, n: u64) -> Result<(), Error> {
+        let slot = self.client.0.inner.store()?.slot().await?;
+        self.seat.is_done(n);
+        self.consume(slot, Some(n));
+        Ok(())
+    }
+
+    /// The number of the last thing that happened here before the client was opened; 0 for none.
+    #[must_use]
+    pub fn happened_before(&self) -> u64 {
+        self.seat.happened_before
     }
 
     /// What happened since this was last asked here; waits up to `timeout` for something.
@@ -246,7 +290,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`Kind::NotFound`] where there is no such member, [`Kind::Refused`] without the right and for oneself, who [leaves](Channel::leave),
-    /// [`Kind::TimedOut`].
+    /// [`Kind::Transport`] where the relay does not settle it in time.
     pub async fn remove_member(&self, who: &Who) -> Result<(), Error> {
         let members = self.members();
         let is_meant = |member: &&Member| match who {
@@ -272,7 +316,7 @@ impl Channel {
     /// Takes new keys, so that a stolen copy of the state is of no more use.
     ///
     /// # Errors
-    /// [`Kind::TimedOut`] where the relay does not settle it in time, [`Kind::Refused`] where this member is out.
+    /// [`Kind::Transport`] where the relay does not settle it in time, [`Kind::Refused`] where this member is out.
     pub async fn rotate_key(&self) -> Result<(), Error> {
         self.wish(Wish::Rotate).await.map(drop)
     }
@@ -330,30 +374,36 @@ impl Channel {
     }
 
     /// Whoever stops waiting takes no message with him: between taking and returning nothing is waited for.
-    async fn wait_for_next(&self, most: usize) -> Result<Vec<Message>, Error> {
+    async fn wait_for_next(&self, most: usize, before: Before) -> Result<Vec<Message>, Error> {
         loop {
             let arrived = self.seat.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
-            let slot = self.client.0.inner.store()?.slot().await?;
+            let store = self.client.0.inner.store()?;
+            let slot = if before == Before::IsDone { Some(store.slot().await?) } else { None };
+            let consume = |done| {
+                if let Some(slot) = slot {
+                    self.consume(slot, done);
+                }
+            };
             match self.seat.take(most, DRAINED, false) {
                 Taken::Messages(rows, done) => {
-                    self.consume(slot, done);
+                    consume(done);
                     return Ok(rows.into_iter().map(message).collect());
                 }
                 Taken::Read(stretch) => {
-                    drop(slot);
+                    drop(consume);
                     self.read(stretch)?;
                     continue;
                 }
                 Taken::Over(done) => {
-                    self.consume(slot, done);
+                    consume(done);
                     let error = self.seat.core().may_act().err();
                     if let Some(error) = error {
                         return Err(error);
                     }
                 }
-                Taken::Nothing(done) => self.consume(slot, done),
+                Taken::Nothing(done) => consume(done),
             }
             arrived.await;
         }
@@ -372,3 +422,6 @@ impl Channel {
         }
     }
 }
+
+#[cfg(test)]
+mod trials;

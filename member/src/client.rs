@@ -113,11 +113,12 @@ impl Client {
     /// [`Kind::ChannelName`], [`Kind::Refused`] for [`Admission::Proven`] without a proof, [`Kind::Storage`].
     pub async fn create_channel(&self, name: &str, admission: Admission) -> Result<Channel, Error> {
         let name = ChannelName::parse(name)?;
-        let now = Now::look();
-        let (group, rows) = Group::create(&self.0.inner.agent(), &name, admission, now.unsigned_seconds())?;
-        drop(group);
-        let row = ChannelRow { proven: admission == Admission::Proven, created: true, ..blank(&name, now) };
-        self.enter(name, row, rows, Vec::new()).await
+        let make = move |agent: &Agent, _: &MemberStore, name: &ChannelName| {
+            let now = Now::look();
+            let (_, rows) = Group::create(agent, name, admission, now.unsigned_seconds())?;
+            Ok((ChannelRow { proven: admission == Admission::Proven, created: true, ..blank(name, now) }, rows))
+        };
+        self.enter(name, make, Vec::new()).await
     }
 
     /// Joins a channel by a Welcome that was made for a key package of this member. Nothing that is said from the moment of the
@@ -133,16 +134,19 @@ impl Client {
 
     /// Joins by a Welcome, and makes these changes in the same transaction.
     pub(crate) async fn come_in(&self, name: ChannelName, welcome: &[u8], more: Vec<Change>) -> Result<Channel, Error> {
-        let store = self.0.inner.store()?;
-        let (group, rows) = Group::join(&self.0.inner.agent(), &name, welcome, &Kept(&store))?;
-        crate::pins::check_members(&self.0.inner.settings.pins, group.members())?;
-        let mut row = ChannelRow { proven: group.admission() == Admission::Proven, ..blank(&name, Now::look()) };
-        // Without a place everything is read that the relay has; what was said before does not open.
-        let place = group.joined_at().filter(|head| head.seq <= LAST_PLACE);
-        row.chain = place.map(|head| head.hash);
-        row.cursor = place.map_or(0, |head| head.seq);
-        row.was_numbered = place.is_some();
-        self.enter(name, row, rows, more).await
+        let (welcome, pins) = (welcome.to_vec(), self.0.inner.settings.pins.clone());
+        let make = move |agent: &Agent, store: &MemberStore, name: &ChannelName| {
+            let (group, rows) = Group::join(agent, name, &welcome, &Kept(store))?;
+            crate::pins::check_members(&pins, group.members())?;
+            let mut row = ChannelRow { proven: group.admission() == Admission::Proven, ..blank(name, Now::look()) };
+            // Without a place everything is read that the relay has; what was said before does not open.
+            let place = group.joined_at().filter(|head| head.seq <= LAST_PLACE);
+            row.chain = place.map(|head| head.hash);
+            row.cursor = place.map_or(0, |head| head.seq);
+            row.was_numbered = place.is_some();
+            Ok((row, rows))
+        };
+        self.enter(name, make, more).await
     }
 
     /// A channel that is here.
@@ -163,12 +167,12 @@ impl Client {
         names
     }
 
-    /// Makes an offer to be added to a channel. Its private half is kept until a Welcome uses it.
+    /// Makes an offer to be added to a channel. It is for one group: its private half is kept until a Welcome uses it.
     ///
     /// # Errors
     /// [`Kind::Storage`].
-    pub async fn key_package(&self, kind: KeyPackageKind) -> Result<Vec<u8>, Error> {
-        let (package, rows) = self.0.inner.agent().key_package(Now::look().unsigned_seconds(), kind)?;
+    pub async fn key_package(&self) -> Result<Vec<u8>, Error> {
+        let (package, rows) = self.0.inner.agent().key_package(Now::look().unsigned_seconds(), KeyPackageKind::OneTime)?;
         self.0.inner.store()?.commit(changes(rows).collect()).await?;
         Ok(package.message)
     }
@@ -210,17 +214,16 @@ impl Client {
         matches!(tokio::time::timeout(timeout, connected).await, Ok(Ok(_)))
     }
 
-    /// Waits until the relay has everything that was said; `false` where it has not in time.
+    /// Waits until the relay has everything that was said; `false` where it has not in time, or will not get it from a channel as this member
+    /// stands in it.
     pub async fn flush(&self, timeout: Duration) -> bool {
         let seats: Vec<_> = self.0.inner.seats().values().cloned().collect();
         let all = async {
+            let mut has_all = true;
             for seat in seats {
-                let mut unsent = seat.unsent.subscribe();
-                if unsent.wait_for(|unsent| *unsent == 0).await.is_err() {
-                    return false;
-                }
+                has_all &= seat.flushed().await;
             }
-            true
+            has_all
         };
         tokio::time::timeout(timeout, all).await.unwrap_or(false)
     }
@@ -248,15 +251,17 @@ impl Client {
     /// Writes a channel that begins here, and subscribes to it; to its end, also where the caller stops waiting. A channel that is on
     /// the disk and not here, or the other way round, would be of neither group.
     #[allow(clippy::disallowed_methods, reason = "the handle is waited for; this room has no actors")]
-    async fn enter(&self, name: ChannelName, row: ChannelRow, rows: Rows, more: Vec<Change>) -> Result<Channel, Error> {
+    async fn enter<M: Make>(&self, name: ChannelName, make: M, more: Vec<Change>) -> Result<Channel, Error> {
         let client = self.clone();
-        tokio::spawn(async move { client.begin_channel(name, row, rows, more).await }).await.map_err(|_| Error::closed())?
+        tokio::spawn(async move { client.begin_channel(name, make, more).await }).await.map_err(|_| Error::closed())?
     }
 
-    async fn begin_channel(self, name: ChannelName, row: ChannelRow, rows: Rows, more: Vec<Change>) -> Result<Channel, Error> {
+    async fn begin_channel<M: Make>(&self, name: ChannelName, make: M, more: Vec<Change>) -> Result<Channel, Error> {
         let inner = &self.0.inner;
-        let _turn = inner.beginning.lock().await;
+        let turn = inner.beginning.lock().await;
         let (store, agent, id) = (inner.store()?, inner.agent(), name.id());
+        // Not before it is our turn: of two who come in by one Welcome the second would begin again with keys that the first has used.
+        let (row, rows) = make(&agent, &store, &name)?;
         let mut all: Vec<Change> = changes(rows).collect();
         // By which invite a member came into the group before is of no interest any more.
         let over = store.requests()?.into_iter().filter(|(of, _, request)| *of == id && request.is_in);
@@ -288,17 +293,29 @@ impl Client {
                 seat
             }
         };
+        // Whoever begins another channel does not wait until the relay takes what it is asked about this one.
+        drop(turn);
         let line = inner.line().clone();
-        if let Some(line) = line
-            && let Err(error) = driver::subscribe(inner, &line, &seat).await
-        {
-            tracing::debug!(%error, "the relay went away; the channel is asked for when it is back");
+        match line {
+            // What is said until it was asked comes when it was.
+            Some(line) if line.is_extended() => seat.core().resubscribe = true,
+            Some(line) => {
+                if let Err(error) = driver::subscribe(inner, &line, &seat).await {
+                    tracing::debug!(%error, "the relay went away; the channel is asked for when it is back");
+                }
+            }
+            None => {}
         }
         inner.created.notify_waiters();
         inner.nudge(id);
         Ok(Channel::new(self.clone(), seat))
     }
 }
+
+/// Makes or joins a group: the channel's row, and what is kept of the group.
+trait Make: FnOnce(&Agent, &MemberStore, &ChannelName) -> Result<(ChannelRow, Rows), Error> + Send + 'static {}
+
+impl<F: FnOnce(&Agent, &MemberStore, &ChannelName) -> Result<(ChannelRow, Rows), Error> + Send + 'static> Make for F {}
 
 /// The agent of this directory, made at its first opening.
 async fn agent(settings: &Settings, store: &MemberStore) -> Result<Agent, Error> {
@@ -342,6 +359,7 @@ pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {
         rotated_at: now.seconds(),
         heads: Vec::new(),
         was_numbered: false,
+        has_skipped: false,
         octets_in: 0,
     }
 }

@@ -44,7 +44,7 @@ use crate::pins::Pins;
 
 pub(crate) use commit::Wish;
 pub(crate) use deliver::Item;
-pub(crate) use limits::{Limits, weight};
+pub(crate) use limits::{Limits, octets, weight};
 pub(crate) use step::{Stands, Step};
 
 use outgoing::Outgoing;

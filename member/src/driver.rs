@@ -126,7 +126,10 @@ pub(crate) async fn subscribe(inner: &Inner, line: &Line, seat: &Seat) -> Result
         }
         core.asking(tag)
     };
-    inner.routes().insert(tag, Route::Subscription(seat.id));
+    // A relay without the extension answers nothing, so that what was asked would be remembered for ever.
+    if line.is_extended() {
+        inner.routes().insert(tag, Route::Subscription(seat.id));
+    }
     line.subscribe(&seat.name, after, tag).await
 }
 
@@ -324,7 +327,9 @@ async fn publish(inner: &Arc<Inner>, seat: &Arc<Seat>) -> Result<(), Error> {
     for publication in ready {
         let n = publication.n;
         crate::fault::point("publish");
-        inner.routes().insert(publication.tag, Route::Publication(seat.id));
+        if line.is_extended() {
+            inner.routes().insert(publication.tag, Route::Publication(seat.id));
+        }
         line.publish(&seat.name, publication).await?;
         crate::fault::point("published");
         if !line.is_extended() {

@@ -5,7 +5,7 @@
 //! server is told only what it needs to check one, and a key package is bound to the token it came with (threat C7): the
 //! owner, who kept the token, admits no other.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,14 +98,14 @@ pub(crate) async fn answer(inner: Arc<Inner>) {
     let Some(api) = inner.api.clone() else { return };
     let mut closing = inner.closing.subscribe();
     let mut asked: JoinSet<[u8; 32]> = JoinSet::new();
-    let mut open: HashMap<[u8; 32], ()> = HashMap::new();
+    let mut open: HashSet<[u8; 32]> = HashSet::new();
     loop {
         let created = inner.created.notified();
         tokio::pin!(created);
         created.as_mut().enable();
         let seats: Vec<_> = inner.seats().values().filter(|seat| is_ours(seat)).cloned().collect();
         for seat in seats {
-            if open.insert(seat.id, ()).is_none() {
+            if open.insert(seat.id) {
                 asked.spawn(ask(inner.clone(), api.clone(), seat.id));
             }
         }
@@ -166,13 +166,14 @@ async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
 /// Lets in whoever may come in, with one change where that is possible. `false` where nobody was answered: they come with invites of other
 /// members.
 async fn admit(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, requests: Vec<PendingJoin>) -> Result<bool, Error> {
-    let may_come_in = |request: &&PendingJoin| matches!(check(inner, seat, request), Ok(Some(_)));
+    let may_come_in = |request: &&PendingJoin| matches!(check(inner, seat, request), Ok(Ok(Some(_))));
     let ids = requests.iter().filter(may_come_in).map(|request| request.id.clone()).collect();
     let waiting = take_up(api, ids).await?;
     let mut good = Vec::new();
     let mut has_answered = false;
     for request in requests {
-        match check(inner, seat, &request) {
+        // What cannot be read now may be read later: the request waits.
+        match check(inner, seat, &request)? {
             Ok(Some(_)) if waiting.as_ref().is_some_and(|waiting| !waiting.contains(&request.id)) => {
                 tracing::info!(channel = %seat.name, "a request to join was withdrawn");
             }
@@ -251,9 +252,16 @@ fn invite_of(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option
 
 /// The key package of a request, where it may come in, and the invite with one use taken; nothing where another member has to answer, who made
 /// the invite and alone can tell whether the key package is of who holds it; why it may not, for who asks.
-fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option<Guest>, String> {
+///
+/// # Errors
+/// Where the invite cannot be read now, which says nothing about the request.
+fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Result<Option<Guest>, String>, Error> {
+    let invite = invite_of(inner, seat, request)?;
+    Ok(judge(inner, seat, request, invite))
+}
+
+fn judge(inner: &Inner, seat: &Seat, request: &PendingJoin, mut invite: Option<Invite>) -> Result<Option<Guest>, String> {
     let package = STANDARD.decode(&request.key_package).map_err(|_| "the key package is not base64".to_owned())?;
-    let mut invite = invite_of(inner, seat, request).map_err(|error| error.to_string())?;
     if invite.as_ref().is_some_and(|(_, row)| is_over(row, Now::look().seconds())) {
         return Err("the invite has ended; ask for another one".to_owned());
     }
@@ -277,8 +285,9 @@ async fn welcome_in(api: &RelayApi, request: &PendingJoin, welcome: &[u8]) -> Re
     let submission = WelcomeSubmission { request_id: request.id.clone(), welcome: STANDARD.encode(welcome) };
     match api.submit_welcome(&submission).await {
         Ok(_) => Ok(()),
-        // The request expired meanwhile: nobody waits for it any more.
-        Err(error) if !error.is_passing() => {
+        // The request expired or was answered meanwhile: nobody waits for it any more. Whatever else the server says, the Welcome is kept:
+        // its commit is in the log, and without it a member would stand there that nobody is.
+        Err(error) if matches!(error.status(), Some(404 | 409)) => {
             tracing::info!(%error, "a Welcome came too late");
             Ok(())
         }

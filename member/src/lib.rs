@@ -39,5 +39,5 @@ pub use error::{Error, Kind};
 pub use inner::State;
 pub use received::{Happening, Message};
 pub use settings::{Relay, Settings};
-pub use toq_channels::group::{Admission, KeyPackageKind, Member, Role};
+pub use toq_channels::group::{Admission, Member, Role};
 pub use toq_store::member::Standing;

@@ -193,6 +193,18 @@ impl Relay {
         self.0.grew.notify_waiters();
     }
 
+    /// Whether all who asked for a channel were sent all of its log, or what was made of it.
+    #[must_use]
+    pub fn is_passed_on(&self, channel: &ChannelName) -> bool {
+        let state = locked(&self.0.state);
+        let end = state
+            .channels
+            .get(&channel.id())
+            .map_or(0, |log| log.forgotten.saturating_add(u64::try_from(log.entries.len()).unwrap_or(u64::MAX)));
+        let mut subscriptions = state.lines.values().filter(|wire| wire.is_open).filter_map(|wire| wire.subscriptions.get(&channel.id()));
+        subscriptions.all(|subscription| subscription.cursor >= end)
+    }
+
     /// What is in a channel's log, from its beginning or what is kept of it.
     #[must_use]
     pub fn log(&self, channel: &ChannelName) -> Vec<Vec<u8>> {

@@ -18,12 +18,16 @@ use crate::shelf::{Shelf, Stretch, Taken};
 pub(crate) struct Seat {
     pub name: ChannelName,
     pub id: [u8; 32],
+    /// The number of the last thing that happened before this seat was opened.
+    pub happened_before: u64,
     core: Mutex<Core>,
     shelf: Mutex<Shelf>,
     pub arrived: Notify,
     pub happened: Notify,
     /// How many messages and commits have not reached the relay.
     pub unsent: watch::Sender<usize>,
+    /// Whether nothing more leaves from here, unless this member is added again.
+    is_out: watch::Sender<bool>,
 }
 
 impl Seat {
@@ -34,14 +38,16 @@ impl Seat {
         let happenings = store.happenings(&core.id, first.saturating_sub(1), usize::MAX)?;
         // Everything before the first message that was not read.
         let unread = store.inbox(&core.id, 0, 1, 0)?;
-        let read = unread.first().map_or(core.row.octets_in, |(_, row)| row.octets.saturating_sub(weight(&row.payload)));
+        let read = unread.first().map_or(core.row.octets_in, |(_, row)| row.octets.saturating_sub(weight(&row.payload, &row.sender)));
         core.has_read(read);
         let mut shelf = Shelf::new(core.row.next_in.saturating_sub(1), read, happenings);
         shelf.stands(core.stands());
         Ok(Self {
             name: core.name.clone(),
             id: core.id,
+            happened_before: core.row.next_happening.saturating_sub(1),
             unsent: watch::Sender::new(core.unsent()),
+            is_out: watch::Sender::new(core.is_out()),
             shelf: Mutex::new(shelf),
             core: Mutex::new(core),
             arrived: Notify::new(),
@@ -124,6 +130,7 @@ impl Seat {
         fresh.has_read(self.octets_read());
         self.shelf().stands(fresh.stands());
         *core = fresh;
+        self.is_out.send_replace(core.is_out());
         self.unsent.send_replace(core.unsent());
     }
 
@@ -145,7 +152,18 @@ impl Seat {
         }
         let mut core = self.core();
         core.settle(&mut step, of);
+        self.is_out.send_replace(core.is_out());
         self.unsent.send_replace(core.unsent());
+    }
+
+    /// Waits until the relay has everything that was said here; `false` where it will not get it as this member stands.
+    pub(crate) async fn flushed(&self) -> bool {
+        let (mut unsent, mut is_out) = (self.unsent.subscribe(), self.is_out.subscribe());
+        tokio::select! {
+            biased;
+            flushed = unsent.wait_for(|unsent| *unsent == 0) => flushed.is_ok(),
+            _ = is_out.wait_for(|is_out| *is_out) => false,
+        }
     }
 
     /// How many messages were not handed out; see [`Shelf::waiting`].

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use toq_store::member::{HappeningRow, InRow, Standing};
 
-use crate::core::{HAPPENINGS, Stands};
+use crate::core::{HAPPENINGS, Stands, octets};
 
 /// How many messages are kept at hand; the others are read from the disk when their turn comes.
 const PAGE: usize = 512;
@@ -71,7 +71,7 @@ impl Shelf {
             self.newest = self.newest.max(n);
             if self.read_to + 1 == n && self.page.len() < PAGE && self.page_octets < PAGE_OCTETS {
                 self.read_to = n;
-                self.page_octets = self.page_octets.saturating_add(row.payload.len());
+                self.page_octets = self.page_octets.saturating_add(octets(&row));
                 self.page.push_back((n, row));
             }
         }
@@ -120,8 +120,8 @@ impl Shelf {
         let done = if more { None } else { self.at.take() };
         let mut left = bytes;
         let fits = |(_, row): &&(u64, InRow)| {
-            let has_room = row.payload.len() <= left;
-            left = left.saturating_sub(row.payload.len());
+            let has_room = octets(row) <= left;
+            left = left.saturating_sub(octets(row));
             has_room
         };
         let fitting = self.page.iter().take(most).take_while(fits).count();
@@ -131,7 +131,7 @@ impl Shelf {
             Some((n, last)) => {
                 self.at = Some(*n);
                 self.octets_read = self.octets_read.max(last.octets);
-                let taken: usize = rows.iter().map(|(_, row)| row.payload.len()).sum();
+                let taken: usize = rows.iter().map(|(_, row)| octets(row)).sum();
                 self.page_octets = self.page_octets.saturating_sub(taken);
                 Taken::Messages(rows, done)
             }
@@ -147,7 +147,7 @@ impl Shelf {
         }
         // Rows of the stretch that are not there any more were read before the last restart. Of later ones this says nothing.
         self.read_to = rows.last().map_or(stretch.newest, |(n, _)| *n);
-        self.page_octets = rows.iter().map(|(_, row)| row.payload.len()).sum();
+        self.page_octets = rows.iter().map(|(_, row)| octets(row)).sum();
         self.page.extend(rows);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use office::{Office, key, with_key};
 use toq_member::mock::Relay as Mock;
-use toq_member::{Admission, KeyPackageKind, Kind, Who};
+use toq_member::{Admission, Kind, Who};
 use toq_protocol::key::Identity;
 use world::{LONG, NAME, event, invite, member, next, open, refused, texts, until};
 
@@ -16,7 +16,7 @@ async fn whoever_adds_a_member_that_lost_its_directory_is_told_the_road_back() {
     let relay = Mock::new();
     let (channel, old) = world::pair(&relay, None).await;
     let bob = member(&relay, "bob", None).await;
-    let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = bob.key_package().await.expect("a key package");
 
     let (kind, text) = refused(channel.add_member(&package).await);
     assert!(kind == Kind::Mls && text.starts_with("MLS engine error: MLS group error: DuplicateLeafData"), "{text}");
@@ -27,7 +27,7 @@ async fn whoever_adds_a_member_that_lost_its_directory_is_told_the_road_back() {
 
     assert_eq!(texts(&joined, 1).await, ["welcome back"]);
     event(&old, "removed").await;
-    let namesake = member(&relay, "alice", None).await.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let namesake = member(&relay, "alice", None).await.key_package().await.expect("a key package");
     assert!(refused(channel.add_member(&namesake).await).1.contains("this member itself is called \"alice\""));
 }
 
@@ -71,7 +71,7 @@ async fn an_agent_key_takes_the_place_of_its_lost_leaf_in_one_change_by_who_may_
         let carol = invite(&channel, &proven("carol", &Identity::from_seed(&[4; 32])).await).await;
         until("carol is there", || carol.members().len() == 3).await;
         let bob = proven("bob", &key).await;
-        let package = async |client: &toq_member::Client| client.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+        let package = async |client: &toq_member::Client| client.key_package().await.expect("a key package");
 
         let foreign = package(&proven("bob", &other).await).await;
         assert!(refused(channel.add_member(&foreign).await).1.contains("remove_member(leaf 1)"));

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use toq_member::mock::Relay as Mock;
-use toq_member::{Admission, Client, KeyPackageKind, Kind, Relay, Settings, Who};
+use toq_member::{Admission, Client, Kind, Relay, Settings, Who};
 use world::{NAME, invite, member, pair, refused, settings, texts};
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn welcomes_and_key_packages_that_are_damaged_foreign_or_used_are_refused_
     let (channel, _) = pair(&relay, None).await;
     let carol = member(&relay, "carol", None).await;
     let stranger = member(&relay, "stranger", None).await;
-    let package = carol.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = carol.key_package().await.expect("a key package");
 
     for garbage in [&b""[..], b"garbage", &package[..package.len() - 1], &[0; 4000]] {
         let (kind, text) = refused(channel.add_member(garbage).await);
@@ -94,7 +94,7 @@ async fn a_relay_that_is_not_there_keeps_nobody_from_speaking() {
     let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
 
     channel.send(b"for later").await.expect("kept");
-    let package = member(&Mock::new(), "bob", None).await.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = member(&Mock::new(), "bob", None).await.key_package().await.expect("a key package");
     let (kind, text) = refused(channel.add_member(&package).await);
 
     assert_eq!(kind, Kind::Transport);

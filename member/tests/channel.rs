@@ -5,7 +5,7 @@ mod world;
 use std::collections::HashMap;
 
 use toq_member::mock::Relay;
-use toq_member::{Admission, KeyPackageKind, Kind, Role, Standing, Who};
+use toq_member::{Admission, Kind, Role, Standing, Who};
 use toq_protocol::key::Identity;
 use world::{LONG, NAME, event, invite, member, next, pair, refused, settings, texts};
 
@@ -42,7 +42,7 @@ async fn nothing_is_missed_that_is_said_when_the_welcome_is_made() {
     let (alice, _) = pair(&relay, None).await;
     let carol = member(&relay, "carol", None).await;
     alice.send(b"before").await.expect("sent");
-    let package = carol.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = carol.key_package().await.expect("a key package");
     let welcome = alice.add_member(&package).await.expect("added");
 
     alice.send(b"after").await.expect("sent");
@@ -208,7 +208,7 @@ async fn who_is_called_like_a_pinned_agent_must_have_its_key() {
         if let Some(key) = key {
             bob.prove(key.public(), key.sign(&bob.statement())).await.expect("proven");
         }
-        let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+        let package = bob.key_package().await.expect("a key package");
         bobs.push((bob, package));
     }
 
@@ -226,7 +226,7 @@ async fn who_is_called_like_a_pinned_agent_must_have_its_key() {
     careful.identity = b"carol".to_vec();
     careful.pins = HashMap::from([(b"bob".to_vec(), wrong.public())]);
     let carol = world::open(careful).await;
-    let welcome = alice.add_member(&carol.key_package(KeyPackageKind::OneTime).await.expect("a key package")).await.expect("added");
+    let welcome = alice.add_member(&carol.key_package().await.expect("a key package")).await.expect("added");
     assert_eq!(refused(carol.join_channel(NAME, &welcome).await).0, Kind::Refused);
     assert!(carol.channels().is_empty());
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use office::{Office, key, with_key};
 use toq_api::relay::{Credential, NewKey, RelayApi, Target};
-use toq_member::{Admission, Client, KeyPackageKind, Kind, State};
+use toq_member::{Admission, Client, Kind, State};
 use world::{LONG, NAME, event, invite, open, refused, texts, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +54,6 @@ async fn a_key_that_is_revoked_ends_the_connection_and_what_is_said_is_kept_unti
 
     assert_eq!((token, kind), (Kind::Auth, Kind::Auth), "{text}");
     assert_eq!(texts(&joined, 1).await, ["kept"]);
-    let package =
-        open(with_key(&office, &owner, "carol", dir.path())).await.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = open(with_key(&office, &owner, "carol", dir.path())).await.key_package().await.expect("a key package");
     again.channel(NAME).expect("kept").add_member(&package).await.expect("the group goes on");
 }

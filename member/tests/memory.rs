@@ -3,7 +3,7 @@
 mod world;
 
 use toq_channels::ChannelName;
-use toq_channels::group::{Admission, Agent, Chain, Group, Head, Intent, KeyPackageKind, Memory, Received};
+use toq_channels::group::{Admission, Agent, Chain, Group, Head, Intent, Memory, Received};
 use toq_dataplane::extension::Carriage;
 use toq_member::mock::Relay;
 use toq_member::{Channel, Client};
@@ -36,7 +36,7 @@ impl Owner {
     }
 
     async fn invite(&mut self, newcomer: &Client, place: Option<Head>) -> Channel {
-        let package = newcomer.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+        let package = newcomer.key_package().await.expect("a key package");
         let welcome = self.change(&Intent::Add(vec![package]), place).expect("a welcome");
         newcomer.join_channel(NAME, &welcome).await.expect("joined")
     }

@@ -2,12 +2,10 @@
 
 mod world;
 
-use std::time::Duration;
-
 use toq_channels::ChannelName;
 use toq_dataplane::extension::Carriage;
 use toq_member::mock::{Mischief, Relay};
-use world::{LONG, NAME, event, invite, member, pair, texts};
+use world::{LONG, NAME, event, invite, member, pair, texts, until};
 
 #[tokio::test]
 async fn what_is_dropped_repeated_reordered_and_cut_is_heard_once_and_in_order() {
@@ -61,14 +59,17 @@ async fn two_histories_are_told_apart() {
     relay.misbehave(Mischief { seed: 3, corrupt: 255, ..Mischief::default() });
     alice.send(b"two").await.expect("sent");
     assert!(alice.flush(LONG).await);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let name = ChannelName::parse(NAME).expect("a name");
+    until("all were shown it", || relay.is_passed_on(&name)).await;
     relay.misbehave(Mischief::default());
 
     alice.send(b"three").await.expect("sent");
-    let told = event(&bob, "relay_misbehaving").await;
+    for other in [&bob, &carol] {
+        let told = event(other, "relay_misbehaving").await;
 
-    assert!(told.detail.contains("something else"), "{told:?}");
-    assert_eq!(texts(&bob, 1).await, ["three"]);
+        assert!(told.detail.contains("something else"), "{told:?}");
+        assert_eq!(texts(other, 1).await, ["three"]);
+    }
 }
 
 #[tokio::test]

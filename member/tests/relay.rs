@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use office::{Office, key, settings, with_key};
 use toq_api::relay::{Credential, InviteToken, JoinRequest, JoinStatus, RelayApi, Target};
-use toq_member::{Admission, Channel, Client, KeyPackageKind, Kind};
+use toq_member::{Admission, Channel, Client, Kind};
 use world::{LONG, NAME, event, invite, next, open, refused, texts, until};
 
 async fn pair(grpc: SocketAddr, dir: &Path) -> (Client, Channel, Channel) {
@@ -172,7 +172,7 @@ async fn a_key_package_that_is_not_bound_to_the_invite_is_refused_by_the_owner()
     let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
     let token = InviteToken::parse(&channel.invite(5, Duration::from_secs(60)).await.expect("made")).expect("a token");
     let mallory = open(with_key(&office, &key, "mallory", dir.path())).await;
-    let package = mallory.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = mallory.key_package().await.expect("a key package");
     let api = RelayApi::new(&Target::at(format!("http://{}", office.api)), Credential::Bearer(key)).expect("an address");
 
     // As a server would that puts its own key package in the place of another.
@@ -187,7 +187,7 @@ async fn a_key_package_that_is_not_bound_to_the_invite_is_refused_by_the_owner()
     };
     let ticket = api.join(&request).await.expect("the server cannot tell");
     let answer = api.welcome(&ticket.request_id, Duration::from_secs(20)).await.expect("answered");
-    let another = STANDARD.encode(mallory.key_package(KeyPackageKind::OneTime).await.expect("a key package"));
+    let another = STANDARD.encode(mallory.key_package().await.expect("a key package"));
     let unbound = api.join(&JoinRequest { binding: None, key_package: another, ..request }).await;
 
     assert_eq!((answer.status, answer.welcome), (JoinStatus::Refused, None));
@@ -283,6 +283,6 @@ async fn nothing_is_lost_or_said_twice_where_the_process_is_killed() {
     }
     assert!(heard.values().all(|times| *times == 1), "{heard:?}");
     assert!(channel.standing() == toq_member::Standing::Member);
-    let package = open(settings(office.grpc, "carol", dir.path())).await.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = open(settings(office.grpc, "carol", dir.path())).await.key_package().await.expect("a key package");
     channel.add_member(&package).await.expect("the group goes on");
 }

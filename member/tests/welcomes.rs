@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use office::{Office, key, settings, with_key};
 use toq_member::mock::Relay as Mock;
-use toq_member::{Admission, Client, KeyPackageKind, Kind, Settings, Who};
+use toq_member::{Admission, Client, Kind, Settings, Who};
 use world::{LONG, NAME, invite, member, open, refused, spawn, texts, until};
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn who_stopped_waiting_for_a_change_gets_its_welcome_by_asking_again() {
     let alice = member(&relay, "alice", None).await;
     let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
     let bob = member(&relay, "bob", None).await;
-    let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = bob.key_package().await.expect("a key package");
 
     // Asked, and then not waited for.
     let mut adding = Box::pin(channel.add_member(&package));
@@ -42,7 +42,7 @@ async fn a_change_that_takes_too_long_is_an_error_and_its_welcome_is_there_when_
     let alice = open(hasty).await;
     let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
     let bob = member(&relay, "bob", None).await;
-    let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = bob.key_package().await.expect("a key package");
     relay.go_away();
 
     let (kind, text) = refused(channel.add_member(&package).await);
@@ -65,7 +65,7 @@ async fn a_welcome_is_given_again_after_a_restart_until_its_member_was_heard_of(
     let alice = member(&relay, "alice", Some(dir.path())).await;
     let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
     let bob = member(&relay, "bob", None).await;
-    let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = bob.key_package().await.expect("a key package");
     let welcome = channel.add_member(&package).await.expect("added");
     alice.close().await;
     drop((alice, channel));
@@ -90,7 +90,7 @@ async fn the_welcome_of_a_member_that_was_removed_is_not_given_again() {
     let alice = member(&relay, "alice", Some(dir.path())).await;
     let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
     let bob = member(&relay, "bob", None).await;
-    let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = bob.key_package().await.expect("a key package");
     let old = channel.add_member(&package).await.expect("added");
     channel.remove_member(&Who::Identity(b"bob".to_vec())).await.expect("removed");
     alice.close().await;
@@ -140,7 +140,7 @@ async fn a_member_joins_whose_adder_died_between_the_commit_and_the_welcome() {
         alice.close().await;
         drop(alice);
         let bob = open(settings(office.grpc, "bob", dir.path())).await;
-        let package = bob.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+        let package = bob.key_package().await.expect("a key package");
         std::fs::write(dir.path().join("package"), &package).expect("written");
 
         dies(child(dir.path(), &office, point)).await;
@@ -188,7 +188,7 @@ async fn several_that_were_added_at_once_are_given_their_welcome_one_by_one_as_w
     let (bob, carol): (Client, Client) = (member(&relay, "bob", None).await, member(&relay, "carol", None).await);
     let mut packages = Vec::new();
     for newcomer in [&bob, &carol] {
-        packages.push(newcomer.key_package(KeyPackageKind::OneTime).await.expect("a key package"));
+        packages.push(newcomer.key_package().await.expect("a key package"));
     }
     let both = channel.add_members(packages.clone()).await.expect("added");
     alice.close().await;
@@ -202,4 +202,20 @@ async fn several_that_were_added_at_once_are_given_their_welcome_one_by_one_as_w
         assert_eq!(newcomer.join_channel(NAME, &one).await.expect("joined").members().len(), 3);
     }
     drop(invite(&channel, &member(&relay, "dave", None).await).await);
+}
+
+#[tokio::test]
+async fn of_two_joins_by_one_welcome_one_begins_the_leaf_and_the_other_changes_nothing() {
+    let relay = Mock::new();
+    let (alice, bob) = (member(&relay, "alice", None).await, member(&relay, "bob", None).await);
+    let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
+    let package = bob.key_package().await.expect("a key package");
+    let welcome = channel.add_member(&package).await.expect("added");
+
+    let (first, second) = tokio::join!(bob.join_channel(NAME, &welcome), bob.join_channel(NAME, &welcome));
+
+    let (joined, refusals): (Vec<_>, Vec<_>) = [first, second].into_iter().partition(Result::is_ok);
+    assert_eq!(refusals.into_iter().map(|refusal| refused(refusal).0).collect::<Vec<_>>(), [Kind::Mls]);
+    joined[0].as_ref().expect("joined").send(b"hello").await.expect("kept");
+    assert_eq!(texts(&channel, 1).await, ["hello"]);
 }

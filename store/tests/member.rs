@@ -30,6 +30,7 @@ fn channel() -> ChannelRow {
         heads: vec![2; 40],
         was_numbered: true,
         octets_in: 300,
+        has_skipped: true,
     }
 }
 
@@ -143,7 +144,9 @@ async fn rows_of_one_channel_and_keys_of_one_shelf_do_not_mix_with_others() {
 #[tokio::test]
 async fn a_page_of_the_inbox_has_no_more_bytes_than_are_wanted_but_always_one_message() {
     let store = MemberStore::in_memory().await.expect("memory");
-    let sized = |n: u64, bytes: usize| Change::Arrive(ID, n, InRow { payload: vec![0; bytes], ..message() });
+    // Half of it is what was said, and half who said it.
+    let sized =
+        |n: u64, bytes: usize| Change::Arrive(ID, n, InRow { payload: vec![0; bytes / 2], sender: vec![0; bytes / 2], ..message() });
     store.commit(vec![sized(1, 100), sized(2, 40), sized(3, 40), sized(4, 40)]).await.expect("written");
 
     let page = |after: u64, limit: usize, octets: usize| -> Vec<u64> {
@@ -217,12 +220,14 @@ fn a_members_records_that_were_ever_written_are_read() {
         (0..line.len()).step_by(2).map(|at| u8::from_str_radix(&line[at..at + 2], 16).expect("hex")).collect()
     };
 
-    let unnumbered = ChannelRow { was_numbered: false, octets_in: 0, ..channel() };
+    let unnumbered = ChannelRow { was_numbered: false, octets_in: 0, has_skipped: false, ..channel() };
     assert_eq!(
         ChannelRow::from_bytes(&bytes("earlier-channel")).expect("version 1"),
         ChannelRow { heads: Vec::new(), ..unnumbered.clone() }
     );
     assert_eq!(ChannelRow::from_bytes(&bytes("earlier-channel-unnumbered")).expect("version 1"), unnumbered);
+    let unskipped = ChannelRow { has_skipped: false, ..channel() };
+    assert_eq!(ChannelRow::from_bytes(&bytes("earlier-channel-unskipped")).expect("version 1"), unskipped);
     assert_eq!(ChannelRow::from_bytes(&bytes("channel")).expect("version 1"), channel());
     assert_eq!(OutRow::from_bytes(&bytes("out")).expect("version 1"), outgoing());
     assert_eq!(InRow::from_bytes(&bytes("earlier-in")).expect("version 1"), InRow { octets: 0, ..message() });

@@ -273,7 +273,7 @@ impl Core {
         if outgoing.row.kind == OutKind::Proposal {
             return self.proposed(n, step, now);
         }
-        self.done(n, 0, step);
+        self.done(n, 0, step, now);
     }
 
     /// Our commit will never be applied: another one of its epoch was, or the relay refused it.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use toq_channels::group::{Chain, Head};
 use toq_dataplane::extension::Tag;
 use toq_dataplane::link::Refusal;
-use toq_store::member::{OutKind, Standing};
+use toq_store::member::{OutKind, OutRow, Standing};
 
 use super::{Core, LAST_PLACE, READABLE, Step, Tie};
-use crate::chance::{Now, jitter};
+use crate::chance::{Now, jitter, random};
 use crate::error::{Error, Kind};
 
 /// How long an entry may be missing before it is asked for again.
@@ -19,6 +19,12 @@ const MAX_GAPS: u32 = 4;
 
 /// How long a relay that cannot give the channel now is left alone at most, unless it asks for longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a relay may ask to be left alone.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// After which time at most something is tried again, unless the relay asks for longer.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What is said of a relay that turned off what it had.
 const DEGRADED: &str = "the relay does not number what stands in its log any more, so that it could leave out or repeat it; nothing is sent or read until it does";
@@ -110,7 +116,7 @@ impl Core {
             if seq > self.row.cursor {
                 self.resubscribe = true;
             } else {
-                self.done(n, seq, step);
+                self.done(n, seq, step, now);
             }
             return;
         }
@@ -123,8 +129,32 @@ impl Core {
         // It stands where we have read already, and was not recognised there: an earlier answer got lost.
         match outgoing.row.kind {
             OutKind::Commit => self.lost(step, now),
-            OutKind::Proposal => self.proposed(n, step, now),
-            OutKind::Message | OutKind::Draft => self.done(n, seq, step),
+            OutKind::Proposal => {
+                self.tell_unread(seq, step, now);
+                self.release(n, step);
+                self.go_again();
+            }
+            OutKind::Message | OutKind::Draft => {
+                self.tell_unread(seq, step, now);
+                self.publish_again(n, step, now);
+            }
+        }
+    }
+
+    /// The relay says that something of ours stands at a place that we have read, and something else stood there.
+    fn tell_unread(&mut self, seq: u64, step: &mut Step, now: Now) {
+        let text = format!("the relay says that it has something of this member at place {seq} of the log, and did not show it there");
+        self.happen(step, now, "relay_misbehaving", text);
+        self.stand(step);
+    }
+
+    /// The same frame under another tag, which the relay does not know: members who have read it notice, and no others need it less.
+    fn publish_again(&mut self, n: u64, step: &mut Step, now: Now) {
+        let Some(row) = self.release(n, step) else { return };
+        self.put(n, OutRow { tag: random(), ..row }, step);
+        if let Some(outgoing) = self.outgoing.get_mut(&n) {
+            // A relay that says so each time is not asked without a pause.
+            outgoing.not_before = Some(now.instant + jitter(AGAIN));
         }
     }
 
@@ -134,8 +164,9 @@ impl Core {
         let is_commit = self.staged.as_ref().is_some_and(|staged| staged.n == n);
         match why {
             Refusal::EpochTaken if is_commit => self.lost(step, now),
-            Refusal::OverQuota | Refusal::Unavailable => {
-                let pause = wait.max(jitter(Duration::from_secs(1)));
+            // What a later relay means by a code that is not known here may pass; the message is not given up for it.
+            Refusal::OverQuota | Refusal::Unavailable | Refusal::Other => {
+                let pause = wait.min(LONGEST_WAIT).max(jitter(AGAIN));
                 if let Some(outgoing) = self.outgoing.get_mut(&n) {
                     outgoing.is_published = false;
                     outgoing.not_before = Some(now.instant + pause);
@@ -237,9 +268,17 @@ impl Core {
             self.resubscribe = true;
             return;
         }
-        self.row.standing = Standing::Behind;
         let read = self.row.cursor;
-        self.happen(step, now, "behind", format!("the relay keeps the log from place {oldest} on, this member has read up to {read}"));
+        self.fall_behind(format!("the relay keeps the log from place {oldest} on, this member has read up to {read}"), step, now);
+    }
+
+    /// This member has missed what it needs to go on, and has to be added again.
+    pub(super) fn fall_behind(&mut self, detail: String, step: &mut Step, now: Now) {
+        // Who wants to leave, or must not encrypt, is not asked to come again for this.
+        if self.row.standing == Standing::Member {
+            self.row.standing = Standing::Behind;
+        }
+        self.happen(step, now, "behind", detail);
         self.stand(step);
         self.give_up(step);
     }
@@ -251,7 +290,7 @@ impl Core {
         let times = self.denied.as_ref().map_or(0, |denial| denial.times).saturating_add(1);
         let is_known = self.denied.as_ref().is_some_and(|denial| denial.is_final && denial.detail == detail);
         let pause = if is_final { LONGEST_PAUSE } else { Duration::from_secs(1 << times.min(6)).min(LONGEST_PAUSE) };
-        let again_at = now.instant + wait.min(LONGEST_PAUSE * 60).max(jitter(pause));
+        let again_at = now.instant + wait.min(LONGEST_WAIT).max(jitter(pause));
         self.denied = Some(Denial { detail: detail.to_owned(), is_final, is_forbidden: why == Refusal::Forbidden, times, again_at });
         if is_final && !is_known {
             self.happen(step, now, "subscription_refused", detail.to_owned());
@@ -316,26 +355,19 @@ impl Core {
             return self.stand(step);
         }
         self.row.cursor = to;
+        self.row.has_skipped = true;
         self.chain = None;
         self.catch_up(step, now);
         self.stand(step);
     }
 
     /// A message of ours stands at this place.
-    pub(super) fn done(&mut self, n: u64, seq: u64, step: &mut Step) {
+    pub(super) fn done(&mut self, n: u64, seq: u64, step: &mut Step, now: Now) {
         let Some(row) = self.release(n, step) else { return };
         let waiter = self.waiters.remove(&n);
         if row.kind == OutKind::Message && row.epoch + READABLE < self.epoch() {
-            // So many commits stand before it that nobody could read it: it is said again.
-            let again = self.say(&row.payload, waiter, Now::look());
-            match again {
-                Ok((_, said)) => {
-                    step.changes.extend(said.changes);
-                    step.sealed.extend(said.sealed);
-                }
-                Err(error) => tracing::warn!(channel = %self.name, %error, "a message came too late and cannot be said again"),
-            }
-            return;
+            // So many commits stand before it that nobody could read it.
+            return self.say_again(row.payload, waiter, step, now);
         }
         step.answer(waiter, Ok(seq));
     }

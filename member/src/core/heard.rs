@@ -1,6 +1,6 @@
 //! What an entry of the log means to the group.
 
-use toq_channels::group::{Chain, Change as Changed, Head, Received, Verdict};
+use toq_channels::group::{Chain, Change as Changed, Head, Received, Verdict, Why};
 use toq_channels::padding;
 use toq_store::member::{Change, HappeningRow, InRow, OutKind, Standing};
 
@@ -23,7 +23,7 @@ impl Core {
         match ours.and_then(|n| Some((n, self.outgoing.get(&n)?.row.kind))) {
             Some((n, OutKind::Commit)) => self.read_back(n, &frame, step, now),
             Some((n, OutKind::Proposal)) => self.proposed(n, step, now),
-            Some((n, _)) => self.done(n, seq, step),
+            Some((n, _)) => self.done(n, seq, step, now),
             None => self.hear(seq, &frame, step, now),
         }
         self.row.cursor = seq;
@@ -68,7 +68,7 @@ impl Core {
                 self.heard_of(&sender, step);
                 let n = self.row.next_in;
                 self.row.next_in += 1;
-                self.row.octets_in = self.row.octets_in.saturating_add(weight(&payload));
+                self.row.octets_in = self.row.octets_in.saturating_add(weight(&payload, &sender.identity));
                 let row = InRow {
                     seq: if self.is_extended { seq } else { 0 },
                     epoch,
@@ -83,6 +83,8 @@ impl Core {
                 self.look_for_room(step, now);
             }
             Received::Committed(change) => {
+                // It fits to what was read, so none before it was missed.
+                self.row.has_skipped = false;
                 self.tell(&change, step, now);
                 self.keep_welcome(&change, step);
                 self.settle_at = None;
@@ -112,6 +114,10 @@ impl Core {
             Received::Refused(why) => {
                 let detail = format!("place {seq} of the log: {why}");
                 self.happen(step, now, "commit_refused", detail);
+            }
+            Received::Ignored(Why::Ahead) if self.row.has_skipped && self.row.standing == Standing::Member => {
+                let detail = format!("place {seq} of the log is of a later epoch, which began in what the relay withholds");
+                self.fall_behind(detail, step, now);
             }
             Received::Ignored(why) => {
                 tracing::debug!(channel = %self.name, seq, ?why, "an entry of the log is of no use");

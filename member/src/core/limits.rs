@@ -4,7 +4,7 @@
 //! What a program does not read would grow without end. So a channel whose inbox is full is given up for a while: the relay is told to
 //! send nothing of it, and is asked from the cursor on when half of it was read. Other channels do not notice.
 
-use toq_store::member::OutRow;
+use toq_store::member::{InRow, OutRow};
 
 use super::{Core, Step};
 use crate::chance::Now;
@@ -33,9 +33,15 @@ impl Default for Limits {
     }
 }
 
-/// What a message counts while it waits to be read.
-pub(crate) fn weight(payload: &[u8]) -> u64 {
-    u64::try_from(payload.len()).unwrap_or(u64::MAX).saturating_add(ROW)
+/// What a message counts while it waits to be read: what was said and who said it, and something for the row.
+pub(crate) fn weight(payload: &[u8], sender: &[u8]) -> u64 {
+    let octets = payload.len().saturating_add(sender.len());
+    u64::try_from(octets).unwrap_or(u64::MAX).saturating_add(ROW)
+}
+
+/// The bytes of a message that came, as they are held in memory.
+pub(crate) fn octets(row: &InRow) -> usize {
+    row.payload.len().saturating_add(row.sender.len())
 }
 
 /// What a row of the outbox counts.

@@ -6,7 +6,7 @@ use toq_channels::padding;
 use toq_store::member::{Change, OutKind, OutRow, Standing};
 
 use super::limits::size;
-use super::{Core, FRESH, Step, Tie, WINDOW};
+use super::{Core, FRESH, Step, Tie, WINDOW, Waiter};
 use crate::chance::{Now, fill, random, sha256};
 use crate::error::{Error, Kind};
 
@@ -15,6 +15,11 @@ const MAX_MESSAGE: usize = 262_144;
 
 /// How many messages of a channel may wait for the relay.
 const MAX_UNSENT: usize = 100_000;
+
+/// A message before it is encrypted.
+fn draft(payload: Vec<u8>) -> OutRow {
+    OutRow { kind: OutKind::Draft, tag: random(), frame: Vec::new(), epoch: 0, payload, earlier: Vec::new() }
+}
 
 impl Core {
     /// Takes a message: its ciphertext if it can leave now, a draft otherwise. The answer of `waiter` is its place in the log.
@@ -40,8 +45,7 @@ impl Core {
         }
         let mut step = Step::default();
         let n = self.next_out;
-        let row =
-            OutRow { kind: OutKind::Draft, tag: random(), frame: Vec::new(), epoch: 0, payload: payload.to_vec(), earlier: Vec::new() };
+        let row = draft(payload.to_vec());
         let row = if self.may_encrypt() { self.encrypt(row, &mut step, now)? } else { row };
         self.next_out += 1;
         self.put(n, row, &mut step);
@@ -49,6 +53,21 @@ impl Core {
             self.waiters.insert(n, waiter);
         }
         Ok((n, step))
+    }
+
+    /// Says something again that was taken before, so that no limit keeps it out. Where nothing can be said any more, that is told.
+    pub(super) fn say_again(&mut self, payload: Vec<u8>, waiter: Option<Waiter>, step: &mut Step, now: Now) {
+        if let Err(error) = self.may_act() {
+            self.happen(step, now, "message_refused", error.to_string());
+            self.stand(step);
+            return step.answer(waiter, Err(error));
+        }
+        let n = self.next_out;
+        self.next_out += 1;
+        self.put(n, draft(payload), step);
+        if let Some(waiter) = waiter {
+            self.waiters.insert(n, waiter);
+        }
     }
 
     /// The drafts that may be encrypted now, by number.
@@ -158,7 +177,7 @@ impl Core {
     }
 
     /// Queues a row, or writes it again.
-    fn put(&mut self, n: u64, row: OutRow, step: &mut Step) {
+    pub(super) fn put(&mut self, n: u64, row: OutRow, step: &mut Step) {
         step.changes.push(Change::Queue(self.id, n, row.clone()));
         if row.kind == OutKind::Draft {
             self.drafts.push(n, size(&row));

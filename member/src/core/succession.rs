@@ -3,6 +3,7 @@
 use toq_store::member::{Change, ChannelRow, OutKind, OutRow};
 
 use super::Core;
+use crate::chance::sha256;
 
 impl Core {
     /// The group ends here and the one of `row` takes its place. Messages that were not read and what was not sent outlive it; frames
@@ -21,7 +22,10 @@ impl Core {
         row.created |= self.row.created;
         for (n, outgoing) in &self.outgoing {
             changes.push(if outgoing.row.kind == OutKind::Message {
-                Change::Queue(self.id, *n, OutRow { kind: OutKind::Draft, frame: Vec::new(), ..outgoing.row.clone() })
+                let mut row = OutRow { kind: OutKind::Draft, frame: Vec::new(), ..outgoing.row.clone() };
+                // The relay may have this frame already, and then does not take another of the same tag.
+                row.earlier.extend_from_slice(&sha256(&outgoing.row.frame));
+                Change::Queue(self.id, *n, row)
             } else {
                 Change::Unqueue(self.id, *n)
             });

@@ -26,6 +26,11 @@ impl Core {
         Err(Error::new(Kind::Refused, why))
     }
 
+    /// Whether nothing more leaves from here, unless this member is added again. Who wants to leave says first what it said before.
+    pub(crate) fn is_out(&self) -> bool {
+        self.group.is_none() || matches!(self.row.standing, Standing::Removed | Standing::Behind | Standing::Restored)
+    }
+
     /// Writes down something that happened elsewhere.
     pub(crate) fn note(&mut self, row: HappeningRow) -> Step {
         let mut step = Step::default();

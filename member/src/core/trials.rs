@@ -14,6 +14,7 @@ use super::{Core, Item, LAST_PLACE, Step, Wish, weight};
 use crate::chance::Now;
 
 mod members;
+mod promises;
 mod relay;
 mod room;
 

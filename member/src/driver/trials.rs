@@ -169,3 +169,29 @@ async fn who_is_no_member_any_more_answers_nobody_who_wants_to_join() {
 
     assert!(!crate::invites::is_ours(&seat));
 }
+
+#[tokio::test]
+async fn what_a_removed_member_had_not_sent_is_not_waited_for() {
+    let (inner, [seat, _]) = inner().await;
+    with_core(&inner, &seat, |core, now| core.say(b"kept", None, now).map(|(_, step)| step)).await.expect("kept");
+    assert_eq!(seat.flushed().now_or_never(), None);
+
+    seat.core().row.standing = toq_store::member::Standing::Removed;
+    let fuse = seat.core().fuse.clone();
+    seat.settle(crate::core::Step::default(), &fuse);
+
+    assert_eq!(seat.flushed().now_or_never(), Some(false));
+}
+
+#[tokio::test]
+async fn a_relay_that_answers_nothing_is_not_waited_for_by_more_and_more_answers() {
+    let (inner, [seat, _]) = inner().await;
+    let line = Line::InProcess(Mock::plain().connect().expect("it is there"));
+    *inner.line() = Some(line.clone());
+    subscribe(&inner, &line, &seat).await.expect("asked");
+    with_core(&inner, &seat, |core, now| core.say(b"hello", None, now).map(|(_, step)| step)).await.expect("kept");
+    publish(&inner, &seat).await.expect("sent");
+
+    assert_eq!(*seat.unsent.borrow(), 0, "it was sent");
+    assert!(inner.routes().is_empty());
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use toq_member::mock::Relay as Mock;
-use toq_member::{Admission, Channel, Client, Error, Happening, KeyPackageKind, Kind, Message, Relay, Settings};
+use toq_member::{Admission, Channel, Client, Error, Happening, Kind, Message, Relay, Settings};
 
 pub const NAME: &str = "acme/team/general";
 
@@ -35,7 +35,7 @@ pub async fn member(relay: &Mock, identity: &str, dir: Option<&Path>) -> Client 
 
 /// Adds a member to a channel.
 pub async fn invite(channel: &Channel, newcomer: &Client) -> Channel {
-    let package = newcomer.key_package(KeyPackageKind::OneTime).await.expect("a key package");
+    let package = newcomer.key_package().await.expect("a key package");
     let welcome = channel.add_member(&package).await.expect("added");
     newcomer.join_channel(channel.name(), &welcome).await.expect("joined")
 }

@@ -76,7 +76,7 @@ impl MemberStore {
         })
     }
 
-    /// At most `limit` unread messages of a channel after number `after`, and of these no more than have `octets` bytes together, but one
+    /// At most `limit` unread messages of a channel after number `after`, and of these no more than have `octets` bytes together, of messages and senders, but one
     /// whatever its size.
     ///
     /// # Errors
@@ -85,10 +85,11 @@ impl MemberStore {
         let table = self.snapshot()?.open_table(INBOX)?;
         let (mut rows, mut left) = (Vec::new(), octets);
         self.each("inbox", &table, id, after, |n, row: InRow| {
-            if rows.len() >= limit || (!rows.is_empty() && row.payload.len() > left) {
+            let size = row.payload.len().saturating_add(row.sender.len());
+            if rows.len() >= limit || (!rows.is_empty() && size > left) {
                 return false;
             }
-            left = left.saturating_sub(row.payload.len());
+            left = left.saturating_sub(size);
             rows.push((n, row));
             true
         })?;

@@ -65,6 +65,9 @@ pub struct ChannelRow {
     /// How many bytes have come in messages, as [`InRow::octets`] counts them.
     #[cbor(n(11), default)]
     pub octets_in: u64,
+    /// Whether places of the log were passed over that the relay withholds, and no commit was read since.
+    #[cbor(n(12), default)]
+    pub has_skipped: bool,
 }
 
 /// What a row of the outbox is.

@@ -6,7 +6,7 @@ use super::*;
 fn a_channel_that_is_full_takes_nothing_more_until_half_was_read_and_then_misses_nothing() {
     let mut alice = Party::creator("alice");
     let mut bob = alice.add("bob", 1);
-    alice.core.limits.unread = 4 * weight(b"one");
+    alice.core.limits.unread = 4 * weight(b"one", b"bob");
     let frames: Vec<_> = (0..6).map(|_| bob.frame(b"one", None)).collect();
 
     for (seq, frame) in (2..).zip(frames.iter().cloned()) {
@@ -19,9 +19,9 @@ fn a_channel_that_is_full_takes_nothing_more_until_half_was_read_and_then_misses
     alice.end(step);
     assert!(alice.core.publishable(Now::look()).is_empty());
 
-    alice.core.has_read(weight(b"one"));
+    alice.core.has_read(weight(b"one", b"bob"));
     assert!(!alice.core.resubscribe, "one was read, and it takes two");
-    alice.core.has_read(2 * weight(b"one"));
+    alice.core.has_read(2 * weight(b"one", b"bob"));
     assert!(alice.core.resubscribe);
     alice.connect(7);
     for (seq, frame) in (6..).zip(frames[4..].iter().cloned()) {

@@ -1,9 +1,9 @@
 //! Channels and their iterators.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
@@ -28,31 +28,52 @@ pub struct Inbox {
     name: String,
     /// Whether the client was closed.
     closed: Arc<AtomicBool>,
-    /// Events from before belong to an earlier run. Nanoseconds of Unix time.
-    since: i64,
-    /// The number of the last message that a caller was given.
-    given: AtomicU64,
-    /// Messages that were taken for callers who were cancelled before they had them.
-    returned: Mutex<VecDeque<Message>>,
+    /// The number of the last event of an earlier run.
+    since: u64,
+    /// Who has which message.
+    hands: Mutex<Hands>,
+    /// Who asks the engine: one at a time, so that nobody is given a message before who asked earlier has the one before it.
+    turn: tokio::sync::Mutex<()>,
     /// How often in a row the pause for more messages was in vain.
     in_vain: AtomicU32,
-    /// Told when there are some, for a caller who waits for the engine.
-    given_back: Notify,
+    /// Told when a message has reached its caller, or has come back.
+    moved: Notify,
+}
+
+/// Which messages of the engine's are where, by their numbers. The engine forgets none of them before it is told to.
+#[derive(Default)]
+struct Hands {
+    /// Taken for callers who were cancelled before they had them.
+    returned: BTreeMap<u64, Message>,
+    /// On their way to callers.
+    outstanding: BTreeSet<u64>,
+    /// The last that a caller was given.
+    given: u64,
+    /// Up to where the engine was told that they are done with.
+    settled: u64,
+}
+
+impl Hands {
+    /// Up to where callers are done with messages: none that nobody has is among them.
+    fn done(&self) -> u64 {
+        let held = self.outstanding.first().into_iter().chain(self.returned.keys().next()).min();
+        held.map_or(self.given, |held| self.given.min(held.saturating_sub(1)))
+    }
 }
 
 impl Inbox {
     /// The engine's channel, for Python.
-    pub fn new(engine: toq_member::Channel, closed: Arc<AtomicBool>, since: i64) -> Self {
-        let (name, given) = (engine.name().to_owned(), AtomicU64::new(0));
+    pub fn new(engine: toq_member::Channel, closed: Arc<AtomicBool>) -> Self {
+        let (name, since) = (engine.name().to_owned(), engine.happened_before());
         Self {
             engine: Owned::new(engine),
             name,
             closed,
             since,
-            given,
-            returned: Mutex::default(),
+            hands: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
             in_vain: AtomicU32::new(0),
-            given_back: Notify::new(),
+            moved: Notify::new(),
         }
     }
 
@@ -63,42 +84,97 @@ impl Inbox {
 
     /// A caller has the message of this number.
     pub fn give(&self, n: u64) {
-        self.given.fetch_max(n, Ordering::SeqCst);
+        let mut hands = self.hands();
+        hands.outstanding.remove(&n);
+        hands.given = hands.given.max(n);
+        drop(hands);
+        self.moved.notify_waiters();
     }
 
     /// What callers were given counts as read, also the last of it.
     pub async fn settle(&self) -> Result<(), Failure> {
-        match self.given.load(Ordering::SeqCst) {
-            0 => Ok(()),
-            n => Ok(self.engine.get()?.settle(n).await?),
+        let done = self.hands().done();
+        if done > 0 {
+            self.engine.get()?.settle(done).await?;
         }
+        Ok(())
     }
 
-    /// Puts messages back to the front, in their order.
+    /// Messages did not reach their caller: the next one gets them.
     pub fn give_back(&self, messages: Vec<Message>) {
-        let mut returned = self.returned();
-        for message in messages.into_iter().rev() {
-            returned.push_front(message);
-            self.given_back.notify_one();
+        let mut hands = self.hands();
+        for message in messages {
+            hands.outstanding.remove(&message.n);
+            hands.returned.insert(message.n, message);
+        }
+        drop(hands);
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until no message is on its way to a caller; those that came back are taken before any other.
+    async fn settled(&self) {
+        loop {
+            let moved = self.moved.notified();
+            let mut moved = pin!(moved);
+            moved.as_mut().enable();
+            if self.hands().outstanding.is_empty() {
+                return;
+            }
+            moved.await;
         }
     }
 
-    /// The engine's next messages: one, waited for as long as it takes if need be, or all that are there.
-    async fn ask(&self, timeout: Option<Duration>, most: usize) -> Result<Vec<Message>, Failure> {
-        let engine = self.engine.get()?;
-        let found = match timeout {
-            Some(timeout) if most > 1 => engine.drain(timeout, most).await,
-            timeout => engine.next(timeout).await.map(|message| message.into_iter().collect()),
+    /// Waits until there is a message that nobody has, or none can come any more; `false` where the client was closed.
+    async fn arrived(&self) -> Result<bool, Failure> {
+        loop {
+            self.settled().await;
+            let moved = self.moved.notified();
+            let mut moved = pin!(moved);
+            moved.as_mut().enable();
+            if !self.hands().returned.is_empty() {
+                return Ok(true);
+            }
+            tokio::select! {
+                biased;
+                has_come = self.engine.get()?.arrived(Duration::MAX) => return Ok(has_come),
+                () = moved => {}
+            }
+        }
+    }
+
+    /// The next messages, waited for as long as it takes.
+    async fn next(&self, most: usize) -> Result<Vec<Message>, Failure> {
+        let _turn = self.turn.lock().await;
+        self.settled().await;
+        let returned: Vec<_> = {
+            let mut hands = self.hands();
+            std::iter::from_fn(|| hands.returned.pop_first()).take(most).map(|(_, message)| message).collect()
         };
-        match found {
+        let messages = if returned.is_empty() { self.ask(most).await? } else { returned };
+        self.hands().outstanding.extend(messages.iter().map(|message| message.n));
+        Ok(messages)
+    }
+
+    /// The engine's next messages, after it was told which earlier ones are done with.
+    async fn ask(&self, most: usize) -> Result<Vec<Message>, Failure> {
+        let engine = self.engine.get()?;
+        let found = async {
+            let done = self.hands().done();
+            if done > self.hands().settled {
+                engine.settle_soon(done).await?;
+                self.hands().settled = done;
+            }
+            engine.take(most).await
+        };
+        match found.await {
             // Whoever waits when the client is closed has not done anything wrong.
             Err(_) if self.closed.load(Ordering::SeqCst) => Ok(Vec::new()),
             found => Ok(found?),
         }
     }
 
-    fn returned(&self) -> std::sync::MutexGuard<'_, VecDeque<Message>> {
-        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -111,13 +187,11 @@ async fn gather(inbox: Arc<Inbox>, timeout: Duration, most: usize, pause: Durati
     let mut end = pin!(tokio::time::sleep(timeout));
     loop {
         let engine = inbox.engine.get()?;
-        let has_come = !inbox.returned().is_empty()
-            || tokio::select! {
-                biased;
-                has_come = engine.arrived(Duration::MAX) => has_come,
-                () = inbox.given_back.notified() => true,
-                () = end.as_mut() => false,
-            };
+        let has_come = tokio::select! {
+            biased;
+            has_come = inbox.arrived() => has_come?,
+            () = end.as_mut() => false,
+        };
         if has_come {
             let halved = inbox.in_vain.load(Ordering::SeqCst);
             let more_came = still(engine, most, pause / (1 << halved)).await;
@@ -151,22 +225,12 @@ async fn still(engine: &toq_member::Channel, most: usize, pause: Duration) -> bo
 
 /// Waits for the first message only, and takes up to `most`.
 async fn take(inbox: Arc<Inbox>, timeout: Option<Duration>, most: usize, shape: Shape) -> Result<Taken, Failure> {
-    loop {
-        // The lock is released before anything is awaited.
-        let returned: Vec<_> = {
-            let mut returned = inbox.returned();
-            let count = returned.len().min(most);
-            returned.drain(..count).collect()
-        };
-        if !returned.is_empty() {
-            return Ok(Taken::new(inbox, returned, shape));
-        }
-        tokio::select! {
-            biased;
-            found = inbox.ask(timeout, most) => return Ok(Taken::new(inbox.clone(), found?, shape)),
-            () = inbox.given_back.notified() => {}
-        }
-    }
+    // What is here is given even where there is no time to wait. Nobody who stops waiting takes a message with him.
+    let messages = match timeout {
+        None => inbox.next(most).await?,
+        Some(timeout) => tokio::time::timeout(timeout, inbox.next(most)).await.unwrap_or_else(|_| Ok(Vec::new()))?,
+    };
+    Ok(Taken::new(inbox, messages, shape))
 }
 
 /// An encrypted channel.
@@ -410,7 +474,7 @@ async fn audit_key(engine: toq_member::Channel) -> Result<Octets, Failure> {
 
 async fn events(inbox: Arc<Inbox>, timeout: Duration) -> Result<Events, Failure> {
     let engine = inbox.engine.get()?;
-    let is_new = |event: &Happening| event.at >= inbox.since;
+    let is_new = |event: &Happening| event.n > inbox.since;
     // What is there at once may all be of an earlier run.
     let mut events: Vec<_> = engine.events(Duration::ZERO).await.into_iter().filter(is_new).collect();
     if events.is_empty() {

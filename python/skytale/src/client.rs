@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict};
-use toq_member::{Admission, KeyPackageKind, Relay, Settings, Standing, State, mock};
+use toq_member::{Admission, Relay, Settings, Standing, State, mock};
 use toq_protocol::key::{PeerKey, Signature};
 
 use crate::channel::{Channel, Inbox};
@@ -30,8 +30,6 @@ pub struct Client {
 struct Open {
     engine: Owned<toq_member::Client>,
     closed: Arc<AtomicBool>,
-    /// When it was opened, in nanoseconds of Unix time.
-    since: i64,
     inboxes: Mutex<HashMap<String, Arc<Inbox>>>,
 }
 
@@ -43,8 +41,7 @@ impl Open {
     /// The channel for Python. All who ask for the same name share what comes.
     fn channel(&self, engine: toq_member::Channel) -> Channel {
         let mut inboxes = self.inboxes();
-        let inbox =
-            inboxes.entry(engine.name().to_owned()).or_insert_with(|| Arc::new(Inbox::new(engine, self.closed.clone(), self.since)));
+        let inbox = inboxes.entry(engine.name().to_owned()).or_insert_with(|| Arc::new(Inbox::new(engine, self.closed.clone())));
         Channel::new(inbox.clone())
     }
 
@@ -177,12 +174,12 @@ impl Client {
 }
 
 /// An opened client that Python does not have yet.
-struct Opened(toq_member::Client, i64);
+struct Opened(toq_member::Client);
 
 impl Answer for Opened {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let identity = self.0.identity();
-        let open = Open { engine: Owned::new(self.0), closed: Arc::default(), since: self.1, inboxes: Mutex::default() };
+        let open = Open { engine: Owned::new(self.0), closed: Arc::default(), inboxes: Mutex::default() };
         Py::new(py, Client { identity, open: Arc::new(open) }).map(Py::into_any)
     }
 }
@@ -228,9 +225,6 @@ fn count(given: &Bound<'_, PyAny>, name: &str) -> PyResult<u32> {
 }
 
 async fn open(settings: Settings) -> Result<Opened, Failure> {
-    #[allow(clippy::disallowed_methods, reason = "it is compared with the times of events, which the engine writes down by the same clock")]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
     let engine = toq_member::Client::open(settings).await?;
     if let State::Away(error) = engine.state()
         && engine.channels().is_empty()
@@ -239,7 +233,7 @@ async fn open(settings: Settings) -> Result<Opened, Failure> {
         engine.close().await;
         return Err(error.into());
     }
-    Ok(Opened(engine, since))
+    Ok(Opened(engine))
 }
 
 fn joined(engine: &toq_member::Client) -> Vec<String> {
@@ -253,7 +247,7 @@ async fn create(open: Arc<Open>, name: String, proven: bool) -> Result<Channel, 
 }
 
 async fn key_package(open: Arc<Open>) -> Result<Octets, Failure> {
-    Ok(Octets(open.engine()?.key_package(KeyPackageKind::OneTime).await?))
+    Ok(Octets(open.engine()?.key_package().await?))
 }
 
 async fn join(open: Arc<Open>, name: String, welcome: PyBackedBytes) -> Result<Channel, Failure> {

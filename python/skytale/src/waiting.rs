@@ -4,10 +4,12 @@
 //! asyncio that a task of the engine's runtime settles.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -83,8 +85,13 @@ where
     let future = event_loop.call_method0("create_future")?;
     let (event_loop, settles) = (event_loop.unbind(), future.clone().unbind());
     let task = runtime()?.spawn(async move {
-        let answer = work.await;
-        let outcome: Outcome = Box::new(|py| answer.map_err(Into::into)?.give(py));
+        // Whoever awaits it would wait for ever if nobody settled it.
+        let outcome: Outcome = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(answer) => Box::new(|py| answer.map_err(Into::into)?.give(py)),
+            Err(_) => {
+                Box::new(|_| Err(PyRuntimeError::new_err("runtime error: a part of the client panicked; close it and open it again")))
+            }
+        };
         // Nobody is told after the interpreter has ended.
         tokio::task::block_in_place(|| Python::try_attach(|py| deliver(py, &event_loop, settles, outcome)));
     });

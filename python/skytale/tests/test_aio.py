@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -42,6 +43,32 @@ def test_two_members_talk_and_iterate(group):
 
             assert received == [b"%d" % number for number in range(10)]
             assert alice.channels() == [NAME]
+
+    run(talk())
+
+
+def test_a_message_that_was_on_its_way_to_a_cancelled_call_is_the_next_one(group):
+    async def talk():
+        first, second = two(group)
+        async with first as alice, second as bob:
+            ours, theirs = await channel_of_two(alice, bob)
+            for number in range(0, 40, 2):
+                waiting = asyncio.ensure_future(theirs.next())
+                await asyncio.sleep(0)
+                await ours.send(b"%d" % number)
+                await ours.send(b"%d" % (number + 1))
+                # Both are here and one is taken, but the loop does not run: nobody has it.
+                time.sleep(0.05)
+                waiting.cancel()
+                following = asyncio.ensure_future(theirs.next(SOON))
+                await asyncio.wait([waiting])
+                if not waiting.cancelled():
+                    assert waiting.result() == b"%d" % number
+                    assert await following == b"%d" % (number + 1)
+                    continue
+
+                assert await following == b"%d" % number
+                assert await theirs.next(SOON) == b"%d" % (number + 1)
 
     run(talk())
 

@@ -43,7 +43,7 @@ class TransportError(SkytaleError):
 
 
 class ChannelError(SkytaleError):
-    """The channel, or what was asked of it, is not acceptable: its name, the size of a message, an invite."""
+    """The channel, or what was asked of it, is not acceptable: its name, the size of a message, an invite, missing rights."""
 
 
 class UnknownChannelError(ChannelError, KeyError):
@@ -58,7 +58,7 @@ class QuotaExceededError(SkytaleError):
 
 
 class MlsError(SkytaleError):
-    """The group could not do it: a bad key package or Welcome, missing rights, damaged or locked local state."""
+    """The group could not do it: a bad key package or Welcome, damaged or locked local state."""
 
 
 _CLASSES: dict[str, type[SkytaleError]] = {

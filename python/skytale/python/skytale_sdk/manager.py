@@ -269,13 +269,17 @@ class SkytaleChannelManager:
         channel = self._channel(name)
 
         def rounds() -> None:
+            is_silent = False
             while not self._closed.is_set() and self._has(name, channel):
                 try:
                     once()
+                    is_silent = False
                 except SkytaleError as error:
-                    if not self._closed.is_set():
+                    # Told once, not in every round until it is over: a disk may have room again, and who was removed be added again.
+                    if not is_silent and not self._closed.is_set():
                         _log.error("channel listener for '%s' died: %s", name, error)
-                    return
+                    is_silent = True
+                    self._closed.wait(_LISTENER_ROUND)
 
         threading.Thread(target=rounds, name=thread_name, daemon=True).start()
 

@@ -116,7 +116,7 @@ impl Client {
         let make = move |agent: &Agent, _: &MemberStore, name: &ChannelName| {
             let now = Now::look();
             let (_, rows) = Group::create(agent, name, admission, now.unsigned_seconds())?;
-            Ok((ChannelRow { proven: admission == Admission::Proven, created: true, ..blank(name, now) }, rows))
+            Ok((ChannelRow { proven: admission == Admission::Proven, answers_joins: true, ..blank(name, now) }, rows))
         };
         self.enter(name, make, Vec::new()).await
     }
@@ -355,7 +355,7 @@ pub(crate) fn blank(name: &ChannelName, now: Now) -> ChannelRow {
         chain: Some([0; 32]),
         next_in: 1,
         next_happening: 1,
-        created: false,
+        answers_joins: false,
         rotated_at: now.seconds(),
         heads: Vec::new(),
         was_numbered: false,

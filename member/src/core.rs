@@ -270,8 +270,8 @@ impl Core {
     /// Whoever invites answers those who come, also where somebody else made the channel.
     pub(crate) fn answer_joins(&mut self) -> Step {
         let mut step = Step::default();
-        if !self.row.created {
-            self.row.created = true;
+        if !self.row.answers_joins {
+            self.row.answers_joins = true;
             self.stand(&mut step);
         }
         step

@@ -126,7 +126,7 @@ pub(crate) async fn answer(inner: Arc<Inner>) {
 /// Whether those who want to join this channel are answered here.
 pub(crate) fn is_ours(seat: &Seat) -> bool {
     let core = seat.core();
-    core.row.created && core.row.standing == Standing::Member
+    core.row.answers_joins && core.row.standing == Standing::Member
 }
 
 /// Asks who wants to join one channel, again and again.
@@ -239,10 +239,10 @@ async fn take_up(api: &RelayApi, mut ids: Vec<String>) -> Result<Option<Vec<Stri
 }
 
 /// An invite by which somebody comes, as it is kept.
-type Invite = ([u8; 16], InviteRow);
+pub(crate) type Invite = ([u8; 16], InviteRow);
 
 /// A key package that may come in, and by which invite.
-type Guest = (Vec<u8>, Option<Invite>);
+pub(crate) type Guest = (Vec<u8>, Option<Invite>);
 
 /// The invite that a request names, where it was made here.
 fn invite_of(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option<Invite>, Error> {
@@ -255,7 +255,7 @@ fn invite_of(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Option
 ///
 /// # Errors
 /// Where the invite cannot be read now, which says nothing about the request.
-fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Result<Option<Guest>, String>, Error> {
+pub(crate) fn check(inner: &Inner, seat: &Seat, request: &PendingJoin) -> Result<Result<Option<Guest>, String>, Error> {
     let invite = invite_of(inner, seat, request)?;
     Ok(judge(inner, seat, request, invite))
 }
@@ -281,13 +281,18 @@ fn judge(inner: &Inner, seat: &Seat, request: &PendingJoin, mut invite: Option<I
     Ok(Some((package, invite)))
 }
 
+/// Whether the server's answer to a Welcome means that nobody waits for it: its request is unknown, or was answered.
+fn is_too_late(status: Option<u16>) -> bool {
+    matches!(status, Some(404 | 409))
+}
+
 async fn welcome_in(api: &RelayApi, request: &PendingJoin, welcome: &[u8]) -> Result<(), Error> {
     let submission = WelcomeSubmission { request_id: request.id.clone(), welcome: STANDARD.encode(welcome) };
     match api.submit_welcome(&submission).await {
         Ok(_) => Ok(()),
         // The request expired or was answered meanwhile: nobody waits for it any more. Whatever else the server says, the Welcome is kept:
         // its commit is in the log, and without it a member would stand there that nobody is.
-        Err(error) if matches!(error.status(), Some(404 | 409)) => {
+        Err(error) if is_too_late(error.status()) => {
             tracing::info!(%error, "a Welcome came too late");
             Ok(())
         }
@@ -317,6 +322,14 @@ async fn refuse(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, request: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_welcome_is_thrown_away_only_where_nobody_waits_for_it() {
+        assert!(is_too_late(Some(404)) && is_too_late(Some(409)));
+        for status in [None, Some(400), Some(401), Some(403), Some(413), Some(429), Some(500)] {
+            assert!(!is_too_late(status), "{status:?}: the commit is in the log, and its Welcome is wanted");
+        }
+    }
 
     #[test]
     fn an_invite_lets_nobody_in_for_longer_than_requests_wait_after_its_end() {

@@ -158,7 +158,10 @@ async fn directories_that_cannot_be_used_say_why() {
         bytes[page * 4096..(page + 1) * 4096].iter_mut().enumerate().for_each(|(at, byte)| *byte = noise(at));
         std::fs::write(&file, bytes).expect("written");
         match open("alice", "alice").await {
-            Ok(client) => client.close().await,
+            Ok(client) => {
+                assert_eq!(client.channels(), [NAME], "page {page} is of no use, or it is missed");
+                client.close().await;
+            }
             Err(error) => assert_eq!(error.kind(), Kind::Storage, "page {page}: {error}"),
         }
     }

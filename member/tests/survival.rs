@@ -248,16 +248,13 @@ async fn a_channel_that_is_made_again_is_the_old_or_the_new_one_wherever_the_pro
 async fn a_commit_that_was_on_its_way_when_the_process_ended_is_followed() {
     let (relay, dir) = (Relay::new(), tempfile::tempdir().expect("a directory"));
     let (alice, bob) = pair(&relay, Some(dir.path())).await;
-    for round in 0..10 {
-        let rotating = spawn({
-            let bob = bob.clone();
-            async move { bob.rotate_key().await }
-        });
-        if round % 2 == 0 {
-            tokio::task::yield_now().await;
-        }
-        rotating.abort();
-    }
+    let logged = relay.log(&name()).len();
+    let rotating = spawn({
+        let bob = bob.clone();
+        async move { bob.rotate_key().await }
+    });
+    until("the commit is in the log", || relay.log(&name()).len() > logged).await;
+    rotating.abort();
     drop(bob);
 
     let bob = member(&relay, "bob", Some(dir.path())).await.channel(NAME).expect("kept");

@@ -25,7 +25,7 @@ fn channel() -> ChannelRow {
         chain: Some([1; 32]),
         next_in: 3,
         next_happening: 2,
-        created: true,
+        answers_joins: true,
         rotated_at: 1_800_000_000,
         heads: vec![2; 40],
         was_numbered: true,

@@ -258,7 +258,8 @@ impl Core {
             return self.disbelieve(oldest, step, now);
         }
         // Whoever has just made the group, under a name that is older, misses nothing either.
-        let is_first = self.row.created && self.epoch() == 0;
+        // Only who made a group was ever in its first epoch.
+        let is_first = self.group.is_some() && self.epoch() == 0;
         if self.row.cursor == 0 && (self.chain.is_none() || is_first) {
             // Nothing was read yet, and the adder did not say where to begin: at what the relay has. Whoever makes a group says it to all
             // who join, so that its chain may begin with anything.

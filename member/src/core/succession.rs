@@ -13,13 +13,13 @@ impl Core {
         row.next_in = self.row.next_in;
         row.next_happening = self.row.next_happening;
         row.octets_in = self.row.octets_in;
-        if row.created && row.cursor == 0 {
-            // What is in the log so far was said in the group before this one.
+        if row.cursor == 0 && row.chain.is_some() {
+            // It was made here, for who joins is told a place or has no chain yet. What is in the log so far was said in the group before this one.
             row.cursor = self.row.cursor;
             row.chain = self.row.chain;
             row.heads.clone_from(&self.row.heads);
         }
-        row.created |= self.row.created;
+        row.answers_joins |= self.row.answers_joins;
         for (n, outgoing) in &self.outgoing {
             changes.push(if outgoing.row.kind == OutKind::Message {
                 let mut row = OutRow { kind: OutKind::Draft, frame: Vec::new(), ..outgoing.row.clone() };

@@ -88,7 +88,7 @@ impl Party {
         let (agent, mut disk) = agent(identity);
         let (group, rows) = Group::create(&agent, &name(), Admission::Any, Now::look().unsigned_seconds()).expect("a group");
         disk.rows(rows);
-        Self::begin(agent, disk, group, ChannelRow { created: true, ..row() })
+        Self::begin(agent, disk, group, ChannelRow { answers_joins: true, ..row() })
     }
 
     fn begin(agent: Agent, disk: Disk, group: Group, row: ChannelRow) -> Self {

@@ -24,7 +24,7 @@ async fn inner() -> (Arc<Inner>, [Arc<Seat>; 2]) {
     for name in ["acme/team/one", "acme/team/two"] {
         let name = ChannelName::parse(name).expect("a name");
         let (_, rows) = Group::create(&agent, &name, Admission::Any, Now::look().unsigned_seconds()).expect("a group");
-        let row = ChannelRow { created: true, ..crate::client::blank(&name, Now::look()) };
+        let row = ChannelRow { answers_joins: true, ..crate::client::blank(&name, Now::look()) };
         let mut all: Vec<_> = changes(rows).collect();
         all.push(Change::Channel(name.id(), row.clone()));
         store.commit(all).await.expect("kept");
@@ -194,4 +194,24 @@ async fn a_relay_that_answers_nothing_is_not_waited_for_by_more_and_more_answers
 
     assert_eq!(*seat.unsent.borrow(), 0, "it was sent");
     assert!(inner.routes().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_whose_invite_cannot_be_read_now_is_not_refused_for_ever() {
+    let (inner, [seat, _]) = inner().await;
+    let token = toq_api::relay::InviteToken::mint(&random());
+    let request = toq_api::relay::PendingJoin {
+        id: "one".to_owned(),
+        identity: "bob".to_owned(),
+        key_package: "AAAA".to_owned(),
+        created_at: "2026-01-01T00:00:00Z".to_owned(),
+        invite_id: Some(token.id()),
+        account: None,
+        binding: None,
+    };
+    assert!(crate::invites::check(&inner, &seat, &request).expect("it can be read").is_err(), "it is not bound to an invite");
+
+    drop(inner.take_store());
+
+    assert!(crate::invites::check(&inner, &seat, &request).is_err());
 }

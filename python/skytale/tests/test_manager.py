@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 import time
 from types import SimpleNamespace
@@ -291,6 +292,27 @@ def test_who_is_removed_receives_what_came_before_and_is_told_then_why_nothing_m
     assert bob.receive(NAME, timeout=SOON) == ["before"]
     with pytest.raises(SkytaleError, match=f"^channel listener for '{NAME}' died: this member was removed from {NAME}; ask"):
         bob.receive(NAME, timeout=SOON)
+
+
+def test_a_listener_goes_on_after_an_error_and_tells_it_once(agents, caplog):
+    alice, heard = agents(b"alice"), queue.Queue()
+    bob = agents("bob", on_message=heard.put)
+    hand_over, errors = bob._hand_over, iter([SkytaleError("on purpose"), SkytaleError("on purpose")])
+
+    def fails_twice(channel):
+        for error in errors:
+            raise error
+        hand_over(channel)
+
+    bob._hand_over = fails_twice
+    alice.create(NAME)
+    bob.join(NAME, alice.add_member(NAME, bob.key_package()))
+    alice.send(NAME, "still there?")
+
+    assert heard.get(timeout=SOON) == b"still there?"
+    assert [record.getMessage() for record in caplog.records if "died" in record.getMessage()] == [
+        f"channel listener for '{NAME}' died: on purpose"
+    ]
 
 
 def test_a_closed_manager_says_that_it_is_closed(agents):

@@ -50,9 +50,9 @@ pub struct ChannelRow {
     /// The number of the next happening.
     #[n(6)]
     pub next_happening: u64,
-    /// Whether it was created here, so that requests to join are answered here.
+    /// Whether requests to join are answered here: by who made it, and by who has invited to it.
     #[n(7)]
-    pub created: bool,
+    pub answers_joins: bool,
     /// When the own leaf got its keys, in seconds of Unix time.
     #[n(8)]
     pub rotated_at: i64,

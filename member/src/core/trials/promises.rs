@@ -151,3 +151,21 @@ fn what_was_on_its_way_when_a_group_gave_way_is_known_by_its_frame_in_the_next()
     let row = alice.disk.outbox.values().next().expect("a row").clone();
     assert_eq!((row.kind, row.earlier), (OutKind::Draft, crate::chance::sha256(&frame).to_vec()));
 }
+
+#[test]
+fn a_commit_that_was_on_its_way_when_the_process_ended_is_applied_where_the_log_has_it() {
+    let mut alice = Party::creator("alice");
+    let mut bob = alice.add("bob", 1);
+    bob.core.wish(Wish::Rotate, None).expect("a member");
+    let n = bob.advance().expect("a commit");
+    let commit = bob.disk.outbox[&n].frame.clone();
+
+    let mut bob = bob.restart();
+    bob.connect(2);
+    bob.read(2, Item::Frame(commit.clone()));
+    alice.read(2, Item::Frame(commit));
+
+    let authenticator = |party: &Party| party.core.group.as_ref().expect("a member").authenticator().expect("32 bytes");
+    assert_eq!((bob.core.epoch(), authenticator(&bob)), (2, authenticator(&alice)));
+    assert!(bob.disk.outbox.is_empty(), "{:?}", bob.disk.outbox);
+}

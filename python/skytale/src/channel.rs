@@ -14,7 +14,7 @@ use toq_member::{Happening, Message, Who};
 
 use crate::failure::Failure;
 use crate::owned::Owned;
-use crate::received::{Events, Members, Octets, Shape, Taken};
+use crate::received::{Events, Members, Octets, Parcel, Shape, Taken};
 use crate::waiting::{Answer as _, Plain, promise, seconds, wait};
 
 /// How many pauses are made while messages go on coming.
@@ -300,7 +300,8 @@ impl Channel {
     #[pyo3(signature = (timeout = None))]
     fn next_async<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         let timeout = timeout.map(seconds).transpose()?;
-        promise(py, take(self.inbox.clone(), timeout, 1, Shape::One))
+        let taken = take(self.inbox.clone(), timeout, 1, Shape::One);
+        promise(py, async { taken.await.map(Parcel::new) })
     }
 
     /// All messages that wait, up to `most`; waits up to `timeout` seconds for the first one, and `pause` for those right behind it.
@@ -313,7 +314,8 @@ impl Channel {
     #[pyo3(signature = (timeout, most, pause = 0.0))]
     fn drain_async<'py>(&self, py: Python<'py>, timeout: f64, most: usize, pause: f64) -> PyResult<Bound<'py, PyAny>> {
         let (timeout, pause) = (seconds(timeout)?, seconds(pause)?);
-        promise(py, gather(self.inbox.clone(), timeout, most, pause))
+        let taken = gather(self.inbox.clone(), timeout, most, pause);
+        promise(py, async { taken.await.map(Parcel::new) })
     }
 
     /// Who is in the channel.

@@ -19,5 +19,7 @@ mod _native {
     #[pymodule_export]
     use crate::client::Client;
     #[pymodule_export]
+    use crate::received::Parcel;
+    #[pymodule_export]
     use crate::text::{envelope_decode, envelope_encode, translate};
 }

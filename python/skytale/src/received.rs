@@ -1,8 +1,9 @@
 //! Messages, members and events as the classes of `skytale_sdk.message`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::IntoPyObjectExt as _;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList};
@@ -57,6 +58,40 @@ impl Answer for Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         self.inbox.give_back(std::mem::take(&mut self.messages));
+    }
+}
+
+/// What an awaited call came to, until its caller goes on and opens it: who is cancelled in the moment between does not have it.
+#[pyclass(frozen, module = "skytale_sdk._native")]
+pub struct Parcel(Mutex<Option<Taken>>);
+
+impl Parcel {
+    /// For messages that were taken.
+    pub fn new(taken: Taken) -> Self {
+        Self(Mutex::new(Some(taken)))
+    }
+
+    fn take(&self) -> Option<Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[pymethods]
+impl Parcel {
+    /// The message or the list. They are their caller's from here on.
+    fn open(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.take().ok_or_else(|| PyRuntimeError::new_err("runtime error: these messages were taken already"))?.give(py)
+    }
+
+    /// Nobody has them: they are the next ones.
+    fn give_back(&self) {
+        drop(self.take());
+    }
+}
+
+impl Answer for Parcel {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Py::new(py, self).map(Py::into_any)
     }
 }
 

@@ -10,12 +10,27 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
+from typing import TypeVar
 
 from . import _exit, _mock, _native, _settings
 from .envelope import Envelope
 from .errors import SkytaleError, unknown_channel
 from .manager import MOST_AT_ONCE, PAUSE, ended
 from .message import Event, Member, Message
+
+
+Received = TypeVar("Received")
+
+
+async def _opened(coming: asyncio.Future[_native.Parcel[Received]]) -> Received:
+    """What was received. A caller that is cancelled after it came and before it goes on does not have it: it is received next."""
+    try:
+        parcel = await coming
+    except asyncio.CancelledError:
+        if coming.done() and not coming.cancelled() and coming.exception() is None:
+            coming.result().give_back()
+        raise
+    return parcel.open()
 
 
 class Channel:
@@ -40,12 +55,12 @@ class Channel:
 
     async def messages(self) -> AsyncIterator[Message]:
         """Yields messages as they come: `async for message in channel.messages()`; ends when the client is closed."""
-        while (message := await self._native.next_async(None)) is not None:
+        while (message := await self.next()) is not None:
             yield message
 
     async def next(self, timeout: float | None = None) -> Message | None:
         """The next message; None if there is none within `timeout` seconds."""
-        return await self._native.next_async(timeout)
+        return await _opened(self._native.next_async(timeout))
 
     async def members(self) -> list[Member]:
         return await self._native.members_async()
@@ -323,6 +338,6 @@ class SkytaleChannelManager:
     async def _take(self, channel_name: str, timeout: float, pause: float) -> list[Message]:
         channel = self._channel(channel_name)._native
         try:
-            return await channel.drain_async(max(timeout, 0.0), MOST_AT_ONCE, pause)
+            return await _opened(channel.drain_async(max(timeout, 0.0), MOST_AT_ONCE, pause))
         except SkytaleError as error:
             raise ended(channel_name, error) from error

@@ -18,7 +18,6 @@ from .errors import SkytaleError, unknown_channel
 from .manager import MOST_AT_ONCE, PAUSE, ended
 from .message import Event, Member, Message
 
-
 Received = TypeVar("Received")
 
 

@@ -275,7 +275,7 @@ class SkytaleChannelManager:
                     once()
                     is_silent = False
                 except SkytaleError as error:
-                    # Told once, not in every round until it is over: a disk may have room again, and who was removed be added again.
+                    # Told once, not in every round until it is over: a disk may have room again, who was removed be added.
                     if not is_silent and not self._closed.is_set():
                         _log.error("channel listener for '%s' died: %s", name, error)
                     is_silent = True

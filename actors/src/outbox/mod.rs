@@ -8,6 +8,7 @@
 mod carry;
 mod handlers;
 mod messages;
+mod work;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

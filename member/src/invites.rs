@@ -143,7 +143,7 @@ async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
         }
         match api.pending(seat.name.as_str(), WAIT).await {
             Ok(pending) if pending.requests.is_empty() => pauses.reset(),
-            Ok(pending) => match admit(&inner, &api, &seat, pending.requests).await {
+            Ok(pending) => match admit_all(&inner, &api, &seat, pending.requests).await {
                 Ok(true) => {
                     pauses.reset();
                     continue;
@@ -161,6 +161,25 @@ async fn ask(inner: Arc<Inner>, api: RelayApi, id: [u8; 32]) -> [u8; 32] {
         // A server that does not wait is not asked without a pause.
         tokio::time::sleep(pauses.next()).await;
     }
+}
+
+/// Lets in whoever may come in, page by page: those who come with invites of members that are away stand before others. `false` where nobody
+/// was answered.
+async fn admit_all(inner: &Arc<Inner>, api: &RelayApi, seat: &Arc<Seat>, first: Vec<PendingJoin>) -> Result<bool, Error> {
+    let (mut page, mut seen) = (first, HashSet::new());
+    while !page.is_empty() {
+        let known = seen.len();
+        seen.extend(page.iter().map(|request| request.id.clone()));
+        if seen.len() == known {
+            // A published server has one page only.
+            break;
+        }
+        if admit(inner, api, seat, page).await? {
+            return Ok(true);
+        }
+        page = api.pending_behind(seat.name.as_str(), seen.len()).await?.requests;
+    }
+    Ok(false)
 }
 
 /// Lets in whoever may come in, with one change where that is possible. `false` where nobody was answered: they come with invites of other

@@ -13,7 +13,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use office::{Office, key, settings, with_key};
-use toq_api::relay::{Credential, InviteToken, JoinRequest, JoinStatus, RelayApi, Target};
+use toq_api::relay::{Credential, InviteToken, JoinRequest, JoinStatus, NewInvite, RelayApi, Target};
 use toq_member::{Admission, Channel, Client, Kind};
 use world::{LONG, NAME, event, invite, next, open, refused, texts, until};
 
@@ -141,6 +141,46 @@ async fn where_several_invite_each_answers_those_who_come_with_its_own() {
 
     assert!(ends.iter().all(Result::is_ok), "{ends:?}");
     until("all are in", || [&channel, &joined].iter().all(|channel| channel.members().len() == 8)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_waits_for_an_inviter_who_is_away_keeps_no_guest_of_others_out() {
+    const MORE_THAN_A_PAGE: u32 = 130;
+    let dir = tempfile::tempdir().expect("a directory");
+    let office = Office::open(dir.path().join("relay"), 0, false);
+    let key = key(&office, "alice@example.com").await;
+    let alice = open(with_key(&office, &key, "alice", dir.path())).await;
+    let channel = alice.create_channel(NAME, Admission::Any).await.expect("made");
+    let token = channel.invite(1, LONG).await.expect("made");
+    let api = RelayApi::new(&Target::at(format!("http://{}", office.api)), Credential::Bearer(key.clone())).expect("an address");
+    // Nobody here has made this one, so nobody here may answer who comes with it.
+    let away = InviteToken::mint(&[7; 48]);
+    let ours = NewInvite {
+        channel: NAME.to_owned(),
+        max_uses: Some(MORE_THAN_A_PAGE),
+        ttl_seconds: Some(600),
+        token_id: Some(away.id()),
+        secret_hash: Some(away.verifier()),
+    };
+    api.create_invite(&ours).await.expect("registered");
+    for n in 0..MORE_THAN_A_PAGE {
+        let package = n.to_be_bytes();
+        let request = JoinRequest {
+            channel: NAME.to_owned(),
+            token_id: Some(away.id()),
+            proof: Some(away.proof()),
+            key_package: STANDARD.encode(package),
+            identity: "one of many".to_owned(),
+            binding: Some(away.binding(&package)),
+            ..JoinRequest::default()
+        };
+        api.join(&request).await.expect("it waits");
+    }
+
+    let guest = open(with_key(&office, &key, "guest", dir.path())).await;
+    guest.join_with_token(NAME, &token, LONG).await.expect("let in");
+
+    assert_eq!(channel.members().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

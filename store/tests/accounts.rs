@@ -82,7 +82,7 @@ async fn of_a_hundred_joins_at_once_an_invite_for_one_lets_in_exactly_one() {
 
     assert_eq!(ends.iter().filter(|end| matches!(end, JoinEnd::Accepted(_))).count(), 1);
     assert_eq!(ends.iter().filter(|end| **end == JoinEnd::UsedUp).count(), 99);
-    assert_eq!(owner.pending(CHANNEL, 200, 1 << 20, NOW).expect("read").len(), 1);
+    assert_eq!(owner.pending(CHANNEL, 0, 200, 1 << 20, NOW).expect("read").len(), 1);
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_request_that_nobody_has_begun_to_answer_is_withdrawn_with_its_use_and
     assert_eq!(joiner.withdraw([3; 16], NOW).await.expect("decided"), Withdrawn::Done);
     assert_eq!(joiner.withdraw([3; 16], NOW).await.expect("decided"), Withdrawn::Unknown);
 
-    assert_eq!((uses(&owner).await, owner.pending(CHANNEL, 9, 1 << 20, NOW).expect("read").len()), (0, 0));
+    assert_eq!((uses(&owner).await, owner.pending(CHANNEL, 0, 9, 1 << 20, NOW).expect("read").len()), (0, 0));
     assert_eq!(joiner.standing([3; 16], NOW).expect("read"), None);
     assert_eq!(owner.take_up(vec![[3; 16]], NOW, later(60)).await.expect("decided"), [[0; 16]; 0], "whoever looked before hears of it");
     let late = owner.answer([3; 16], Answer::Welcome(vec![1]), NOW, keeping()).await.expect("decided");
@@ -200,7 +200,7 @@ async fn an_account_sees_nothing_of_another() {
     assert_eq!(stranger.claim(channel(CHANNEL.to_owned(), [5; 16], None), NOW).await.expect("decided"), Claimed::Taken);
     assert_eq!(stranger.invite(invite(2, 1), NOW).await.expect("decided"), Registered::NoChannel);
     assert_eq!(stranger.invites(CHANNEL, NOW).expect("read"), []);
-    assert_eq!(stranger.pending(CHANNEL, 10, 1 << 20, NOW).expect("read"), []);
+    assert_eq!(stranger.pending(CHANNEL, 0, 10, 1 << 20, NOW).expect("read"), []);
     let answer = stranger.answer([3; 16], Answer::Refused("no".to_owned()), NOW, keeping()).await;
     assert_eq!(answer.expect("decided"), Answered::Unknown);
     assert_eq!(stranger.standing([3; 16], NOW).expect("read"), None);
@@ -238,7 +238,7 @@ async fn an_answer_reaches_its_joiner_and_is_given_once() {
     assert_eq!(answer(Answer::Welcome(b"another".to_vec())).await.expect("decided"), Answered::Otherwise);
 
     assert_eq!(owner.standing([3; 16], NOW).expect("read"), Some(Standing::Answered(welcome)));
-    assert_eq!(owner.pending(CHANNEL, 10, 1 << 20, NOW).expect("read"), []);
+    assert_eq!(owner.pending(CHANNEL, 0, 10, 1 << 20, NOW).expect("read"), []);
     assert_eq!(owner.standing([3; 16], later(60)).expect("read"), None);
 }
 
@@ -248,7 +248,7 @@ async fn what_has_ended_is_gone_before_it_is_removed_and_after() {
     let owner = owner(&store, 2).await;
     owner.join(join(1, 3), NOW).await.expect("decided");
 
-    assert_eq!(owner.pending(CHANNEL, 10, 1 << 20, later(600)).expect("read"), []);
+    assert_eq!(owner.pending(CHANNEL, 0, 10, 1 << 20, later(600)).expect("read"), []);
     let early = store.accounts().trim(later(599)).await.expect("trimmed");
     let requests = store.accounts().trim(later(600)).await.expect("trimmed");
     let invites = store.accounts().trim(later(3600)).await.expect("trimmed");
@@ -269,7 +269,7 @@ async fn a_page_of_requests_is_bounded_in_number_and_in_bytes() {
     }
 
     let ids = |most, bytes| {
-        let page = owner.pending(CHANNEL, most, bytes, NOW).expect("read");
+        let page = owner.pending(CHANNEL, 0, most, bytes, NOW).expect("read");
         page.iter().map(|join| join.id[0]).collect::<Vec<_>>()
     };
     assert_eq!(ids(2, 1 << 20), [10, 11]);

@@ -235,6 +235,11 @@ impl RelayApi {
         self.waiting(&["v1", "channels", "pending"], &[("channel", channel)], wait).await
     }
 
+    /// Lists who wants to be let in behind so many of the oldest. Published servers answer with those again.
+    pub async fn pending_behind(&self, channel: &str, skip: usize) -> Result<Pending, RelayApiError> {
+        self.get(&["v1", "channels", "pending"], &[("channel", channel), ("skip", &skip.to_string())]).await
+    }
+
     /// Lets somebody in.
     pub async fn submit_welcome(&self, welcome: &WelcomeSubmission) -> Result<Completed, RelayApiError> {
         self.post(&["v1", "channels", "welcome"], welcome, Repeat::Harmless).await

@@ -47,6 +47,9 @@ pub struct PendingQuery {
     /// Where there is nothing yet, wait for it so many seconds (at most 30).
     #[serde(default)]
     pub wait: u64,
+    /// Pass over so many of the oldest: a page holds at most 100. Nothing is waited for then.
+    #[serde(default)]
+    pub skip: usize,
 }
 
 /// How long to wait.

@@ -102,10 +102,12 @@ pub(crate) async fn pending(office: web::Data<Office>, caller: Caller, query: Qu
         return Err(ApiError::not_found("the account has registered no channel of this name"));
     }
     let look = || {
-        let joins = caller.tenant.pending(&channel, PAGE.0, PAGE.1, office.now())?;
+        let joins = caller.tenant.pending(&channel, query.0.skip, PAGE.0, PAGE.1, office.now())?;
         Ok((!joins.is_empty()).then_some(joins))
     };
-    let joins = wait(&office, &caller, Bell::Channel(channel.clone()), query.0.wait, look).await?.unwrap_or_default();
+    // Behind others there is nothing to wait for: whoever looked at those begins again.
+    let patience = if query.0.skip > 0 { 0 } else { query.0.wait };
+    let joins = wait(&office, &caller, Bell::Channel(channel.clone()), patience, look).await?.unwrap_or_default();
     Ok(HttpResponse::Ok().json(Pending { requests: joins.into_iter().map(view).collect() }))
 }
 

@@ -52,21 +52,25 @@ pub enum Standing {
 }
 
 impl Tenant {
-    /// The unanswered requests to a channel of this account, oldest first: at most `most`, and no more key packages than
-    /// `bytes` (but one in any case).
+    /// The unanswered requests to a channel of this account, oldest first and without the first `skip`: at most `most`, and no more key
+    /// packages than `bytes` (but one in any case).
     ///
     /// # Errors
     /// [`StoreError`] where the disk fails.
-    pub fn pending(&self, channel: &str, most: usize, bytes: usize, now: Timestamp) -> Result<Vec<Join>, StoreError> {
+    pub fn pending(&self, channel: &str, skip: usize, most: usize, bytes: usize, now: Timestamp) -> Result<Vec<Join>, StoreError> {
         self.desk.read(|reading| {
             let (names, joins, packages) = (reading.open_table(PENDING)?, reading.open_table(JOINS)?, reading.open_table(PACKAGES)?);
-            let (mut found, mut size) = (Vec::new(), 0);
+            let (mut found, mut size, mut passed) = (Vec::new(), 0, 0);
             for row in names.range(of(channel))? {
                 let at = row?.0;
                 let (_, _, id) = at.value();
                 let (Some(row), Some(package)) = (joins.get(id)?, packages.get(id)?) else { continue };
                 let row = JoinRow::from_bytes(row.value())?;
                 if row.owner != self.account.0 || row.expires_at <= now.as_nanos() {
+                    continue;
+                }
+                passed += 1;
+                if passed <= skip {
                     continue;
                 }
                 size += package.value().len();

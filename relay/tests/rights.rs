@@ -127,6 +127,26 @@ fn a_revoked_key_ends_the_connections_that_came_with_it_and_no_others() {
 }
 
 #[test]
+fn what_is_said_with_a_key_in_the_moment_of_its_revocation_is_not_taken() {
+    with_accounts(|relay| async move {
+        let (owner, _) = account(&relay, "owner").await;
+        let other = owner.create_key(&NewKey { name: None }).await.expect("made");
+        let mut stays = member(&relay, &owner).await;
+        let mut goes = member(&relay, &owner.with(Credential::Bearer(other.key))).await;
+        // Whoever listens is told of changes together: this one makes the next wait a moment.
+        register(&owner).await;
+
+        owner.revoke_key(&other.id).await.expect("revoked");
+        goes.send(&general(), 1, "too late").await;
+
+        assert!(end(&mut goes).await.contains("revoked"));
+        stays.send(&general(), 2, "the first").await;
+        assert_eq!(stays.accepted().await, (tag(2), 1));
+        relay
+    });
+}
+
+#[test]
 fn who_used_a_channel_before_it_was_registered_is_sent_away_and_cannot_register_it() {
     with_accounts(|relay| async move {
         let ((owner, _), (stranger, _)) = (account(&relay, "owner").await, account(&relay, "stranger").await);

@@ -291,6 +291,15 @@ impl Subscriber {
     }
 
     /// Ends the stream with a last word, if there is room for it.
+    /// Whether the key that this connection was opened with is taken away.
+    pub(super) fn is_revoked(&self) -> bool {
+        self.home.guests.as_ref().is_some_and(|guests| guests.revoked().holds(self.account.key.as_deref()))
+    }
+
+    pub(super) fn end_as_revoked(&mut self, ctx: &mut Context<Self>) {
+        self.end(Status::unauthenticated("the API key of this connection has been revoked; use another key"), ctx);
+    }
+
     fn end(&mut self, word: Status, ctx: &mut Context<Self>) {
         // A reader that has left no room for it learns of the end from the end.
         let _full = self.outgoing.try_send(Err(word));
@@ -410,9 +419,8 @@ impl Handler<Recheck> for Subscriber {
     type Result = ();
 
     fn handle(&mut self, recheck: Recheck, ctx: &mut Self::Context) {
-        let key = self.account.key.as_deref();
-        if self.home.guests.as_ref().is_some_and(|guests| guests.revoked().holds(key)) {
-            return self.end(Status::unauthenticated("the API key of this connection has been revoked; use another key"), ctx);
+        if self.is_revoked() {
+            return self.end_as_revoked(ctx);
         }
         let Some(channel) = recheck.channel.filter(|channel| self.plan.borrow().wants(channel)) else { return };
         if self.admit(&channel).is_ok() {

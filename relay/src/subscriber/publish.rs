@@ -21,6 +21,10 @@ impl Handler<Arrived> for Subscriber {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
+        // The word of it may be on its way; from the revocation on nothing is taken.
+        if self.is_revoked() {
+            return self.end_as_revoked(ctx);
+        }
         let Arrived { frame, own, room } = arrived;
         let Ok(Asked { what, tag, after, seen }) = Asked::decode(frame) else {
             // One that was garbled by a bug of its sender's own ends no stream.

@@ -7,6 +7,7 @@
 
 #[cfg(target_os = "linux")]
 mod code;
+#[cfg(target_os = "linux")]
 mod smaps;
 
 /// Unmaps the code of this program; what runs next is mapped again page by page.

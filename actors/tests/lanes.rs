@@ -19,6 +19,11 @@ async fn connections(agent: &Agent) -> usize {
     agent.workspace.address().send(Connections).await.expect("the workspace lives").len()
 }
 
+async fn deliver(house: &House, text: &str) {
+    let accepted = house.alice.send(&house.bob.address, text, Patience::Settled).await.expect("accepted");
+    assert_eq!(accepted.settled.expect("asked for").await.expect("told").state, State::Delivered);
+}
+
 async fn send_once(from: &Agent, to: &Address, key: &str) -> Accepted {
     let command = Send {
         to: vec![to.clone()],
@@ -44,29 +49,13 @@ fn state(agent: &Agent, seq: Seq) -> (State, u32) {
 fn a_lane_that_has_been_idle_takes_its_connection_with_it_at_both_ends() {
     run(async {
         let house = House::with_two_agents().await;
-        house
-            .alice
-            .send(&house.bob.address, "first", Patience::Settled)
-            .await
-            .expect("accepted")
-            .settled
-            .expect("asked for")
-            .await
-            .expect("told");
+        deliver(&house, "first").await;
         assert_eq!((connections(&house.alice).await, connections(&house.bob).await), (1, 1));
 
         later(LONG).await;
         assert_eq!((connections(&house.alice).await, connections(&house.bob).await), (0, 0));
 
-        house
-            .alice
-            .send(&house.bob.address, "second", Patience::Settled)
-            .await
-            .expect("accepted")
-            .settled
-            .expect("asked for")
-            .await
-            .expect("told");
+        deliver(&house, "second").await;
         assert_eq!(house.bob.inbox(), ["first", "second"]);
         assert_eq!((connections(&house.alice).await, connections(&house.bob).await), (1, 1));
     });

@@ -17,10 +17,7 @@ use super::{CurrentMode, Expire, Rule, SetMode, Workspace, WorkspaceError};
 use crate::approval::Resolved;
 use crate::connection::{Goodbye, View};
 
-/// How long an accepted challenge is remembered: a day, and a handshake is stale after ten minutes.
-const CHALLENGE_MEMORY: Duration = Duration::from_secs(24 * 3600);
-
-/// How often old challenges are forgotten.
+/// How often approvals that are good for nothing any more are looked for.
 const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 
 type Ctx = Context<Workspace>;
@@ -83,18 +80,18 @@ impl Workspace {
         }
     }
 
-    /// Forgets old challenges, and approvals of keys that are good for nothing any more, now and from time to time.
+    /// Forgets approvals of keys that are good for nothing any more, now and from time to time.
     pub(super) fn trim(&self, ctx: &mut Ctx) {
-        let before = self.home.wall().minus(CHALLENGE_MEMORY);
-        let journal = self.home.store.journal().clone();
         let dead = self.policy.dead_approvals(self.home.wall()).into_iter().map(|subject| Change::RemoveRule(subject, Ruling::Approve));
-        let changes: Vec<Change> = dead.chain([Change::TrimChallenges(before)]).collect();
-        let trimming = async move { journal.commit(Batch::new(changes.clone())).await.map(|_| changes) };
-        ctx.spawn(trimming.into_actor(self).map(|result, act, ctx| match result {
-            Ok(changes) if changes.len() > 1 => act.enact(&changes, ctx),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old challenges and approvals could not be forgotten"),
-        }));
+        let changes: Vec<Change> = dead.collect();
+        if !changes.is_empty() {
+            let journal = self.home.store.journal().clone();
+            let trimming = async move { journal.commit(Batch::new(changes.clone())).await.map(|_| changes) };
+            ctx.spawn(trimming.into_actor(self).map(|result, act, ctx| match result {
+                Ok(changes) => act.enact(&changes, ctx),
+                Err(error) => tracing::warn!(%error, "approvals of replaced keys could not be forgotten"),
+            }));
+        }
         ctx.run_later(TRIM_INTERVAL, |act, ctx| act.trim(ctx));
     }
 }

@@ -6,16 +6,12 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use toq_protocol::envelope::Kind;
 use toq_protocol::frame::encode;
+use world::rulings::waiting;
 use world::stranger::{Stranger, closed, connect, published_request};
 use world::{Agent, World, eventually};
 
 /// The first pause after a failed attempt is half a minute at least, and a test gives up after one.
 const PATIENT: &[(&str, &str)] = &[("delivery.retry_initial_ms", "60000")];
-
-fn waiting(agent: &Agent) -> Vec<String> {
-    let open = agent.get("/v1/approvals").json();
-    open["approvals"].as_array().expect("a list").iter().filter_map(|row| row["public_key"].as_str().map(str::to_owned)).collect()
-}
 
 fn state(agent: &Agent, id: &str) -> String {
     agent.get(&format!("/v1/messages/{id}")).json()["state"].as_str().unwrap_or_default().to_owned()

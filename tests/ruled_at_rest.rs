@@ -6,24 +6,11 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use serde_json::{Value, json};
+use world::rulings::{key, rules, waiting};
 use world::{Agent, World, eventually, toq};
 
 /// Nobody tries again by itself while a test runs.
 const PATIENT: &[(&str, &str)] = &[("delivery.retry_initial_ms", "60000")];
-
-fn key(agent: &Agent) -> String {
-    agent.get("/v1/status").json()["public_key"].as_str().expect("a key").to_owned()
-}
-
-fn waiting(agent: &Agent) -> Vec<String> {
-    let open = agent.get("/v1/approvals").json();
-    open["approvals"].as_array().expect("a list").iter().filter_map(|row| row["public_key"].as_str().map(str::to_owned)).collect()
-}
-
-fn rules(agent: &Agent, list: &str) -> Vec<String> {
-    let rules = agent.get("/v1/permissions").json();
-    rules[list].as_array().expect("a list").iter().filter_map(|rule| rule["value"].as_str().map(str::to_owned)).collect()
-}
 
 /// What becomes of a message, in one word.
 fn send(from: &Agent, to: &Agent, text: &str) -> String {

@@ -3,15 +3,11 @@
 mod world;
 
 use serde_json::{Value, json};
+use world::rulings::waiting;
 use world::{Agent, World, eventually, toq};
 
 /// The first pause after a failed attempt is half a minute at least; nothing but a word from bob ends it earlier.
 const PATIENT: &[(&str, &str)] = &[("delivery.retry_initial_ms", "60000")];
-
-fn waiting(agent: &Agent) -> Vec<String> {
-    let open = agent.get("/v1/approvals").json();
-    open["approvals"].as_array().expect("a list").iter().filter_map(|row| row["public_key"].as_str().map(str::to_owned)).collect()
-}
 
 /// Sends to somebody who has to ask first; the key that waits there.
 fn knock(alice: &Agent, bob: &Agent) -> String {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+pub mod rulings;
 pub mod stranger;
 
 use std::io::{Read as _, Write as _};

@@ -2,11 +2,14 @@
 //! piece.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::Notify;
 use toq_net::BoxedIo;
 
@@ -23,11 +26,16 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) type ReadHalf = tokio::io::ReadHalf<BoxedIo>;
 pub(super) type WriteHalf = tokio::io::WriteHalf<BoxedIo>;
 
-/// Reads once. The half comes back so that the actor can read again when it likes.
+/// Reads once. The half comes back so that the actor can read again when it likes. There is a buffer only while there is
+/// something to read, since most connections are silent most of the time.
 pub(super) async fn read(mut half: ReadHalf) -> (ReadHalf, io::Result<Vec<u8>>) {
-    let mut buffer = Vec::with_capacity(READ_SIZE);
-    let result = half.read_buf(&mut buffer).await;
-    (half, result.map(|_| buffer))
+    let result = poll_fn(|cx| {
+        let mut space = [MaybeUninit::uninit(); READ_SIZE];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        Pin::new(&mut half).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().to_vec())
+    })
+    .await;
+    (half, result)
 }
 
 /// Bytes that wait to be written, shared by an actor and its writer on one thread.

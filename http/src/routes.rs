@@ -1,7 +1,11 @@
 //! The route table.
+//!
+//! What is below a name or an id is grouped under it: the router compiles a regular expression for each path with a part in braces,
+//! and these are a good part of a start.
 
 use actix_web::guard::{Any, Get, Head};
 use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::web::scope;
 use actix_web::{HttpRequest, HttpResponse, Resource, ResponseError as _, Route, web};
 use toq_api::ErrorCode;
 
@@ -23,11 +27,17 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/stream/chunk").route(web::post().to(streams::chunk)))
         .service(path("/v1/stream/end").route(web::post().to(streams::end)))
         .service(path("/v1/consumers").route(get().to(consumers::list)))
-        .service(path("/v1/consumers/{name}").route(get().to(consumers::show)).route(web::delete().to(consumers::forget)))
-        .service(path("/v1/consumers/{name}/confirm").route(web::post().to(consumers::confirm)))
+        .service(
+            scope("/v1/consumers/{name}")
+                .service(path("").route(get().to(consumers::show)).route(web::delete().to(consumers::forget)))
+                .service(path("/confirm").route(web::post().to(consumers::confirm))),
+        )
         .service(path("/v1/peers").route(get().to(peers::peers)))
-        .service(path("/v1/peers/{key}/conversations").route(web::delete().to(peers::forget_conversations)))
-        .service(path("/v1/peers/{key}/block").route(web::post().to(rules::block_peer)).route(web::delete().to(rules::unblock_peer)))
+        .service(
+            scope("/v1/peers/{key}")
+                .service(path("/conversations").route(web::delete().to(peers::forget_conversations)))
+                .service(path("/block").route(web::post().to(rules::block_peer)).route(web::delete().to(rules::unblock_peer))),
+        )
         .service(path("/v1/connections").route(get().to(peers::connections)))
         .service(path("/v1/ping").route(web::post().to(peers::ping)))
         .service(path("/v1/block").route(web::post().to(rules::block)).route(web::delete().to(rules::unblock)))
@@ -35,8 +45,11 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/revoke").route(web::post().to(rules::revoke)))
         .service(path("/v1/permissions").route(get().to(rules::permissions)))
         .service(path("/v1/approvals").route(get().to(rules::approvals)))
-        .service(path("/v1/approvals/{id}").route(web::post().to(rules::decide)))
-        .service(path("/v1/approvals/{id}/revoke").route(web::post().to(rules::revoke_approval)))
+        .service(
+            scope("/v1/approvals/{id}")
+                .service(path("").route(web::post().to(rules::decide)))
+                .service(path("/revoke").route(web::post().to(rules::revoke_approval))),
+        )
         .service(path("/v1/health").route(get().to(daemon::health)))
         .service(path("/v1/status").route(get().to(daemon::status)))
         .service(path("/v1/tree").route(get().to(daemon::tree)))
@@ -49,15 +62,18 @@ pub(crate) fn local(config: &mut web::ServiceConfig) {
         .service(path("/v1/handlers/reload").route(web::post().to(handlers::reload)))
         .service(path("/v1/handlers/stop").route(web::post().to(handlers::stop)))
         .service(
-            path("/v1/handlers/{name}")
-                .route(get().to(handlers::show))
-                .route(web::put().to(handlers::update))
-                .route(web::delete().to(handlers::remove)),
+            scope("/v1/handlers/{name}")
+                .service(
+                    path("")
+                        .route(get().to(handlers::show))
+                        .route(web::put().to(handlers::update))
+                        .route(web::delete().to(handlers::remove)),
+                )
+                .service(path("/pause").route(web::post().to(handlers::pause)))
+                .service(path("/resume").route(web::post().to(handlers::resume)))
+                .service(path("/retry").route(web::post().to(handlers::retry)))
+                .service(path("/set-aside").route(get().to(handlers::set_aside))),
         )
-        .service(path("/v1/handlers/{name}/pause").route(web::post().to(handlers::pause)))
-        .service(path("/v1/handlers/{name}/resume").route(web::post().to(handlers::resume)))
-        .service(path("/v1/handlers/{name}/retry").route(web::post().to(handlers::retry)))
-        .service(path("/v1/handlers/{name}/set-aside").route(get().to(handlers::set_aside)))
         .service(path("/v1/audit").route(get().to(audit::records)))
         .service(path("/v1/audit/verify").route(get().to(audit::check)))
         .service(path("/v1/files").route(get().to(files::list)).route(web::post().to(files::send)))

@@ -4,6 +4,7 @@
 //! loopback. They turn away any other: a stranger holds nothing here that the owner's programs need, and no mistake in a
 //! handler can open the API to it. One that came by another way is closed.
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::{TcpStream, UnixStream};
-use actix_service::{IntoServiceFactory as _, Service, ServiceFactory as _, map_config};
+use actix_service::{IntoServiceFactory as _, Service, ServiceFactory as _, fn_factory, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
@@ -41,11 +42,15 @@ pub const MAX_CONNECTIONS: usize = 8192;
 /// awaits it.
 pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, sockets: Vec<UnixListener>, facade: Facade) {
     let most = facade.connections;
-    let facade = web::Data::new(facade);
-    let app = || {
-        let app = App::new().app_data(facade.clone()).wrap(from_fn(guard::guard)).configure(routes::local);
-        map_config(app.into_factory(), |()| AppConfig::default())
+    let app = App::new().app_data(web::Data::new(facade)).wrap(from_fn(guard::guard)).configure(routes::local);
+    let app: Result<_, ()> = map_config(app.into_factory(), |()| AppConfig::default()).new_service(()).await;
+    let Ok(app) = app else {
+        tracing::error!("the HTTP service cannot be made");
+        return;
     };
+    // Both kinds of listeners share one table of routes: to make it is a good part of a start.
+    let app = Rc::new(app);
+    let shared = || fn_factory(|| ready(Ok::<_, ()>(app.clone())));
     let local = HttpService::build()
         .keep_alive(KeepAlive::Timeout(IDLE))
         .client_request_timeout(HEADER)
@@ -54,14 +59,14 @@ pub async fn serve(mut connections: mpsc::Receiver<std::net::TcpStream>, sockets
                 extensions.insert(Ends::new(client, server));
             }
         })
-        .h1(app());
+        .h1(shared());
     let at_socket = HttpService::build()
         .keep_alive(KeepAlive::Timeout(IDLE))
         .client_request_timeout(HEADER)
         .on_connect_ext(|stream: &UnixStream, extensions| {
             extensions.insert(AtSocket { user: stream.peer_cred().ok().map(|credentials| credentials.uid()) });
         })
-        .h1(app());
+        .h1(shared());
     let local: Result<_, ()> = local.new_service(()).await;
     let at_socket: Result<_, ()> = at_socket.new_service(()).await;
     let (Ok(local), Ok(at_socket)) = (local, at_socket) else {

@@ -65,6 +65,27 @@ fn one_number_says_how_large_a_message_may_be_and_so_large_a_one_arrives() {
 }
 
 #[test]
+fn what_is_larger_than_an_agent_wants_is_refused_and_its_sender_told() {
+    let world = World::new();
+    let bob = world.agent("bob", &[("connection_mode", "open"), ("max_message_size", "2000"), ("accept_files", "true")]);
+    let alice = world.agent("alice", &[]);
+    let body = |size: usize| json!({"to": bob.address(), "body": {"text": "x".repeat(size - r#"{"text":""}"#.len())}}).to_string();
+
+    let refused = alice.post("/v1/messages?wait=true", &body(2001));
+    let taken = alice.post("/v1/messages?wait=true", &body(2000));
+    let file = alice.place.join("large.txt");
+    std::fs::write(&file, "x".repeat(100_000)).expect("ours");
+    let sent = alice.toq(&["send-file", &bob.address(), &file.display().to_string()]);
+
+    assert!(refused.status >= 400 && refused.body.contains("message_too_large") && refused.body.contains("toq send-file"), "{refused:?}");
+    assert_eq!(taken.status, 200, "{taken:?}");
+    assert!(sent.status.success(), "pieces of files are no messages: {sent:?}");
+    let history = bob.get("/v1/messages/history").json();
+    let sizes: Vec<_> = history["messages"].as_array().expect("a list").iter().map(|m| m["body"]["text"].as_str().map(str::len)).collect();
+    assert!(sizes.contains(&Some(1989)) && !sizes.contains(&Some(1990)), "{history}");
+}
+
+#[test]
 fn at_nine_tenths_of_the_quota_new_messages_are_refused_and_the_rest_goes_on() {
     let world = World::new();
     let bob = world.agent("bob", &[("connection_mode", "open"), ("store.max_mib", "8")]);

@@ -41,7 +41,7 @@ pub struct WorkspaceConfig {
     pub log_retention_days: u32,
     /// How large log files may become together.
     pub log_max_size_mb: u32,
-    /// The largest body of a message that is sent, in bytes; never more than a frame has room for.
+    /// The largest body of a message that is sent or taken, in bytes; never more than a frame has room for.
     pub max_message_size: usize,
     /// Whether files of peers are taken.
     pub accept_files: bool,

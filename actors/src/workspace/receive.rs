@@ -10,7 +10,7 @@ use toq_protocol::envelope::{Envelope, Kind};
 use toq_protocol::file::{CHUNK_TYPE, MANIFEST_TYPE};
 use toq_protocol::flow::Piece;
 use toq_protocol::key::PeerKey;
-use toq_protocol::message::Message;
+use toq_protocol::message::{MAX_BODY, Message};
 use toq_protocol::policy::{Proof, Verdict};
 use toq_protocol::rate::Toll;
 use toq_protocol::reason::Reason;
@@ -40,7 +40,7 @@ pub(super) struct Assurance {
 
 impl Workspace {
     fn store_one(&mut self, peer: PeerKey, address: &Address, known: Assurance, envelope: Envelope, ctx: &mut Ctx) -> Storing {
-        if let Some(reason) = unacceptable(&envelope) {
+        if let Some(reason) = unacceptable(&envelope, self.home.config.max_message_size) {
             return Box::pin(async move { Stored::Refused(reason) });
         }
         let content_type = envelope.content_type.as_deref();
@@ -131,7 +131,13 @@ impl Workspace {
     }
 }
 
-fn unacceptable(envelope: &Envelope) -> Option<Reason> {
+fn unacceptable(envelope: &Envelope, max_body: usize) -> Option<Reason> {
+    // At its most the limit is what a frame has room for, in whatever way the peer divides its frames.
+    let is_of_file = envelope.kind == Kind::MessageStreamChunk && envelope.content_type.as_deref() == Some(CHUNK_TYPE);
+    let is_bounded = max_body < MAX_BODY && !is_of_file;
+    if is_bounded && envelope.body.as_ref().is_some_and(|body| body.as_str().len() > max_body) {
+        return Some(Reason::MessageTooLarge);
+    }
     let is_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.len() > MAX_REFERENCE);
     if is_long(&envelope.thread_id) || is_long(&envelope.reply_to) || is_long(&envelope.content_type) {
         return Some(Reason::InvalidEnvelope);

@@ -62,6 +62,24 @@ fn who_was_denied_and_is_approved_after_all_is_told_and_its_message_comes() {
 }
 
 #[test]
+fn a_mode_that_lets_strangers_in_is_told_to_those_who_wait_or_were_denied() {
+    for is_denied in [false, true] {
+        let world = World::new();
+        let (alice, bob) = (world.agent("alice", PATIENT), world.agent("bob", &[]));
+        if is_denied {
+            turned_away(&alice, &bob);
+        } else {
+            knock(&alice, &bob);
+        }
+
+        decides(&bob, &["config", "set", "connection_mode", "open"]);
+
+        was_welcomed(&alice, &bob);
+        assert!(waiting(&bob).is_empty(), "nothing is left to decide");
+    }
+}
+
+#[test]
 fn a_no_is_remembered_across_a_restart_for_a_later_yes() {
     for by_pattern in [false, true] {
         let world = World::new();

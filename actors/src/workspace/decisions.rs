@@ -1,9 +1,10 @@
 //! Decisions about who may come in: told to those who wait for them, and heard from those whom we wait for.
 //!
 //! Who was turned away is remembered on disk, so that a yes which comes later, after a restart or while no daemon runs is told too.
-//! Only the owner's decisions put anybody there, and there is room for so many. Telling is one attempt at the address that the stranger claims, to nobody but its key, and only where it has said that it
-//! listens. What cannot be told costs nothing: the stranger asks again by itself. Hearing grants nothing either. It
-//! makes the lane that waits for this very key try again, once, and is kept as an event.
+//! Only the owner's decisions put anybody there, and there is room for so many. Telling is one attempt at the address that the
+//! stranger claims, to nobody but its key, and only where it has said that it listens. What cannot be told costs nothing: the
+//! stranger asks again by itself. Hearing grants nothing either. It makes the lane that waits for this very key try again, once,
+//! and is kept as an event.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -139,13 +140,38 @@ impl Workspace {
         }));
     }
 
-    /// Those who were turned away and would get in by now, were they met at their address. To be told is to be met there.
+    /// Tells those who wait for the owner and get in without an answer by now. Their questions are closed when they come.
+    pub(super) fn call_in(&self, ctx: &mut Ctx) {
+        let open = match self.home.store.reader().approvals() {
+            Ok(open) => open,
+            Err(error) => {
+                return tracing::error!(%error, "the open questions cannot be read; whoever gets in finds out when it comes again");
+            }
+        };
+        for (key, row) in open {
+            let Ok(address) = Address::parse(&row.address) else { continue };
+            // Another key than was known is asked about in every mode.
+            if row.previous.is_none() && self.waiting.contains_key(&key) && self.gets_in(&key, &address) {
+                self.tell(key, &row, Decision::Granted, ctx);
+                self.retry(&row.address);
+            }
+        }
+    }
+
+    /// Whether it would be let in, were it met at its address. To be told is to be met there.
+    fn gets_in(&self, key: &PeerKey, address: &Address) -> bool {
+        self.policy.verdict(key, address, Proof::Dialled) == Verdict::Accept && !self.is_retired(key)
+    }
+
+    /// Those who were turned away and would get in by now.
     fn admitted_by_now(&self) -> Result<Vec<(PeerKey, Address)>, StoreError> {
         let mut admitted = Vec::new();
         for (key, row) in self.home.store.reader().turned_away()? {
             let Ok(address) = Address::parse(&row.address) else { continue };
-            let gets_in = self.policy.verdict(&key, &address, Proof::Dialled) == Verdict::Accept && !self.is_retired(&key);
-            if !gets_in || self.waiting.contains_key(&key) || self.pinned(&key, &address)?.is_some_and(|pinned| pinned != key) {
+            if !self.gets_in(&key, &address)
+                || self.waiting.contains_key(&key)
+                || self.pinned(&key, &address)?.is_some_and(|pinned| pinned != key)
+            {
                 continue;
             }
             admitted.push((key, address));

@@ -145,6 +145,8 @@ impl Handler<SetMode> for Workspace {
         self.policy.set_mode(set.0);
         self.publish();
         self.recheck(ctx);
+        self.call_in(ctx);
+        self.welcome(ctx);
     }
 }
 

@@ -6,6 +6,8 @@
 //! cannot be written keeps it, so the connection is not read any more.
 
 mod answer;
+mod handlers;
+mod messages;
 mod plan;
 mod publish;
 mod pump;
@@ -18,28 +20,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _,
-};
+use actix::{Actor, ActorContext as _, ActorFutureExt as _, Addr, AsyncContext as _, Context, WrapFuture as _};
 use prost::bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use toq_channels::ChannelName;
-use toq_dataplane::Tag;
-use toq_kit::{Drain, Lifeline};
-use toq_store::StoreError;
-use toq_store::relay::Appended;
+use toq_kit::Lifeline;
 
 use crate::arrival::Whole;
 use crate::awake::Payer;
 use crate::frame::Outbound;
 use crate::home::{Account, Counters, Home};
 use crate::lobby::Carried;
-use crate::plane::max_frame;
 use crate::registry::{Registry, Route};
 use crate::topic::Order;
 use answer::Answer;
+use messages::Lost;
+pub use messages::{Arrived, Crowded, End, Ended, Joined, Nudge, Recheck, SentAway, Stored, Undone, Unreadable};
 use plan::Plan;
 
 /// What is told to who may wait for something that does not come.
@@ -78,126 +76,6 @@ pub struct Newcomer {
     pub outgoing: mpsc::Sender<Result<Outbound, Status>>,
     /// Its share of its socket; `None` where it came by none.
     pub carried: Option<Carried>,
-}
-
-/// A frame has arrived.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Arrived {
-    /// What; nobody has looked at it yet.
-    pub frame: Bytes,
-    /// Its share of the connection's window.
-    pub own: OwnedSemaphorePermit,
-    /// Its share of what all connections may have on its way.
-    pub room: OwnedSemaphorePermit,
-}
-
-/// The member sends nothing any more, or the connection is broken.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Ended;
-
-/// There are too many channels in use to do this now.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Crowded {
-    /// Which channel.
-    pub channel: ChannelName,
-    /// What is not done.
-    pub what: Undone,
-    /// For a person.
-    pub why: String,
-}
-
-/// What there was no room for.
-#[derive(Debug)]
-pub enum Undone {
-    /// One of our wishes.
-    Wish(u64),
-    /// One of our publications.
-    Publication {
-        /// Its tag.
-        tag: Tag,
-        /// Its share of the connection's window.
-        own: OwnedSemaphorePermit,
-    },
-}
-
-/// A wish cannot be met from the place that was named.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct Lost {
-    /// In which channel.
-    channel: ChannelName,
-    /// Which of our wishes.
-    wish: u64,
-    /// What the member calls it.
-    tag: Option<Tag>,
-    /// Why.
-    answer: Answer,
-    /// The wish's share of the connection's window.
-    own: Option<OwnedSemaphorePermit>,
-}
-
-/// The connection is to be ended with this last word.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct SentAway(pub Status);
-
-/// What the member sends cannot be read any further.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Unreadable(pub Status);
-
-/// The connection is to be ended, if it listens to or waits for this channel; whatever it does where there is none.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct End {
-    /// Which channel.
-    pub of: Option<ChannelName>,
-}
-
-/// The API key of the connection was revoked, or somebody may no longer take part in a channel: what it was let do is to be looked at
-/// again.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Recheck {
-    /// In which channel, if it is one.
-    pub channel: Option<ChannelName>,
-}
-
-/// A channel's topic knows that we listen.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Joined {
-    /// Which of our wishes.
-    pub wish: u64,
-    /// How far the log goes.
-    pub last: u64,
-}
-
-/// A log has grown.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Nudge {
-    /// Which channel's.
-    pub channel: ChannelName,
-    /// How far it goes.
-    pub last: u64,
-}
-
-/// Something of ours was written, or was not.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Stored {
-    /// Where.
-    pub channel: ChannelName,
-    /// What.
-    pub tag: Tag,
-    /// Its share of the connection's window.
-    pub own: OwnedSemaphorePermit,
-    /// What became of it.
-    pub end: Result<Appended, StoreError>,
 }
 
 /// See the module.
@@ -290,7 +168,6 @@ impl Subscriber {
         word.map(|word| self.end(word, ctx)).is_some()
     }
 
-    /// Ends the stream with a last word, if there is room for it.
     /// Whether the key that this connection was opened with is taken away.
     pub(super) fn is_revoked(&self) -> bool {
         self.home.guests.as_ref().is_some_and(|guests| guests.revoked().holds(self.account.key.as_deref()))
@@ -300,6 +177,7 @@ impl Subscriber {
         self.end(Status::unauthenticated("the API key of this connection has been revoked; use another key"), ctx);
     }
 
+    /// Ends the stream with a last word, if there is room for it.
     fn end(&mut self, word: Status, ctx: &mut Context<Self>) {
         // A reader that has left no room for it learns of the end from the end.
         let _full = self.outgoing.try_send(Err(word));
@@ -331,168 +209,5 @@ impl Actor for Subscriber {
         for channel in self.plan.borrow().channels() {
             self.tell(channel, Order::Leave(*self.lifeline.key()));
         }
-    }
-}
-
-impl Handler<Ended> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, _: Ended, ctx: &mut Self::Context) {
-        self.lifeline.finish();
-        ctx.stop();
-    }
-}
-
-impl Handler<Crowded> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, crowded: Crowded, ctx: &mut Self::Context) {
-        Counters::count(&self.home.counters.refused);
-        let Crowded { channel, what, why } = crowded;
-        let answer = Answer::crowded(why);
-        if self.is_over(&answer, ctx) {
-            return;
-        }
-        let mut plan = self.plan.borrow_mut();
-        match what {
-            Undone::Wish(wish) => plan.refused(&channel, wish, answer),
-            Undone::Publication { tag, own } => plan.stored(&channel, tag, answer, own),
-        }
-    }
-}
-
-impl Handler<Lost> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, lost: Lost, _: &mut Self::Context) {
-        Counters::count(&self.home.counters.refused);
-        let Lost { channel, wish, tag, answer, own } = lost;
-        let is_over = self.plan.borrow().stands(&channel, wish);
-        if is_over {
-            self.plan.borrow_mut().unwant(&channel);
-        }
-        self.plan.borrow_mut().answer(tag, answer, own);
-        if is_over {
-            // A topic that somebody listens to never sleeps.
-            self.tell(channel, Order::Leave(*self.lifeline.key()));
-        }
-    }
-}
-
-impl Handler<SentAway> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, SentAway(word): SentAway, ctx: &mut Self::Context) {
-        self.end(word, ctx);
-    }
-}
-
-impl Handler<Unreadable> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, Unreadable(status): Unreadable, ctx: &mut Self::Context) {
-        Counters::count(&self.home.counters.refused);
-        let limits = &self.home.limits;
-        let word = match status.code() {
-            Code::OutOfRange => Status::out_of_range(format!(
-                "the frame is larger than the {} bytes that this relay reads at once, and a message may have {}; send less at once",
-                max_frame(limits),
-                limits.max_message
-            )),
-            _ => status,
-        };
-        self.end(word, ctx);
-    }
-}
-
-impl Handler<End> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, end: End, ctx: &mut Self::Context) {
-        if end.of.is_none_or(|channel| self.plan.borrow().concerns(&channel)) {
-            self.end(Status::unavailable(LOST), ctx);
-        }
-    }
-}
-
-impl Handler<Recheck> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, recheck: Recheck, ctx: &mut Self::Context) {
-        if self.is_revoked() {
-            return self.end_as_revoked(ctx);
-        }
-        let Some(channel) = recheck.channel.filter(|channel| self.plan.borrow().wants(channel)) else { return };
-        if self.admit(&channel).is_ok() {
-            return;
-        }
-        if self.dialect == Dialect::Extended {
-            // Its wish was answered long ago. Who connects again asks again, and is told.
-            let why = format!("the account may no longer take part in {channel}; connect again for the other channels");
-            return self.end(Status::aborted(why), ctx);
-        }
-        self.plan.borrow_mut().unwant(&channel);
-        self.tell(channel, Order::Leave(*self.lifeline.key()));
-    }
-}
-
-impl Handler<Joined> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, joined: Joined, _: &mut Self::Context) {
-        self.plan.borrow_mut().joined(joined.wish, joined.last);
-    }
-}
-
-impl Handler<Nudge> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, nudge: Nudge, _: &mut Self::Context) {
-        self.plan.borrow_mut().nudged(&nudge.channel, nudge.last);
-    }
-}
-
-impl Handler<Stored> for Subscriber {
-    type Result = ();
-
-    fn handle(&mut self, stored: Stored, ctx: &mut Self::Context) {
-        let answer = match stored.end {
-            Ok(Appended::At(seq) | Appended::Known(seq)) => Answer::Accepted(seq),
-            Ok(Appended::EpochTaken(seq)) => Answer::epoch_taken(seq),
-            Ok(Appended::NoMessages) => Answer::no_messages(&self.account, self.home.clock.wall_nanos()),
-            Ok(Appended::NoChannels) => Answer::no_channels(&self.account),
-            Ok(Appended::ChannelFull) => Answer::channel_full(self.home.retention.bytes_per_channel),
-            Err(error) => Answer::unavailable(&error),
-        };
-        if matches!(answer, Answer::Refused { .. }) {
-            Counters::count(&self.home.counters.refused);
-            tracing::debug!(channel = %stored.channel, ?answer, "a publication was refused");
-        }
-        if self.is_over(&answer, ctx) {
-            return;
-        }
-        self.plan.borrow_mut().stored(&stored.channel, stored.tag, answer, stored.own);
-    }
-}
-
-impl Handler<Drain> for Subscriber {
-    type Result = ResponseFuture<()>;
-
-    /// What was published before is answered before the end, if that is possible within the time.
-    fn handle(&mut self, order: Drain, ctx: &mut Self::Context) -> Self::Result {
-        let (plan, address) = (self.plan.clone(), ctx.address());
-        if let Some(Hand(reading)) = self.hands.first() {
-            reading.abort();
-        }
-        let last_word = self.outgoing.clone();
-        Box::pin(async move {
-            let quiet = plan::quiet(&plan);
-            if tokio::time::timeout(order.grace, quiet).await.is_err() {
-                tracing::debug!("a connection is closed with publications that were not answered");
-            }
-            let word = Status::unavailable(STOPPING);
-            let _late = tokio::time::timeout(order.grace, last_word.send(Err(word))).await;
-            address.do_send(Ended);
-        })
     }
 }

@@ -24,241 +24,30 @@
 //!   close.
 
 mod decision;
+mod effect;
 mod greeting;
+mod local;
 mod open;
 mod outgoing;
 mod steps;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::address::{Address, AgentName, host_key};
+use crate::address::Address;
 use crate::binding::{self, Exporter, Party, Side};
-use crate::card::{Card, CardError};
-use crate::envelope::{Envelope, EnvelopeError};
-use crate::frame::{Decoder, Oversized};
-use crate::handshake::{Credentials, HandshakeError, Showing};
-use crate::key::{Identity, PeerKey};
+use crate::frame::Decoder;
+use crate::handshake::Credentials;
 use crate::message::MessageId;
 use crate::negotiate::Extensions;
-use crate::reason::Reason;
-use crate::rotation::{Notice, RotationProof};
 use crate::time::Now;
 
 pub use decision::Decision;
+pub use effect::{Admission, Effect, End};
 pub use greeting::{Greeted, Greeting};
+pub use local::{Deadlines, Entropy, Expected, Local, LocalEnd, Locality};
 pub use outgoing::{Outgoing, TooLarge};
-
-/// How long each stage may take.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadlines {
-    /// From the first byte to the end of the handshake.
-    pub handshake: Duration,
-    /// From the handshake to the exchange of cards.
-    pub negotiation: Duration,
-    /// Silence after which a heartbeat is sent.
-    pub heartbeat: Duration,
-    /// Silence after which the peer counts as gone.
-    pub silence: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(5),
-            negotiation: Duration::from_secs(5),
-            heartbeat: Duration::from_secs(30),
-            silence: Duration::from_secs(90),
-        }
-    }
-}
-
-/// The names under which this agent may be addressed.
-#[derive(Clone, Debug)]
-pub struct Locality {
-    agent: AgentName,
-    hosts: HashSet<String>,
-    ports: HashSet<u16>,
-    checks: bool,
-}
-
-impl Locality {
-    /// An agent that is reached by `agent` on any of `hosts`, where a port is written at one of `ports`.
-    pub fn new<'a>(agent: AgentName, hosts: impl IntoIterator<Item = &'a str>, ports: impl IntoIterator<Item = u16>) -> Self {
-        let loopback = ["localhost", "127.0.0.1", "::1"];
-        let hosts = hosts.into_iter().chain(loopback).map(host_key).collect();
-        Self { agent, hosts, ports: ports.into_iter().collect(), checks: true }
-    }
-
-    /// Adds the address of the local end of a connection.
-    #[must_use]
-    pub fn with_host(mut self, host: &str) -> Self {
-        self.hosts.insert(host_key(host));
-        self
-    }
-
-    /// A locality that takes every address for its own. Only builds that are broken on purpose use it, to
-    /// prove that the checkers notice.
-    #[must_use]
-    pub fn unchecked(mut self) -> Self {
-        self.checks = false;
-        self
-    }
-
-    /// True where `address` means this agent.
-    #[must_use]
-    pub fn includes(&self, address: &Address) -> bool {
-        if !self.checks {
-            return true;
-        }
-        // The wire text of a domain name cannot hold a port, so there is none to compare.
-        let port_fits = address.hides_port() || self.ports.contains(&address.port());
-        address.agent() == &self.agent && port_fits && self.hosts.contains(&address.host_key())
-    }
-}
-
-/// Who we are in a session.
-#[derive(Debug)]
-pub struct Local {
-    /// Our key.
-    pub identity: Identity,
-    /// Our address as we claim it.
-    pub address: Address,
-    /// The names under which we may be addressed.
-    pub locality: Locality,
-    /// What we say of ourselves.
-    pub card: Card,
-    /// How long each stage may take.
-    pub deadlines: Deadlines,
-    /// How we came to our key, oldest first.
-    pub rotations: Vec<RotationProof>,
-    /// Whether only sessions that are bound to their TLS channel are accepted.
-    pub requires_binding: bool,
-}
-
-impl Local {
-    fn showing<'a>(&'a self, challenge: &'a [u8; 32]) -> Showing<'a> {
-        Showing { identity: &self.identity, challenge, address: &self.address, rotations: &self.rotations }
-    }
-}
-
-/// What is known of the peer before it is dialled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Expected {
-    /// The key that is pinned to the address, or that its domain announces.
-    pub key: Option<PeerKey>,
-    /// True where that key has bound a session before.
-    pub binding: bool,
-}
-
-/// Random bytes of one session.
-#[derive(Clone, Copy)]
-pub struct Entropy {
-    /// The challenge that we sign.
-    pub challenge: [u8; 32],
-    /// Where the ids of our control envelopes start.
-    pub ids: [u8; 16],
-}
-
-/// Our end of a connection that was accepted.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalEnd<'a> {
-    /// Its address.
-    pub host: &'a str,
-    /// The exporter value of its TLS channel.
-    pub exporter: Exporter,
-}
-
-/// What the receiver's owner says to a peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Come in.
-    Accept,
-    /// The owner will be asked.
-    Ask,
-    /// Go away, without a word.
-    Refuse,
-    /// Come back with a session that is bound to its channel: this key has done so before.
-    Unbound,
-}
-
-/// How a session ended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum End {
-    /// The peer's card is not acceptable.
-    #[error(transparent)]
-    Card(#[from] CardError),
-    /// The peer sent an envelope that cannot be read or verified.
-    #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
-    /// The handshake failed.
-    #[error(transparent)]
-    Handshake(#[from] HandshakeError),
-    /// We said goodbye.
-    #[error("we closed the session: {0}")]
-    Left(&'static str),
-    /// A stage took too long.
-    #[error("the peer was silent for too long during {0}")]
-    Late(&'static str),
-    /// A frame is larger than its limit.
-    #[error(transparent)]
-    Oversized(#[from] Oversized),
-    /// The peer's owner has not decided yet.
-    #[error("{0}")]
-    Pending(String),
-    /// The peer said goodbye or closed the connection.
-    #[error("the peer closed the session during {0}")]
-    PeerLeft(&'static str),
-    /// The peer or our policy refused.
-    #[error("refused: {0}")]
-    Refused(Reason),
-    /// The peer at the dialled address has another key than the one that is pinned to it or that its domain announces.
-    #[error(
-        "another key answers than is pinned to this address or announced by its domain: expected {expected}, met {met}; nothing was sent"
-    )]
-    KeyChanged {
-        /// The key that was expected.
-        expected: PeerKey,
-        /// The key that answered.
-        met: PeerKey,
-    },
-    /// The peer broke the protocol.
-    #[error("protocol violation: {0}")]
-    Violation(&'static str),
-}
-
-/// What a step asks its driver to do, in this order.
-#[derive(Debug)]
-pub enum Effect {
-    /// Write these bytes to the socket.
-    Write(Vec<u8>),
-    /// The peer has proven itself; ask the policy and call [`Session::admit`]. Until then no frame is read.
-    Authenticated,
-    /// Cards are exchanged, messages may flow both ways.
-    Opened(Box<Card>),
-    /// A message, a close, a chunk or an end arrived and is good; commit it, then [`Session::ack`] it.
-    Received(Box<Envelope>),
-    /// A received envelope is refused; the session has said so if it may.
-    Rejected(MessageId, Reason),
-    /// The peer has committed these.
-    Acked(Vec<MessageId>),
-    /// The peer refused this message.
-    Refused(MessageId, Reason, String),
-    /// The peer has so many bytes of the file that this message announces.
-    Wanted(MessageId, u64),
-    /// The peer says which key it has from now on; answer with [`Session::answer_rotation`].
-    Rotated(MessageId, Box<Notice>),
-    /// Whether the peer follows us to the key that it was told of.
-    Followed(bool),
-    /// The peer wants a pause of this length.
-    Slow(Duration),
-    /// The peer's owner has decided about us.
-    Decided(Decision),
-    /// The session is over. Write what was asked to be written before, then close the socket.
-    End(End),
-}
 
 /// Which stage a session is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,9 @@
 
 mod audit;
 mod confirm;
+mod keys;
+mod messages;
+mod offers;
 mod opened;
 mod retry;
 mod spend;
@@ -11,16 +14,14 @@ mod trim;
 use std::sync::Arc;
 
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
-use toq_protocol::key::PeerKey;
-use toq_protocol::message::{Message, MessageId};
-use toq_protocol::policy::{Ruling, Subject};
-use toq_protocol::time::Timestamp;
+use toq_protocol::policy::Ruling;
 
 use crate::batch::{Batch, Change, Guard, Outcome};
 use crate::error::StoreError;
-use crate::record::{ConsumerRow, Direction, EventRow, IdempotencyRow, MessageRow, Record as _, SetAsideRow, State, StateRow};
+use crate::record::{ConsumerRow, Direction, IdempotencyRow, MessageRow, Record as _, State, StateRow};
 use crate::{Seq, tables};
 
+pub(crate) use keys::{ruling_key, seen_key, subject_key, unremembered};
 use opened::Tables;
 pub(crate) use spend::spender;
 pub use strangers::{MAX_ALARMS, MAX_TURNED_AWAY};
@@ -129,7 +130,8 @@ impl Tables<'_> {
             Guard::FreshKey(key) => match self.idempotency.open()?.get(key.as_str())? {
                 None => None,
                 Some(row) => {
-                    let row = IdempotencyRow::from_bytes(row.value())?;
+                    // Nobody knows what it was the answer to; it is written anew, and others in this transaction are not held up.
+                    let Ok(row) = IdempotencyRow::from_bytes(row.value()) else { return Ok(None) };
                     let messages = row.messages.into_iter().map(Seq).collect();
                     Some(Outcome::Duplicate { messages, fingerprint: Some(row.fingerprint) })
                 }
@@ -247,165 +249,5 @@ impl Tables<'_> {
             Change::TrimChallenges(before) => self.trim_challenges(*before)?,
         }
         Ok(())
-    }
-
-    fn append(&mut self, message: &Message, row: &MessageRow) -> Result<Seq, StoreError> {
-        let seq = self.take_seq();
-        self.messages.insert(seq.0, row.to_bytes().as_slice())?;
-        if row.direction() == Direction::Out {
-            self.sent.insert(message.id.as_bytes(), seq.0)?;
-        }
-        if let Some(thread) = &message.thread_id {
-            self.thread_log.insert((thread.as_str(), seq.0), ())?;
-        }
-        Ok(seq)
-    }
-
-    fn restore(&mut self, message: &MessageRow, state: &StateRow) -> Result<Option<Seq>, StoreError> {
-        let id = message.id();
-        let seq = Seq(self.next_seq);
-        match message.direction() {
-            Direction::In => {
-                let key = seen_key(&message.sender(), &id);
-                if self.seen.get(&key)?.is_some() {
-                    return Ok(None);
-                }
-                self.seen.insert(&key, seq.0)?;
-            }
-            Direction::Out => {
-                if self.sent.get(id.as_bytes())?.is_some() {
-                    return Ok(None);
-                }
-                self.sent.insert(id.as_bytes(), seq.0)?;
-                let given_up = || StateRow {
-                    state: State::DeadLetter,
-                    reason: Some("restored from a backup; whether it was delivered is not known".to_owned()),
-                    next_attempt: None,
-                    ..state.clone()
-                };
-                let state = if state.state.is_final() { state.clone() } else { given_up() };
-                self.states.open()?.insert(seq.0, state.to_bytes().as_slice())?;
-            }
-        }
-        self.take_seq();
-        self.messages.insert(seq.0, message.to_bytes().as_slice())?;
-        if let Some(thread) = message.thread_id() {
-            self.thread_log.insert((thread, seq.0), ())?;
-        }
-        Ok(Some(seq))
-    }
-
-    fn settle(&mut self, lane: &str, seq: Seq, mut row: StateRow) -> Result<(), StoreError> {
-        let was_waiting = self.outbox.remove((lane, seq.0))?.is_some();
-        if !was_waiting {
-            return Ok(());
-        }
-        // A delivery at the first attempt is the common end; being off the lane says it all.
-        let attempts = self.attempts(seq)?;
-        if row.state != State::Delivered || attempts > 0 {
-            row.attempts = attempts + u32::from(row.state == State::Delivered);
-            self.states.open()?.insert(seq.0, row.to_bytes().as_slice())?;
-        }
-        let message = match self.messages.get(seq.0)? {
-            Some(bytes) => MessageRow::from_bytes(bytes.value()).and_then(|row| row.message()),
-            None => Err(StoreError::Record { table: "messages" }),
-        };
-        // Other messages are settled in the same transaction.
-        let Ok(message) = message else { return self.note_unreadable(seq, Timestamp::from_nanos(row.changed)) };
-        self.event(&EventRow {
-            kind: format!("message.{}", row.state.as_str()),
-            subject: message.id.to_string(),
-            address: Some(message.to.wire()),
-            reason: row.reason,
-            timestamp: row.changed,
-        })
-    }
-
-    fn event(&mut self, event: &EventRow) -> Result<(), StoreError> {
-        let seq = self.take_seq();
-        self.events.open()?.insert(seq.0, event.to_bytes().as_slice())?;
-        Ok(())
-    }
-
-    fn attempts(&mut self, seq: Seq) -> Result<u32, StoreError> {
-        let row = self.states.open()?.get(seq.0)?;
-        // What cannot be read is written anew; the count is lost, the message is not.
-        Ok(row.and_then(|row| StateRow::from_bytes(row.value()).ok()).map_or(0, |row| row.attempts))
-    }
-
-    fn take_back(&mut self, name: &str, messages: &[Seq]) -> Result<(), StoreError> {
-        for seq in messages {
-            let offered = self.offers.open()?.get((name, seq.0))?.map_or(0, |count| count.value());
-            match offered {
-                0 | 1 => drop(self.offers.open()?.remove((name, seq.0))?),
-                more => drop(self.offers.open()?.insert((name, seq.0), more - 1)?),
-            }
-        }
-        Ok(())
-    }
-
-    fn set_aside(&mut self, name: &str, seq: Seq, reason: &str, at: Timestamp) -> Result<(), StoreError> {
-        let attempts = self.offers.open()?.get((name, seq.0))?.map_or(0, |count| count.value());
-        let row = SetAsideRow { reason: reason.to_owned(), attempts, at: at.as_nanos() };
-        self.set_aside.open()?.insert((name, seq.0), row.to_bytes().as_slice())?;
-        // A row that cannot be read is set aside for just that; it must not take the whole transaction with it.
-        let row = self.messages.get(seq.0)?.and_then(|bytes| MessageRow::from_bytes(bytes.value()).ok());
-        self.event(&EventRow {
-            kind: "handler.set_aside".to_owned(),
-            subject: row.as_ref().map(|row| row.id().to_string()).unwrap_or_default(),
-            address: row.and_then(|row| row.message().ok()).map(|message| message.from.wire()),
-            reason: Some(reason.to_owned()),
-            timestamp: at.as_nanos(),
-        })?;
-        self.confirm(name, &[seq])
-    }
-
-    fn forget_offers(&mut self, name: &str, up_to: u64) -> Result<(), StoreError> {
-        let offered: Vec<u64> = self
-            .offers
-            .open()?
-            .range((name, 0)..=(name, up_to))?
-            .map(|entry| entry.map(|(key, _)| key.value().1))
-            .collect::<Result<_, _>>()?;
-        for seq in offered {
-            self.offers.open()?.remove((name, seq))?;
-        }
-        Ok(())
-    }
-
-    fn consumer(&mut self, name: &str) -> Result<Option<ConsumerRow>, StoreError> {
-        self.consumers.open()?.get(name)?.map(|row| ConsumerRow::from_bytes(row.value())).transpose()
-    }
-
-    fn take_seq(&mut self) -> Seq {
-        let seq = Seq(self.next_seq);
-        self.next_seq += 1;
-        seq
-    }
-}
-
-/// The name in [`tables::META`] of the place up to which handlers are shown nothing of a peer.
-pub(crate) fn unremembered(peer: &PeerKey) -> String {
-    format!("unremembered:{peer}")
-}
-
-pub(crate) fn seen_key(sender: &PeerKey, id: &MessageId) -> [u8; 48] {
-    let mut key = [0; 48];
-    key[..16].copy_from_slice(id.as_bytes());
-    key[16..].copy_from_slice(sender.as_bytes());
-    key
-}
-
-pub(crate) const fn ruling_key(ruling: Ruling) -> &'static str {
-    match ruling {
-        Ruling::Approve => "approve",
-        Ruling::Block => "block",
-    }
-}
-
-pub(crate) fn subject_key(subject: &Subject) -> (&'static str, String) {
-    match subject {
-        Subject::Key(key) => ("key", key.to_string()),
-        Subject::Address(pattern) => ("address", pattern.as_str().to_owned()),
     }
 }

@@ -13,7 +13,7 @@ use toq_protocol::policy::{Proof, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 use toq_store::batch::{Change, Guard};
 use toq_store::record::{Direction, State};
-use toq_store::{Batch, HistoryQuery, Options, Outcome, Seq, Store, StoreError};
+use toq_store::{Batch, HistoryQuery, Options, Outcome, Seq, Store, StoreError, tables};
 
 const LANE: &str = "toq://127.0.0.1:9102/bob";
 
@@ -186,16 +186,38 @@ fn what_nobody_waits_for_is_committed_alone_in_the_end() {
     });
 }
 
+/// A send under the idempotency key `k`.
+fn request(number: u8) -> Batch {
+    let mut changes = send(number).changes;
+    changes.push(Change::Remember { key: "k".to_owned(), fingerprint: [7; 32], at: at(1) });
+    Batch::guarded(Guard::FreshKey("k".to_owned()), changes)
+}
+
+#[test]
+fn an_idempotency_key_whose_row_cannot_be_read_is_fresh_and_holds_nobody_up() {
+    let (dir, store) = on_disk();
+    block_on(commit(&store, request(1)));
+    store.close();
+    let path = dir.path().join("state.redb");
+    {
+        let transaction = redb::Database::create(&path).expect("opens").begin_write().expect("begins");
+        transaction.open_table(tables::IDEMPOTENCY).expect("there").insert("k", &b"garbage"[..]).expect("writes");
+        transaction.commit().expect("commits");
+    }
+    let store = Store::open(&path, Options::default()).expect("opens");
+
+    let (under_the_key, beside) = block_on(async { tokio::join!(store.journal().commit(request(2)), store.journal().commit(send(3))) });
+
+    let Ok(Outcome::Committed(second)) = under_the_key else { panic!("{under_the_key:?}") };
+    assert!(matches!(beside, Ok(Outcome::Committed(_))), "{beside:?}");
+    let again = block_on(store.journal().commit(request(4))).expect("the disk is well");
+    assert_eq!(again, Outcome::Duplicate { messages: second, fingerprint: Some([7; 32]) });
+}
+
 #[test]
 fn an_idempotency_key_answers_with_the_first_messages() {
     block_on(async {
         let store = Store::in_memory().expect("memory");
-        let request = |number| {
-            let remember = Change::Remember { key: "k".to_owned(), fingerprint: [7; 32], at: at(1) };
-            let mut changes = send(number).changes;
-            changes.push(remember);
-            Batch::guarded(Guard::FreshKey("k".to_owned()), changes)
-        };
         let first = commit(&store, request(1)).await;
 
         let again = store.journal().commit(request(2)).await.expect("the disk is well");

@@ -10,20 +10,20 @@
 //! files/outgoing/<sha256>-<transfer>  what is being sent, until that is settled
 //! ```
 
-use std::collections::HashSet;
+mod incoming;
+mod outgoing;
+
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minicbor::{Decode, Encode};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
-use toq_protocol::file::{ContentId, Manifest, is_program};
+use toq_protocol::file::ContentId;
 
 use crate::room::Room;
 
@@ -32,9 +32,6 @@ const PIECE: usize = 256 * 1024;
 
 /// What is on its way for longer is forgotten: no message lives longer.
 const LONGEST: i64 = 31 * 24 * 3600;
-
-/// How many files of one peer may be half here. Beyond that its oldest goes, which it would have to send again.
-const MOST_PARTS: usize = 256;
 
 /// Why something was not done with a file.
 #[derive(Debug, thiserror::Error)]
@@ -123,225 +120,6 @@ impl Depot {
         depot.forget_old(now)?;
         depot.recount();
         Ok(depot)
-    }
-
-    /// Sees whether there is room for a file of a peer, and tells how much of it is there. Nothing is on disk for a file before its
-    /// first byte.
-    ///
-    /// # Errors
-    /// [`DepotError::Full`] where the rest would not fit.
-    pub fn begin(&self, peer: &str, manifest: &Manifest) -> Result<u64, DepotError> {
-        let name = part(peer, &manifest.id);
-        let mut have = match open(&self.incoming, &name, OFlags::RDONLY) {
-            Ok(file) => file.metadata()?.len(),
-            Err(Errno::NOENT) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        if have > manifest.size {
-            self.discard(peer, &manifest.id);
-            have = 0;
-        }
-        if !self.room.fits(manifest.size - have) {
-            return Err(DepotError::Full);
-        }
-        Ok(have)
-    }
-
-    /// Adds bytes to what a peer has sent.
-    ///
-    /// # Errors
-    /// [`DepotError::Misplaced`] where they do not continue it or go beyond its size, [`DepotError::Program`] where the file turns
-    /// out to be one.
-    pub fn append(&self, peer: &str, manifest: &Manifest, offset: u64, bytes: &[u8]) -> Result<(), DepotError> {
-        let name = part(peer, &manifest.id);
-        let there = match open(&self.incoming, &name, OFlags::WRONLY) {
-            Ok(file) => Some(file),
-            Err(Errno::NOENT) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let have = there.as_ref().map_or(Ok(0), |file| file.metadata().map(|metadata| metadata.len()))?;
-        if offset != have || bytes.len() as u64 > manifest.size.saturating_sub(have) {
-            return Err(DepotError::Misplaced);
-        }
-        if have == 0 && is_program(bytes) {
-            self.discard(peer, &manifest.id);
-            return Err(DepotError::Program);
-        }
-        if !self.room.fits(bytes.len() as u64) {
-            return Err(DepotError::Full);
-        }
-        let file = match there {
-            Some(file) => file,
-            None => {
-                self.bound_parts(peer)?;
-                open(&self.incoming, &name, OFlags::WRONLY | OFlags::CREATE)?
-            }
-        };
-        file.write_all_at(bytes, offset)?;
-        self.room.add_files(bytes.len() as u64);
-        Ok(())
-    }
-
-    /// Makes a place for one more part of a peer.
-    fn bound_parts(&self, peer: &str) -> Result<(), DepotError> {
-        let own = parts(peer);
-        let mut parts = Vec::new();
-        for name in names(&self.incoming)?.into_iter().filter(|name| name.starts_with(&own)) {
-            // One that has just been settled is gone.
-            if let Ok(stat) = rustix::fs::statat(&self.incoming, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                parts.push(((stat.st_mtime, stat.st_mtime_nsec), name));
-            }
-        }
-        parts.sort_unstable();
-        let excess = (parts.len() + 1).saturating_sub(MOST_PARTS);
-        for (_, name) in parts.into_iter().take(excess) {
-            tracing::warn!(part = name, "a peer has begun too many files; its oldest is given up");
-            rustix::fs::unlinkat(&self.incoming, &name, AtFlags::empty())?;
-        }
-        if excess > 0 {
-            self.recount();
-        }
-        Ok(())
-    }
-
-    /// Checks a file that has come whole and gives it its name. What the peer sent stays until [`Depot::settle`], so that
-    /// a crash in between costs nothing.
-    ///
-    /// # Errors
-    /// [`DepotError::Corrupt`] and [`DepotError::Program`]; the bytes are gone then.
-    pub fn finish(&self, peer: &str, manifest: &Manifest, from: &str, at: i64) -> Result<(), DepotError> {
-        let name = part(peer, &manifest.id);
-        if manifest.size == 0 {
-            drop(open(&self.incoming, &name, OFlags::WRONLY | OFlags::CREATE)?);
-        }
-        let mut file = open(&self.incoming, &name, OFlags::RDONLY)?;
-        let (mut hash, mut size, mut beginning) = (Sha256::new(), 0, Vec::new());
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = file.read(&mut piece)?;
-            if read == 0 {
-                break;
-            }
-            let bytes = piece.get(..read).unwrap_or_default();
-            if size == 0 {
-                beginning = bytes.iter().copied().take(16).collect();
-            }
-            hash.update(bytes);
-            size += read as u64;
-        }
-        let is_true = size == manifest.size && <[u8; 32]>::from(hash.finalize()) == manifest.id.0;
-        if !is_true || is_program(&beginning) {
-            self.discard(peer, &manifest.id);
-            return Err(if is_true { DepotError::Program } else { DepotError::Corrupt });
-        }
-        file.sync_all()?;
-        let _both = self.both.lock().unwrap_or_else(PoisonError::into_inner);
-        self.note(&manifest.id, &Note { name: manifest.name.clone(), from: from.to_owned(), at })?;
-        match rustix::fs::linkat(&self.incoming, &name, &self.whole, manifest.id.to_string(), AtFlags::empty()) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(rustix::fs::fsync(&self.whole)?)
-    }
-
-    /// What the peer sent is kept under its hash and noted in the log.
-    pub fn settle(&self, peer: &str, id: &ContentId) {
-        self.discard(peer, id);
-    }
-
-    fn discard(&self, peer: &str, id: &ContentId) {
-        if let Err(error) = rustix::fs::unlinkat(&self.incoming, part(peer, id), AtFlags::empty())
-            && error != Errno::NOENT
-        {
-            tracing::warn!(%error, %id, "a part of a file cannot be removed");
-        }
-        self.recount();
-    }
-
-    /// Copies one of the owner's files, to be sent as it is now.
-    ///
-    /// # Errors
-    /// Where it cannot be read or is no file, or does not fit.
-    pub fn adopt(&self, path: &Path, transfer: &str) -> Result<(ContentId, u64), DepotError> {
-        // Without NONBLOCK a named pipe would keep this thread.
-        let opened = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty());
-        let mut source = File::from(opened.map_err(|error| DepotError::Unread(error.into()))?);
-        let metadata = source.metadata().map_err(DepotError::Unread)?;
-        if !metadata.is_file() {
-            return Err(DepotError::Unread(io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file")));
-        }
-        if !self.room.fits(metadata.len()) {
-            return Err(DepotError::Full);
-        }
-        let temporary = format!("new-{transfer}");
-        let copied = self.copy(&mut source, &temporary);
-        let (id, size) = match copied {
-            Ok(copied) => copied,
-            Err(error) => {
-                let _gone = rustix::fs::unlinkat(&self.outgoing, &temporary, AtFlags::empty());
-                self.recount();
-                return Err(error);
-            }
-        };
-        rustix::fs::renameat(&self.outgoing, &temporary, &self.outgoing, leaving(&id, transfer))?;
-        rustix::fs::fsync(&self.outgoing)?;
-        Ok((id, size))
-    }
-
-    fn copy(&self, source: &mut File, name: &str) -> Result<(ContentId, u64), DepotError> {
-        let mut copy = open(&self.outgoing, name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)?;
-        let (mut hash, mut size) = (Sha256::new(), 0);
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = source.read(&mut piece).map_err(DepotError::Unread)?;
-            if read == 0 {
-                break;
-            }
-            if !self.room.fits(read as u64) {
-                return Err(DepotError::Full);
-            }
-            let bytes = piece.get(..read).unwrap_or_default();
-            hash.update(bytes);
-            copy.write_all(bytes)?;
-            self.room.add_files(read as u64);
-            size += read as u64;
-        }
-        copy.sync_all()?;
-        Ok((ContentId(hash.finalize().into()), size))
-    }
-
-    /// Reads from a copy that is being sent, at most `most` bytes.
-    ///
-    /// # Errors
-    /// Where it is not there any more.
-    pub fn read_outgoing(&self, manifest: &Manifest, offset: u64, most: usize) -> Result<Vec<u8>, DepotError> {
-        let file = open(&self.outgoing, &leaving(&manifest.id, &manifest.transfer), OFlags::RDONLY)?;
-        let left = usize::try_from(manifest.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; left.min(most)];
-        file.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes)
-    }
-
-    /// A file was sent, or never will be.
-    pub fn drop_outgoing(&self, manifest: &Manifest) {
-        let _gone = rustix::fs::unlinkat(&self.outgoing, leaving(&manifest.id, &manifest.transfer), AtFlags::empty());
-        self.recount();
-    }
-
-    /// Whether anything is on its way out.
-    pub(crate) fn has_outgoing(&self) -> Result<bool, DepotError> {
-        Ok(!names(&self.outgoing)?.is_empty())
-    }
-
-    /// Drops what is on its way out and is none of these: a copy whose message a crash kept from being accepted.
-    pub(crate) fn keep_outgoing(&self, sent: &[Manifest]) -> Result<(), DepotError> {
-        let sent: HashSet<String> = sent.iter().map(|manifest| leaving(&manifest.id, &manifest.transfer)).collect();
-        for name in names(&self.outgoing)?.into_iter().filter(|name| !sent.contains(name)) {
-            tracing::warn!(copy = name, "a copy of a file that no message names is removed");
-            rustix::fs::unlinkat(&self.outgoing, &name, AtFlags::empty())?;
-        }
-        self.recount();
-        Ok(())
     }
 
     /// Every file that came whole, the newest first.
@@ -440,21 +218,6 @@ impl Depot {
         });
         self.room.set_files(sizes.sum());
     }
-}
-
-fn part(peer: &str, id: &ContentId) -> String {
-    format!("{}{id}", parts(peer))
-}
-
-/// How the names of all parts of a peer begin.
-fn parts(peer: &str) -> String {
-    // A key's text has characters that a name may not have.
-    let digest: [u8; 32] = Sha256::digest(peer.as_bytes()).into();
-    format!("{}-", ContentId(digest))
-}
-
-fn leaving(id: &ContentId, transfer: &str) -> String {
-    format!("{id}-{transfer}")
 }
 
 fn open(dir: &OwnedFd, name: &str, flags: OFlags) -> Result<File, Errno> {

@@ -8,6 +8,7 @@
 mod admission;
 mod audit;
 mod children;
+mod commands;
 mod consume;
 mod decide;
 mod decisions;
@@ -41,14 +42,17 @@ use toq_protocol::rotation::Promises;
 use toq_store::StoreError;
 
 pub use audit::Record;
+pub use commands::{
+    Accepted, Answers, AwaitReply, Connections, Consume, CurrentMode, EndStream, Idempotency, OpenStream, Origin, Patience, Ping,
+    RotateKeys, Rule, Send, SetMode, StreamChunk, StreamOpened, WorkspaceError,
+};
 pub use decide::{are_rules_readable, decide_at_rest};
 pub use decisions::{Decided, Held};
 pub use forget::ForgetConversations;
 pub use handlers::{Reload, ShowHandlers, Tell, Told, TryAgain};
 pub use messages::{
-    Accepted, Admitted, Answers, Arrived, Authenticated, AwaitReply, Connections, Consume, CurrentMode, Deliver, Delivered, Dial,
-    EndStream, Expire, Idempotency, Intercepted, KeyChanged, Met, OpenStream, Origin, OutboxIdle, Patience, PeerRotates, Ping, RotateKeys,
-    Rule, Send, SetMode, Stored, StreamChunk, StreamOpened, ThreadIdle, WorkspaceError,
+    Admitted, Arrived, Authenticated, Deliver, Delivered, Dial, Expire, Intercepted, KeyChanged, Met, OutboxIdle, PeerRotates, Stored,
+    ThreadIdle,
 };
 pub use respond::Respond;
 

@@ -115,6 +115,33 @@ fn unblocking_an_address_undoes_the_block_that_was_made_before_and_after_the_age
 }
 
 #[test]
+fn the_block_of_an_impostor_leaves_the_partner_its_approval() {
+    let world = World::new();
+    let (carol, bob) = (world.agent("carol", &[]), world.agent("bob", &[("connection_mode", "allowlist")]));
+    assert!(bob.toq(&["approve", "--from", &carol.address()]).status.success());
+    assert_eq!(send(&carol, &bob, "it is me"), 200);
+    let at_carols = format!("127.0.0.1:{}", carol.port);
+    let mallory = world.agent("mallory", &[("agent_name", "carol"), ("advertise", &at_carols)]);
+
+    knock(&mallory, &bob);
+    assert!(bob.toq(&["block", "--key", &key(&mallory)]).status.success());
+
+    assert_eq!(rules(&bob, "approved"), [carol.address()]);
+    assert_eq!(send(&carol, &bob, "it is me again"), 200);
+}
+
+#[test]
+fn an_approval_by_address_lets_in_where_dns_knows_nothing_and_the_mode_wants_dns() {
+    let world = World::new();
+    let (carol, bob) = (world.agent("carol", &[]), world.agent("bob", &[("connection_mode", "dns-verified")]));
+    assert_ne!(send(&carol, &bob, "not yet"), 200);
+
+    assert!(bob.toq(&["approve", "--from", "toq://127.0.0.1/*"]).status.success());
+
+    assert_eq!(send(&carol, &bob, "now"), 200);
+}
+
+#[test]
 fn a_pattern_that_covers_nobody_is_refused_and_one_that_covers_everybody_is_meant() {
     let world = World::new();
     let bob = world.agent("bob", &[]);
@@ -129,7 +156,10 @@ fn a_pattern_that_covers_nobody_is_refused_and_one_that_covers_everybody_is_mean
     }
     let deaf = bob.toq(&["handler", "add", "deaf", "--command", "cat", "--from", "toq://"]);
     assert!(refused(&deaf).contains("toq://host/"), "{deaf:?}");
-    assert!(refused(&bob.toq(&["block", "--from", "*"])).contains("--i-understand"));
+    for everybody in ["*", "toq://*/**", "toq://*.*.*.*/*", "toq://*:9009/*"] {
+        assert!(refused(&bob.toq(&["block", "--from", everybody])).contains("--i-understand"), "{everybody}");
+        assert!(refused(&bob.toq(&["approve", "--from", everybody])).contains("--i-understand"), "{everybody}");
+    }
     assert!(refused(&bob.toq(&["block", "*"])).contains("everybody"));
     assert!(rules(&bob, "blocked").is_empty() && rules(&bob, "approved").is_empty());
 

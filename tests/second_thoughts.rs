@@ -80,6 +80,20 @@ fn a_mode_that_lets_strangers_in_is_told_to_those_who_wait_or_were_denied() {
 }
 
 #[test]
+fn who_waits_is_told_by_a_daemon_that_starts_in_a_mode_that_lets_it_in() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", PATIENT), world.agent("bob", &[]));
+    knock(&alice, &bob);
+    bob.kill();
+    decides(&bob, &["config", "set", "connection_mode", "open"]);
+
+    let bob = again(&world, &bob);
+
+    was_welcomed(&alice, &bob);
+    assert!(waiting(&bob).is_empty(), "nothing is left to decide");
+}
+
+#[test]
 fn a_no_is_remembered_across_a_restart_for_a_later_yes() {
     for by_pattern in [false, true] {
         let world = World::new();

@@ -51,7 +51,7 @@ fn new_subject(body: &RuleBody, everybody: &str) -> Result<Subject, ApiError> {
     if let Err(error) = Pattern::parse(pattern.as_str()) {
         return Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string()).hint(PATTERN_FORM));
     }
-    if pattern.is_everything() && !body.i_understand {
+    if pattern.is_everybody() && !body.i_understand {
         return Err(ApiError::new(ErrorCode::InvalidRequest, everybody)
             .hint("if that is meant, say so: `--i-understand`, or \"i_understand\": true"));
     }

@@ -269,7 +269,7 @@ impl Handler<Authenticated> for Workspace {
                 return Box::pin(async move { admission }.into_actor(self));
             }
         };
-        let (home, must_be_dns, is_worth_proving) = (self.home.clone(), self.policy.mode() == Mode::DnsVerified, standing.is_worth_proving);
+        let (home, must_be_dns, is_worth_proving) = (self.home.clone(), self.must_be_dns(&address), standing.is_worth_proving);
         let claimed = address.clone();
         let proving = async move { if is_worth_proving { prove(home, claimed, key, must_be_dns).await } else { Proof::Claimed } };
         let mut standing = standing;
@@ -312,6 +312,11 @@ impl Handler<Authenticated> for Workspace {
 }
 
 impl Workspace {
+    /// Whether nothing but DNS can let in who claims this address: the mode wants that, and no rule covers it.
+    pub(super) fn must_be_dns(&self, address: &Address) -> bool {
+        self.policy.mode() == Mode::DnsVerified && !self.policy.would_approve(address)
+    }
+
     fn admit(&mut self, asked: &Authenticated, judgement: Judgement) -> Admission {
         let (key, address) = (asked.credentials.key.short(), asked.credentials.address.wire());
         match judgement {

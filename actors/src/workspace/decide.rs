@@ -2,7 +2,7 @@
 
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
-use toq_protocol::policy::{Mode, Pattern, Policy, Proof, Ruling, Subject};
+use toq_protocol::policy::{self, Mode, Pattern, Policy, Proof, Ruling, Subject};
 use toq_protocol::rotation::Succession;
 use toq_protocol::time::Timestamp;
 use toq_store::audit::AuditRow;
@@ -129,8 +129,12 @@ impl Decider<'_> {
         let addresses = |(key, address): (PeerKey, String)| Some((key, Address::parse(&address).ok()?));
         let peers = self.reader.peers()?.into_iter().map(|(key, row)| (key, row.address));
         let waiting: Vec<_> = self.reader.approvals()?.into_iter().map(|(key, row)| (key, row.address)).filter_map(addresses).collect();
-        let known: Vec<_> = peers.filter_map(addresses).chain(waiting.clone()).collect();
-        let covered = self.policy.covered_by(subject, &known);
+        let homes = peers.filter_map(addresses).chain(waiting.clone());
+        let homes = homes.map(|(key, address)| {
+            let is_proven = self.pinned(&key, &address)? == Some(key);
+            Ok(policy::Home { key, address, is_proven })
+        });
+        let covered = self.policy.covered_by(subject, &homes.collect::<Result<Vec<_>, StoreError>>()?);
         let mut changes: Vec<Change> = covered.into_iter().map(|subject| Change::RemoveRule(subject, Ruling::Approve)).collect();
         changes.push(Change::AddRule(subject.clone(), Ruling::Block, self.now));
         if let Subject::Key(key) = subject

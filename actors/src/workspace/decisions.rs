@@ -13,7 +13,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, W
 use toq_kit::Credit;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
-use toq_protocol::policy::{Proof, Verdict};
+use toq_protocol::policy::{Mode, Proof, Verdict};
 use toq_protocol::session::Decision;
 use toq_store::batch::Change;
 use toq_store::record::ApprovalRow;
@@ -140,8 +140,16 @@ impl Workspace {
         }));
     }
 
+    /// Looks at everybody who is not in and tells those who may come: the mode or the rules are others than when they were here.
+    pub(super) fn let_in_by_now(&self, ctx: &mut Ctx) {
+        let is_dns = self.policy.mode() == Mode::DnsVerified;
+        self.settle(&|address| is_dns || self.policy.would_approve(address), ctx);
+        self.call_in(ctx);
+        self.welcome(ctx);
+    }
+
     /// Tells those who wait for the owner and get in without an answer by now. Their questions are closed when they come.
-    pub(super) fn call_in(&self, ctx: &mut Ctx) {
+    fn call_in(&self, ctx: &mut Ctx) {
         let open = match self.home.store.reader().approvals() {
             Ok(open) => open,
             Err(error) => {

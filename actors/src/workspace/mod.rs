@@ -170,8 +170,7 @@ impl Workspace {
             Err(error) => tracing::error!(%error, "the lanes cannot be read; what waits in them is sent after the next start"),
         }
         // What was decided while no daemon ran has been told to nobody.
-        self.welcome(ctx);
-        self.settle(&|address| self.policy.would_approve(address), ctx);
+        self.let_in_by_now(ctx);
         self.record_beginning(ctx);
         self.begin_handlers(ctx);
         self.trim(ctx);

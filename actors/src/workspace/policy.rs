@@ -145,8 +145,7 @@ impl Handler<SetMode> for Workspace {
         self.policy.set_mode(set.0);
         self.publish();
         self.recheck(ctx);
-        self.call_in(ctx);
-        self.welcome(ctx);
+        self.let_in_by_now(ctx);
     }
 }
 

@@ -7,7 +7,7 @@
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
-use toq_protocol::policy::{Mode, Pattern, Proof, Ruling, Subject, Verdict};
+use toq_protocol::policy::{Pattern, Proof, Ruling, Subject, Verdict};
 use toq_protocol::session::Decision;
 use toq_store::batch::Change;
 use toq_store::record::ApprovalRow;
@@ -41,9 +41,8 @@ impl Workspace {
             Ok(covered) => covered,
             Err(error) => return tracing::error!(%error, "the open questions cannot be read; whoever asks is let in when it comes again"),
         };
-        let must_be_dns = self.policy.mode() == Mode::DnsVerified;
         for Covered { key, address, row, .. } in covered {
-            let (home, credit) = (self.home.clone(), self.proving.clone());
+            let (home, credit, must_be_dns) = (self.home.clone(), self.proving.clone(), self.must_be_dns(&address));
             let claimed = address.clone();
             let proving = async move {
                 let _one_of_few = credit.take().await;

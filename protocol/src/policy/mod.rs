@@ -129,6 +129,17 @@ impl Proof {
     }
 }
 
+/// Where a peer says that it lives.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// Who.
+    pub key: PeerKey,
+    /// Where.
+    pub address: Address,
+    /// Whether the address is known to be this key's.
+    pub is_proven: bool,
+}
+
 /// A mode and its rules.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -204,7 +215,7 @@ impl Policy {
                 self.successions.lineage(key).filter(|key| named.keys.contains(key)).map(|key| Subject::Key(*key)).collect()
             }
             (Subject::Key(key), Ruling::Block) => named.keys.contains(key).then_some(subject.clone()).into_iter().collect(),
-            (Subject::Address(pattern), _) => named.addresses.contains(pattern).then_some(subject.clone()).into_iter().collect(),
+            (Subject::Address(pattern), _) => named.addresses.same_as(pattern).cloned().map(Subject::Address).collect(),
         }
     }
 
@@ -248,21 +259,23 @@ impl Policy {
     }
 
     /// The approvals that a block of `subject` takes away, so that lifting the block does not bring them back.
-    /// `known` are the peers whose address is known: an approval of a key is covered by a block of its address,
-    /// an approval of one whole address by a block of the key that lives there.
+    ///
+    /// An approval of a key is covered by a block of the address that it claims, an approval of one agent's address by a block of the
+    /// key that is *proven* to live there: whoever only claims an address is not to take its approval away.
     #[must_use]
-    pub fn covered_by(&self, subject: &Subject, known: &[(PeerKey, Address)]) -> Vec<Subject> {
+    pub fn covered_by(&self, subject: &Subject, homes: &[Home]) -> Vec<Subject> {
         match subject {
             Subject::Key(key) => {
                 let own = self.taken_back(&Subject::Key(*key), Ruling::Approve);
-                let homes = known.iter().filter(|(known, _)| self.successions.lineage(key).any(|earlier| earlier == known));
-                let whole = homes.flat_map(|(_, address)| self.approved.addresses.included_in(&Pattern::new(&address.written())));
+                let is_own = |home: &&Home| home.is_proven && self.successions.lineage(key).any(|earlier| *earlier == home.key);
+                let named = homes.iter().filter(is_own).map(|home| Pattern::new(&home.address.key()));
+                let whole = named.flat_map(|named| self.approved.addresses.covered_by(&named));
                 own.into_iter().chain(whole.map(Subject::Address)).collect()
             }
             Subject::Address(pattern) => {
-                let homes = known.iter().filter(|(_, address)| pattern.matches(address));
-                let keys = homes.flat_map(|(key, _)| self.taken_back(&Subject::Key(*key), Ruling::Approve));
-                let patterns = self.approved.addresses.included_in(pattern);
+                let homes = homes.iter().filter(|home| pattern.matches(&home.address));
+                let keys = homes.flat_map(|home| self.taken_back(&Subject::Key(home.key), Ruling::Approve));
+                let patterns = self.approved.addresses.covered_by(pattern);
                 keys.chain(patterns.into_iter().map(Subject::Address)).collect()
             }
         }

@@ -98,13 +98,14 @@ impl Pattern {
         }
         let (authority, name) = rest.split_once('/').unwrap_or((rest, "*"));
         let (host, port) = split_port(authority);
-        let host = match host {
+        let (host, name) = (one_wildcard(host), one_wildcard(name));
+        let host = match host.as_str() {
             "*" => None,
             // A host with a wildcard is no name that could be brought into its canonical form.
             glob if glob.contains('*') => Some(glob.strip_suffix('.').unwrap_or(glob).to_lowercase()),
             whole => Some(host_key(whole)),
         };
-        Self { text: text.to_owned(), host, port, name: (name != "*").then(|| name.to_owned()) }
+        Self { text: text.to_owned(), host, port, name: (name != "*").then_some(name) }
     }
 
     /// The pattern as it was written.
@@ -113,10 +114,26 @@ impl Pattern {
         &self.text
     }
 
-    /// True where it covers every address there is.
+    /// True where it says nothing of whom it covers: wildcards alone stand for host and name, in whatever number.
     #[must_use]
-    pub const fn is_everything(&self) -> bool {
-        self.host.is_none() && self.port.is_none() && self.name.is_none()
+    pub fn is_everybody(&self) -> bool {
+        let says_nothing = |part: &Option<String>| part.as_ref().is_none_or(|part| part.chars().all(|c| matches!(c, '*' | '.')));
+        says_nothing(&self.host) && says_nothing(&self.name)
+    }
+
+    /// True where it covers the same addresses because it is the same pattern, however each of them is written.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.host, self.port, &self.name) == (&other.host, other.port, &other.name)
+    }
+
+    /// True where both name one agent and it is the same one: neither has a wildcard, and one that has no port means it at any.
+    #[must_use]
+    pub(super) fn names_whom(&self, other: &Self) -> bool {
+        let is_whole = |part: &Option<String>| part.as_ref().is_some_and(|part| !part.contains('*'));
+        let is_one = is_whole(&self.host) && is_whole(&self.name);
+        let port_fits = self.port.is_none() || other.port.is_none() || self.port == other.port;
+        is_one && port_fits && (&self.host, &self.name) == (&other.host, &other.name)
     }
 
     /// True where the pattern covers `address`.
@@ -162,6 +179,12 @@ impl Pattern {
     pub(super) const fn port(&self) -> Option<u16> {
         self.port
     }
+}
+
+/// Several wildcards in a row cover what one covers.
+fn one_wildcard(part: &str) -> String {
+    let mut last = None;
+    part.chars().filter(|c| last.replace(*c) != Some('*') || *c != '*').collect()
 }
 
 /// Looks at a pattern without its scheme.
@@ -288,6 +311,29 @@ mod tests {
         }
         let told = Pattern::parse("toq://evil.com:99999/x").expect_err("no port").to_string();
         assert!(told.contains("toq://evil.com:99999/x") && told.contains("port"), "{told}");
+    }
+
+    #[test]
+    fn what_says_nothing_of_whom_it_covers_is_everybody() {
+        for everybody in ["*", "toq://*", "toq://*/*", "toq://*/**", "toq://**/***", "toq://*.*.*.*/*", "toq://*:9009/*"] {
+            assert!(Pattern::new(everybody).is_everybody(), "{everybody}");
+        }
+        for somebody in ["toq://*/bob", "toq://*.example.com/*", "toq://h/*", "toq://*/b*"] {
+            assert!(!Pattern::new(somebody).is_everybody(), "{somebody}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_pattern_are_the_same() {
+        for (one, other) in [
+            ("toq://EXAMPLE.com/*", "toq://example.com/**"),
+            ("toq://h:09010/x", "toq://h:9010/x"),
+            ("*", "toq://*/*"),
+            ("toq://a**b.h/x", "toq://a*b.h/x"),
+        ] {
+            assert!(Pattern::new(one).is_same(&Pattern::new(other)), "{one} {other}");
+        }
+        assert!(!Pattern::new("toq://h/x").is_same(&Pattern::new("toq://h:9009/x")));
     }
 
     #[test]

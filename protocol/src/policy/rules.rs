@@ -67,13 +67,14 @@ impl AddressRules {
         self.all.iter()
     }
 
-    pub(super) fn contains(&self, pattern: &Pattern) -> bool {
-        self.all.contains(pattern)
+    /// The patterns that are this one, however they are written.
+    pub(super) fn same_as(&self, pattern: &Pattern) -> impl Iterator<Item = &Pattern> {
+        self.all.iter().filter(move |other| other.is_same(pattern))
     }
 
-    /// The patterns that `wide` includes.
-    pub(super) fn included_in(&self, wide: &Pattern) -> Vec<Pattern> {
-        self.all.iter().filter(|pattern| wide.includes(pattern)).cloned().collect()
+    /// The patterns that `wide` includes, and those that name the one agent that it names.
+    pub(super) fn covered_by(&self, wide: &Pattern) -> Vec<Pattern> {
+        self.all.iter().filter(|pattern| wide.includes(pattern) || wide.names_whom(pattern)).cloned().collect()
     }
 
     pub(super) fn cover(&self, parts: &Parts<'_>) -> bool {

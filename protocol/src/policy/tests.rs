@@ -113,8 +113,8 @@ fn an_address_rule_admits_only_an_address_that_is_proven() {
 
 #[test]
 fn a_block_covers_the_approvals_of_whoever_lives_there() {
-    let (alice, bob) = (address("toq://a.example/alice"), address("toq://b.example/bob"));
-    let known = [(key(1), alice), (key(2), bob)];
+    let home = |number, text: &str| Home { key: key(number), address: address(text), is_proven: true };
+    let known = [home(1, "toq://a.example/alice"), home(2, "toq://b.example/bob")];
     let mut policy = Policy::new(Mode::Allowlist);
     let whole = Subject::Address(Pattern::new("toq://a.example/alice"));
     let wide = Subject::Address(Pattern::new("toq://*/alice"));
@@ -127,6 +127,46 @@ fn a_block_covers_the_approvals_of_whoever_lives_there() {
 
     assert_eq!(by_address, [Subject::Key(key(1)), whole.clone()]);
     assert_eq!(by_key, [Subject::Key(key(1)), whole]);
+}
+
+#[test]
+fn who_only_claims_an_address_takes_no_approval_of_it_away_when_it_is_blocked() {
+    let mut policy = Policy::new(Mode::Allowlist);
+    let approved = Subject::Address(Pattern::new("toq://127.0.0.1:9016/carol"));
+    policy.add(&approved, Ruling::Approve);
+    let home = |number, is_proven| Home { key: key(number), address: address("toq://127.0.0.1:9016/carol"), is_proven };
+    let homes = [home(1, true), home(2, false)];
+
+    assert_eq!(policy.covered_by(&Subject::Key(key(2)), &homes), []);
+    assert_eq!(policy.covered_by(&Subject::Key(key(1)), &homes), [approved]);
+}
+
+#[test]
+fn an_approval_of_one_agent_goes_with_its_block_whichever_of_them_has_the_port() {
+    let approved = |text: &str| {
+        let mut policy = Policy::new(Mode::Allowlist);
+        policy.add(&Subject::Address(Pattern::new(text)), Ruling::Approve);
+        policy
+    };
+    let home = Home { key: key(1), address: address("toq://h:9010/alice"), is_proven: true };
+    let goes = |text: &str, block: &Subject| !approved(text).covered_by(block, std::slice::from_ref(&home)).is_empty();
+    for block in [Subject::Key(key(1)), Subject::Address(Pattern::new("toq://h:9010/alice"))] {
+        assert!(goes("toq://h/alice", &block) && goes("toq://H:9010/alice", &block), "{block}");
+        assert!(!goes("toq://h:9011/alice", &block) && !goes("toq://h/*", &block) && !goes("toq://h/bob", &block), "{block}");
+    }
+}
+
+#[test]
+fn a_rule_is_taken_back_however_it_is_written() {
+    let mut policy = Policy::new(Mode::Open);
+    let written = ["toq://EXAMPLE.com/*", "toq://example.com/**"].map(|text| Subject::Address(Pattern::new(text)));
+    written.iter().for_each(|subject| policy.add(subject, Ruling::Block));
+
+    let gone = policy.taken_back(&Subject::Address(Pattern::new("toq://example.com/*")), Ruling::Block);
+
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    gone.iter().for_each(|subject| policy.remove(subject, Ruling::Block));
+    assert_eq!(policy.verdict(&key(1), &address("toq://example.com/a"), Proof::Claimed), Verdict::Accept);
 }
 
 #[test]

@@ -142,6 +142,24 @@ fn an_approval_by_address_lets_in_where_dns_knows_nothing_and_the_mode_wants_dns
 }
 
 #[test]
+fn who_approves_somebody_that_a_block_covers_is_told_that_the_block_wins() {
+    let world = World::new();
+    let (eve, bob) = (world.agent("eve", &[]), world.agent("bob", &[("connection_mode", "open")]));
+    assert_eq!(send(&eve, &bob, "hello"), 200);
+    for block in [key(&eve), "toq://127.0.0.1/*".to_owned()] {
+        assert!(bob.toq(&["block", &block]).status.success());
+
+        let approved = bob.toq(&["approve", "--key", &key(&eve)]);
+
+        let told = String::from_utf8_lossy(&approved.stderr).into_owned();
+        assert!(approved.status.success() && told.contains("stays out") && told.contains(&block), "{approved:?}");
+        assert!(bob.toq(&["unblock", &block]).status.success());
+    }
+    let approved = bob.toq(&["approve", "--key", &key(&eve)]);
+    assert!(approved.stderr.is_empty(), "{approved:?}");
+}
+
+#[test]
 fn a_pattern_that_covers_nobody_is_refused_and_one_that_covers_everybody_is_meant() {
     let world = World::new();
     let bob = world.agent("bob", &[]);

@@ -275,3 +275,98 @@ fn an_import_that_fails_half_way_puts_everything_back() {
     assert_eq!(key(&world, &carol.place), old);
     assert_eq!(carol.get("/v1/status").json()["address"].as_str().unwrap().rsplit('/').next(), Some("carol"));
 }
+
+/// An import that a running daemon has accepted.
+fn staged(world: &World, agent: &Agent, path: &Path) {
+    let output = toq(world, &agent.place, &["import", path.to_str().unwrap(), "--yes"]);
+    assert!(output.status.success() && agent.place.join(".toq/restore").exists(), "{output:?}");
+}
+
+#[test]
+fn what_the_owner_confirms_while_an_import_waits_holds_after_it() {
+    let world = World::new();
+    let (alice, path) = backup(&world);
+    let stands = |kind: &str, value: &str| json!({"type": kind, "value": value});
+    let rule = |text: &str| format!(r#"{{"from":"{text}"}}"#);
+    // Made after the backup and before the import: the plan says that they go.
+    for from in ["toq://again.example/*", "toq://gone.example/*"] {
+        assert_eq!(alice.post("/v1/block", &rule(from)).status, 200);
+    }
+    staged(&world, &alice, &path);
+
+    // A block that is there already is confirmed again, a new one covers an approval of the backup, and one of the backup is taken back.
+    for command in [
+        &["block", "--from", "toq://again.example/*"][..],
+        &["block", "--key", KEY],
+        &["approve", "--from", "toq://friend.example/*"],
+        &["unblock", "--from", "toq://bad.example/*"],
+        &["config", "set", "connection_mode", "allowlist"],
+        &["handler", "add", "mine", "--command", "true"],
+        &["down"],
+        // At rest as well, whoever carries the import out.
+        &["block", "--from", "toq://late.example/*"],
+        &["config", "set", "max_connections", "77"],
+    ] {
+        let output = alice.toq(command);
+        assert!(output.status.success(), "{command:?}: {output:?}");
+    }
+    let output = world.up(&alice.place);
+    assert!(output.status.success(), "{output:?}");
+
+    assert!(!alice.place.join(".toq/restore").exists());
+    let permissions = alice.get("/v1/permissions").json();
+    assert_eq!(permissions["approved"], json!([stands("address", "toq://friend.example/*")]));
+    let blocked = permissions["blocked"].as_array().unwrap();
+    let blocked: Vec<_> = blocked.iter().filter_map(|rule| rule["value"].as_str()).collect();
+    assert_eq!(blocked, ["toq://again.example/*", "toq://late.example/*", KEY]);
+    let config = alice.get("/v1/config").json();
+    let config = config.get("config").unwrap_or(&config);
+    assert_eq!(
+        (&config["connection_mode"], &config["max_connections"], &config["log_level"]),
+        (&json!("allowlist"), &json!(77), &json!("debug"))
+    );
+    let handlers = alice.get("/v1/handlers").json();
+    let enabled = |name: &str| {
+        let found = handlers["handlers"].as_array().unwrap().iter().find(|handler| handler["name"] == name);
+        found.unwrap_or_else(|| panic!("{name} in {handlers}"))["enabled"].clone()
+    };
+    assert_eq!((enabled("mine"), enabled("answer")), (json!(true), json!(false)));
+}
+
+#[test]
+fn a_key_is_not_replaced_while_an_import_waits_and_one_that_was_is_not_brought_back_unasked() {
+    let world = World::new();
+    let (alice, path) = backup(&world);
+    staged(&world, &alice, &path);
+
+    let refused = alice.post("/v1/keys/rotate", "");
+    assert_eq!((refused.status, refused.code()), (409, "conflict".to_owned()));
+    assert!(refused.body.contains("restore/"), "{refused:?}");
+    assert!(alice.toq(&["down"]).status.success());
+    let refused = alice.toq(&["rotate-keys"]);
+    assert!(!refused.status.success() && said(&refused).contains("an import waits"), "{refused:?}");
+    assert!(world.up(&alice.place).status.success());
+
+    assert_eq!(alice.post("/v1/keys/rotate", "").status, 200);
+    let own = key(&world, &alice.place);
+    let told = toq(&world, &alice.place, &["import", path.to_str().unwrap(), "--dry-run"]);
+    assert!(said(&told).contains("peers have moved on"), "{told:?}");
+    // Where the proof is gone as well, the record of decisions knows.
+    std::fs::remove_file(alice.place.join(".toq/keys/rotations.json")).unwrap();
+    staged(&world, &alice, &path);
+    // As if the rotation had come between the look at what waits and the import.
+    let waits = alice.place.join(".toq/restore");
+    let log: Value = serde_json::from_slice(&std::fs::read(waits.join("log.json")).unwrap()).unwrap();
+    let before = log["before"].as_object().unwrap();
+    assert_eq!(before["key"], own);
+    let mut log = log.clone();
+    log["before"]["key"] = json!(KEY);
+    std::fs::write(waits.join("log.json"), log.to_string()).unwrap();
+    assert!(alice.toq(&["down"]).status.success());
+
+    let refused = world.up(&alice.place);
+
+    assert!(!refused.status.success() && said(&refused).contains("was replaced while this import waited"), "{refused:?}");
+    assert!(world.up(&alice.place).status.success());
+    assert_eq!(key(&world, &alice.place), own);
+}

@@ -105,7 +105,7 @@ fn write(dir: &Path, settings: Vec<(String, Option<Value>)>) -> Result<Change, C
 }
 
 /// Puts a value in the document, where the key stands already or at the end of its table.
-fn place(document: &mut DocumentMut, path: &str, value: Value) {
+pub fn place(document: &mut DocumentMut, path: &str, value: Value) {
     let root = document.as_table_mut();
     let (table, leaf) = match path.rsplit_once('.') {
         None => (root as &mut dyn toml_edit::TableLike, path),
@@ -130,7 +130,7 @@ fn place(document: &mut DocumentMut, path: &str, value: Value) {
 }
 
 /// Takes a key out of the document, with what is written beside it.
-fn take_out(document: &mut DocumentMut, path: &str) {
+pub fn take_out(document: &mut DocumentMut, path: &str) {
     let root = document.as_table_mut();
     let _gone = match path.rsplit_once('.') {
         None => root.remove(path),

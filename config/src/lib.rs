@@ -13,6 +13,7 @@
 //!
 //! Where to begin: `default.toml`, then the table in `schema.rs`, then [`WorkspaceConfig::load`].
 
+mod carry;
 mod disarm;
 mod disk;
 mod document;
@@ -31,6 +32,7 @@ mod schema;
 mod value;
 mod workspace;
 
+pub use carry::{carry_handlers, carry_settings};
 pub use disarm::disarm;
 pub use edit::{Change, patch, set, typed, unset};
 pub use error::{ConfigError, Fault, Place};

@@ -28,6 +28,13 @@ pub enum CustodyError {
     },
     /// The backup is somebody else's than the caller said.
     Conflict(String),
+    /// An import waits for the next start, and what is asked for would be undone by it.
+    Waits {
+        /// What would be undone.
+        message: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// It failed here.
     Failed(String),
 }
@@ -45,6 +52,12 @@ pub trait Custody: Send + Sync {
     /// # Errors
     /// [`CustodyError`]; nothing has changed then.
     fn import(&self, request: ImportRequest) -> Result<ImportPlan, CustodyError>;
+
+    /// Says whether the identity key may be replaced now. Blocks no longer than a look at the disk.
+    ///
+    /// # Errors
+    /// [`CustodyError::Waits`] where the next start puts another key in its place.
+    fn may_rotate(&self) -> Result<(), CustodyError>;
 }
 
 impl From<CustodyError> for ApiError {
@@ -54,6 +67,7 @@ impl From<CustodyError> for ApiError {
             CustodyError::Refused { message, hint: Some(hint) } => Self::new(ErrorCode::InvalidRequest, message).hint(hint),
             CustodyError::Refused { message, hint: None } => Self::new(ErrorCode::InvalidRequest, message),
             CustodyError::Conflict(message) => Self::new(ErrorCode::Conflict, message).hint("ask with dry_run whose backup it is"),
+            CustodyError::Waits { message, hint } => Self::new(ErrorCode::Conflict, message).hint(hint),
             CustodyError::Failed(message) => {
                 // Published clients know this code for files and keys that fail.
                 Self::new(ErrorCode::InvalidRequest, message).with_status(StatusCode::INTERNAL_SERVER_ERROR).hint("see `toq doctor`")
@@ -96,6 +110,7 @@ pub(crate) async fn import(facade: web::Data<Facade>, body: Body<ImportRequest, 
 /// proof when they meet it next.
 #[utoipa::path(post, path = "/v1/keys/rotate", responses((status = 200, body = RotateResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn rotate(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+    facade.custody.may_rotate()?;
     let proof = facade.ask(RotateKeys).await??;
     Ok(HttpResponse::Ok().json(RotateResponse {
         old_public_key: proof.old.to_string(),

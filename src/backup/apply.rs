@@ -14,7 +14,6 @@ use std::path::Path;
 
 use toq_kit::fault;
 use toq_protocol::key::{Identity, PeerKey};
-use toq_protocol::policy::{Pattern, Ruling, Subject};
 use toq_protocol::time::Timestamp;
 use toq_store::audit::AuditRow;
 use toq_store::batch::Change;
@@ -85,6 +84,9 @@ fn carry_out(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Res
 
 fn replace(dir: &Path, committed: &Path, store: &Store, now: Timestamp) -> Result<(), BackupFailure> {
     let log = staged_log(committed)?;
+    if let Some(before) = log.before.as_ref().filter(|_| !committed.join(KEPT).exists()) {
+        before.carry_files(dir, committed)?;
+    }
     keep(dir)?;
     fault::crash_point("restore-kept");
     place(dir)?;
@@ -182,14 +184,15 @@ fn put_back(dir: &Path) -> Result<(), BackupFailure> {
 /// Writes the log's part as one transaction.
 fn record(dir: &Path, store: &Store, staged: &StagedLog, now: Timestamp) -> Result<(), BackupFailure> {
     let reader = store.reader();
+    let peers: Vec<KnownPeer> = staged.peers.iter().filter_map(peer).collect();
+    let since = staged.before.as_ref().map(|before| before.rules_since(reader)).transpose()?.unwrap_or_default();
     let mut changes = Vec::new();
     if let Some(rules) = &staged.rules {
         changes.extend(reader.rules()?.into_iter().map(|(subject, ruling)| Change::RemoveRule(subject, ruling)));
-        changes.extend(rules.iter().filter_map(rule).map(|(subject, ruling)| Change::AddRule(subject, ruling, now)));
+        changes.extend(since.over(rules.iter().filter_map(StagedRule::read).collect(), reader, &peers, &staged.trust.pins, now)?);
         // The rules of this backup are all there are: those of a published daemon that was here before do not come back.
         changes.push(Change::TakenOver(takeover::DONE));
     }
-    let peers: Vec<KnownPeer> = staged.peers.iter().filter_map(peer).collect();
     changes.extend(trust::join(Some(reader), &peers, &staged.trust)?.changes);
     // Old messages behind new ones would be news to everybody who follows the log.
     if reader.messages_after(Seq(0), 1)?.is_empty() {
@@ -201,7 +204,11 @@ fn record(dir: &Path, store: &Store, staged: &StagedLog, now: Timestamp) -> Resu
     // The new key is in its place by now. A start that was cut short here records it again.
     let key = dir.join("keys").join("identity.key");
     let key = read_seed(&key)?.map(|seed| Identity::from_seed(&seed).public().to_string()).unwrap_or_default();
-    changes.push(Change::Audit(AuditRow::new(now, "import", "agent.imported", &key)));
+    let row = AuditRow::new(now, "import", "agent.imported", &key);
+    changes.push(Change::Audit(match since.is_empty() {
+        true => row,
+        false => row.detailed("rules that were decided on while it waited are kept"),
+    }));
     fault::crash_point("restore-before-log");
     commit(store, Batch::new(changes))?;
     fault::crash_point("restore-after-log");
@@ -218,18 +225,4 @@ fn commit(store: &Store, batch: Batch) -> Result<(), BackupFailure> {
 fn peer(StagedPeer(key, address, first_seen, last_seen): &StagedPeer) -> Option<KnownPeer> {
     let at = |nanos: &i64| Timestamp::from_nanos(*nanos);
     Some(KnownPeer { key: PeerKey::parse(key).ok()?, address: address.clone(), first_seen: at(first_seen), last_seen: at(last_seen) })
-}
-
-fn rule(staged: &StagedRule) -> Option<(Subject, Ruling)> {
-    let ruling = match staged.0.as_str() {
-        "approve" => Ruling::Approve,
-        "block" => Ruling::Block,
-        _ => return None,
-    };
-    let subject = match staged.1.as_str() {
-        "key" => Subject::Key(PeerKey::parse(&staged.2).ok()?),
-        "address" => Subject::Address(Pattern::new(&staged.2)),
-        _ => return None,
-    };
-    Some((subject, ruling))
 }

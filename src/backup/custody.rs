@@ -10,7 +10,7 @@ use toq_vault::backup::{BackupError, Passphrase, Strength};
 
 use super::export::{Messages, export};
 use super::plan::{Checked, WEAK_HINT, check};
-use super::stage::stage;
+use super::stage::{NO_ROTATION, WAITS_HINT, stage, waits};
 use super::{BackupFailure, plan};
 
 /// The backups of one running workspace.
@@ -46,13 +46,20 @@ impl Custody for Workshop {
         let strength = if request.allow_weak { Strength::Any } else { Strength::Strong };
         let file = zeroize::Zeroizing::new(request.data.0);
         let checked = check(&self.dir, Some(&self.reader), file.as_bytes(), &passphrase, strength).map_err(refused)?;
-        let Checked { bundle, plan, .. } = checked;
+        let Checked { bundle, plan, before } = checked;
         plan::confirm(&plan, request.confirm.as_deref()).map_err(refused)?;
         if !request.dry_run {
-            stage(&self.dir, &bundle).map_err(refused)?;
-            tracing::warn!(old = ?plan.old_public_key, new = %plan.new_public_key, form = %plan.form, "a backup was imported; it takes effect with the next start");
+            stage(&self.dir, &bundle, before).map_err(refused)?;
+            tracing::warn!(old = plan.old_public_key.as_deref().unwrap_or("none"), new = %plan.new_public_key, form = %plan.form, "a backup was imported; it takes effect with the next start");
         }
         Ok(plan)
+    }
+
+    fn may_rotate(&self) -> Result<(), CustodyError> {
+        match waits(&self.dir) {
+            true => Err(CustodyError::Waits { message: NO_ROTATION.to_owned(), hint: WAITS_HINT }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -65,8 +72,11 @@ fn refused(failure: impl Into<BackupFailure>) -> CustodyError {
         BackupFailure::Backup(BackupError::Random) => CustodyError::Failed(message),
         BackupFailure::Backup(_) | BackupFailure::Config(_) => CustodyError::Refused { message, hint: None },
         BackupFailure::Other { .. } => CustodyError::Conflict(message),
-        BackupFailure::File { .. } | BackupFailure::Store(_) | BackupFailure::Vault(_) | BackupFailure::Stuck { .. } => {
-            CustodyError::Failed(message)
-        }
+        BackupFailure::CarryOver { .. }
+        | BackupFailure::File { .. }
+        | BackupFailure::KeyReplaced { .. }
+        | BackupFailure::Store(_)
+        | BackupFailure::Stuck { .. }
+        | BackupFailure::Vault(_) => CustodyError::Failed(message),
     }
 }

@@ -16,7 +16,7 @@ use super::{BackupFailure, trust};
 pub const MESSAGES: &str = "messages";
 
 /// How many rows are read at once.
-const PAGE: usize = 512;
+pub const PAGE: usize = 512;
 
 /// Whether messages go with the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,8 @@ fn text(path: &Path) -> Result<String, BackupFailure> {
     std::fs::read_to_string(path).map_err(BackupFailure::file("read", path))
 }
 
-fn optional_text(path: &Path) -> Result<Option<String>, BackupFailure> {
+/// The text of a file, if there is one.
+pub fn optional_text(path: &Path) -> Result<Option<String>, BackupFailure> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -3,6 +3,7 @@
 //! - [`export`]: reads what makes an agent and seals it.
 //! - [`plan`]: opens a backup, checks every entry, and says what it would change. Nothing is written.
 //! - [`trust`]: joins what is known of peers' keys with what is known here.
+//! - [`since`]: keeps what the owner changes while an import waits.
 //! - [`stage`]: writes the checked entries into a directory of their own and commits to them by one rename.
 //! - [`apply`]: carries out what was committed to, before anything else is opened. A crash at any point is
 //!   made good by the next start; a failure puts everything back.
@@ -20,6 +21,7 @@ pub mod apply;
 pub mod custody;
 pub mod export;
 pub mod plan;
+mod since;
 pub mod stage;
 mod trust;
 
@@ -60,6 +62,22 @@ pub enum BackupFailure {
         found: String,
         /// Who was meant.
         wanted: String,
+    },
+    /// The key was replaced while the import waited.
+    #[error("the identity key was replaced while this import waited (from {old} to {new}), and peers follow the new one")]
+    KeyReplaced {
+        /// The key of then.
+        old: String,
+        /// The key of now.
+        new: String,
+    },
+    /// What was changed in a file while the import waited does not go with the file that comes.
+    #[error("what was changed in {name} while this import waited does not go with the one of the backup: {source}")]
+    CarryOver {
+        /// Which file.
+        name: &'static str,
+        /// Why not.
+        source: Box<ConfigError>,
     },
     /// A file cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use toq_api::{ImportPlan, PermissionsResponse, Rule, RuleKind, SettingChange};
 use toq_config::WorkspaceConfig;
 use toq_net::tls;
-use toq_protocol::key::Identity;
+use toq_protocol::key::{Identity, PeerKey};
 use toq_protocol::policy::{Ruling, Subject};
 use toq_store::batch::Change;
 use toq_store::record::{MessageRow, Record as _, StateRow};
@@ -15,7 +15,8 @@ use toq_store::{Reader, Seq};
 use toq_vault::backup::{BackupError, Bundle, Form, LogRecord, Passphrase, Strength, open};
 use toq_vault::{Certificate, read_seed};
 
-use super::export::MESSAGES;
+use super::export::{MESSAGES, PAGE};
+use super::since::Standing;
 use super::{BackupFailure, trust};
 
 /// A backup whose every entry can be used, and what it changes.
@@ -24,6 +25,8 @@ pub struct Checked {
     pub bundle: Bundle,
     /// What it changes here.
     pub plan: ImportPlan,
+    /// What it was held against.
+    pub before: Standing,
 }
 
 /// Opens a backup and holds it against the workspace in `dir`, whose log is read by `reader`, if it has one.
@@ -34,6 +37,8 @@ pub fn check(
     passphrase: &Passphrase,
     strength: Strength,
 ) -> Result<Checked, BackupFailure> {
+    // First of all: what is changed from here on is newer than the plan.
+    let before = Standing::read(dir, reader)?;
     let opened = open(file, passphrase, strength)?;
     let mut bundle = opened.bundle;
     let entry = |entry, why: &str| BackupFailure::Backup(BackupError::Entry { entry, why: why.to_owned() });
@@ -66,10 +71,20 @@ pub fn check(
         Some(rules) => rule_changes(&reader.map(Reader::rules).transpose()?.unwrap_or_default(), rules),
         None => <_>::default(),
     };
+    let mut warnings = Vec::new();
+    if matches!(opened.form, Form::Hashed | Form::Plain) {
+        warnings.push(format!("the backup is {}", opened.form));
+    }
+    let new_key = bundle.identity().public();
+    if old_key.is_some_and(|old| old != new_key) && has_left(dir, reader, &new_key)? {
+        warnings.push(format!(
+            "this agent had the key {new_key} of the backup before and replaced it: peers have moved on to the one of now and will refuse it"
+        ));
+    }
     let count = bundle.log.len() as u64;
     let plan = ImportPlan {
         form: form_name(opened.form).to_owned(),
-        warning: matches!(opened.form, Form::Hashed | Form::Plain).then(|| format!("the backup is {}", opened.form)),
+        warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
         old_public_key: old_key.map(|key| key.to_string()),
         new_public_key: bundle.identity().public().to_string(),
         config: setting_changes(old_config.map(|loaded| loaded.to_json()), config.to_json()),
@@ -83,11 +98,28 @@ pub fn check(
         messages: if has_messages { 0 } else { count },
         messages_left_out: if has_messages { count } else { 0 },
     };
-    Ok(Checked { bundle, plan })
+    Ok(Checked { bundle, plan, before })
 }
 
 /// What an owner should do about a backup that protects too little.
 pub const WEAK_HINT: &str = "if you trust the file, import it with --allow-weak (in the API: allow_weak) and make a new backup afterwards";
+
+/// Whether the agent had this key once and replaced it: its proofs or its record of decisions say so.
+fn has_left(dir: &Path, reader: Option<&Reader>, key: &PeerKey) -> Result<bool, BackupFailure> {
+    if toq_vault::has_replaced(&dir.join("keys"), key)? {
+        return Ok(true);
+    }
+    let Some(reader) = reader else { return Ok(false) };
+    let mut place = 0;
+    loop {
+        let page = reader.audit(place, PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(false) };
+        place = last.place;
+        if page.iter().any(|(_, row)| row.replaced_key().as_ref() == Some(key)) {
+            return Ok(true);
+        }
+    }
+}
 
 const fn form_name(form: Form) -> &'static str {
     match form {

@@ -75,7 +75,7 @@ impl Import {
         if !self.is_wanted(desk, &checked.plan)? {
             return Ok(());
         }
-        stage::stage(dir, &checked.bundle).map_err(told)?;
+        stage::stage(dir, &checked.bundle, checked.before).map_err(told)?;
         pending(dir, now).map_err(told)?;
         self.done(desk, &checked.plan, "Run `toq up` to start with the restored identity")
     }

@@ -14,6 +14,7 @@ use super::desk::Desk;
 use super::export::log;
 use super::failure::{Failure, chain};
 use super::{sanitize, state};
+use crate::backup::stage::{NO_ROTATION, WAITS_HINT, waits};
 
 /// Replaces this agent's identity key; peers that know it follow by a proof
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,9 @@ impl RotateKeys {
     /// Replaces the key of an agent whose daemon does not run, with its log locked so that none starts.
     async fn at_rest(desk: &Desk) -> Result<RotateResponse, Failure> {
         let loaded = desk.loaded(&[])?;
+        if waits(&loaded.dir) {
+            return Err(Failure::error(NO_ROTATION).hint(WAITS_HINT).after("Failed to rotate keys"));
+        }
         let (config, keys) = (&loaded.config, loaded.dir.join("keys"));
         let log = log(&loaded.dir)?;
         // The proof is for the address that peers know; where any port will do, it is the one of the last run.
@@ -57,7 +61,7 @@ impl RotateKeys {
         let rotated = rotation.commit().map_err(told)?;
         let proof = rotated.proofs.last().ok_or_else(|| Failure::error("no proof was made"))?;
         if let Some(log) = log {
-            let row = AuditRow::new(now, "owner", "key.rotated", &proof.new).detailed(format!("in place of {}", proof.old));
+            let row = AuditRow::key_rotated(now, &proof.old, &proof.new);
             let record = Change::AuditState("key", *proof.new.as_bytes(), row);
             // The key is replaced whatever the log says; the next start records it then.
             if let Err(error) = log.journal().commit(Batch::new(vec![record])).await {

@@ -7,6 +7,7 @@
 use minicbor::{Decode, Encode};
 use redb::ReadableTable as _;
 use toq_protocol::audit::{Fault, Hash, Head};
+use toq_protocol::key::PeerKey;
 use toq_protocol::time::Timestamp;
 
 use crate::error::StoreError;
@@ -22,6 +23,10 @@ pub(crate) const KEPT: u64 = 90_000;
 
 /// The kind of the record that stands for those that were deleted.
 pub const TRIMMED: &str = "audit.trimmed";
+
+/// The kind of the record of a key of the agent's own that replaced another, and how its detail begins.
+const KEY_ROTATED: &str = "key.rotated";
+const IN_PLACE_OF: &str = "in place of ";
 
 /// The names in [`tables::AUDIT_NOTES`] of the end of the chain, and of the last record that was deleted.
 pub(crate) const HEAD: &str = "head";
@@ -57,6 +62,19 @@ impl AuditRow {
     #[must_use]
     pub fn new(at: Timestamp, who: &str, what: &str, subject: &dyn std::fmt::Display) -> Self {
         Self { at: at.as_nanos(), who: who.to_owned(), what: what.to_owned(), subject: subject.to_string(), detail: None }
+    }
+
+    /// The record that the agent's own key was replaced by its owner.
+    #[must_use]
+    pub fn key_rotated(at: Timestamp, old: &PeerKey, new: &PeerKey) -> Self {
+        Self::new(at, "owner", KEY_ROTATED, new).detailed(format!("{IN_PLACE_OF}{old}"))
+    }
+
+    /// The key that was replaced, where this is the record of that.
+    #[must_use]
+    pub fn replaced_key(&self) -> Option<PeerKey> {
+        let detail = self.detail.as_deref().filter(|_| self.what == KEY_ROTATED)?;
+        PeerKey::parse(detail.strip_prefix(IN_PLACE_OF)?).ok()
     }
 
     /// The same with a detail.

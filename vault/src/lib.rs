@@ -24,7 +24,7 @@ use toq_protocol::key::Identity;
 pub use error::VaultError;
 pub use identity::{Seed, read as read_seed, text as seed_text};
 pub use private_file::{close_dir, make_private_dir, read_private, write_private};
-pub use rotation::{ROTATIONS, Rotated, Rotation, adopt_rotations, forget_previous, rotations};
+pub use rotation::{ROTATIONS, Rotated, Rotation, adopt_rotations, forget_previous, has_replaced, rotations};
 pub use secret::{Reference, ReferenceError, Secret};
 pub use tls::Certificate;
 

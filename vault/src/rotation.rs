@@ -68,6 +68,14 @@ pub fn rotations(keys: &Path, current: &PeerKey, now: Timestamp) -> Result<Vec<R
     Ok(chain(&proofs, current).into_iter().filter(|proof| now < proof.expires_at).cloned().collect())
 }
 
+/// Whether a proof on file says that this key was replaced by another.
+///
+/// # Errors
+/// [`VaultError`] where the file is open to others or damaged.
+pub fn has_replaced(keys: &Path, key: &PeerKey) -> Result<bool, VaultError> {
+    Ok(read(keys)?.1.iter().any(|proof| proof.old == *key))
+}
+
 /// Deletes the previous key if its grace is over.
 ///
 /// # Errors

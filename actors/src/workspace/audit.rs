@@ -41,7 +41,7 @@ impl Workspace {
 
     /// The record of a key of ours that replaced another.
     pub(super) fn recorded_key(&self, old: &PeerKey, new: &PeerKey) -> Change {
-        Change::AuditState("key", *new.as_bytes(), self.recorded(OWNER, "key.rotated", new).detailed(format!("in place of {old}")))
+        Change::AuditState("key", *new.as_bytes(), AuditRow::key_rotated(self.home.wall(), old, new))
     }
 
     /// The record of the handlers as they are now, where they are not as they were.

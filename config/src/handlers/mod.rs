@@ -24,6 +24,7 @@ use toq_protocol::policy::Pattern;
 
 pub use edit::{HandlersError, add, remove, update};
 pub use file::load;
+pub(crate) use file::{parse, text};
 
 /// The name of the file in a workspace directory.
 pub const FILE: &str = "handlers.toml";

@@ -4,6 +4,7 @@ use redb::ReadableTable as _;
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::{Pattern, Ruling, Subject};
+use toq_protocol::time::Timestamp;
 
 use super::Reader;
 use crate::error::StoreError;
@@ -113,12 +114,20 @@ impl Reader {
     /// # Errors
     /// [`StoreError`] where the disk or a rule is damaged.
     pub fn rules(&self) -> Result<Vec<(Subject, Ruling)>, StoreError> {
+        Ok(self.confirmed_rules()?.into_iter().map(|(subject, ruling, _)| (subject, ruling)).collect())
+    }
+
+    /// Every rule, and when it was last confirmed.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk or a rule is damaged.
+    pub fn confirmed_rules(&self) -> Result<Vec<(Subject, Ruling, Timestamp)>, StoreError> {
         let damaged = || StoreError::Record { table: "rules" };
         let snapshot = self.snapshot()?;
         let rules = snapshot.open(tables::RULES)?;
         let mut found = Vec::new();
         for entry in rules.iter()? {
-            let (key, _) = entry?;
+            let (key, at) = entry?;
             let (ruling, kind, value) = key.value();
             let ruling = match ruling {
                 "approve" => Ruling::Approve,
@@ -130,7 +139,7 @@ impl Reader {
                 "address" => Subject::Address(Pattern::new(value)),
                 _ => return Err(damaged()),
             };
-            found.push((subject, ruling));
+            found.push((subject, ruling, Timestamp::from_nanos(at.value())));
         }
         Ok(found)
     }

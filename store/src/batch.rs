@@ -44,6 +44,20 @@ pub struct Alarm {
     pub at: Timestamp,
 }
 
+/// What kind of thing strangers cause an event by. Each has room of its own, so that the loud do not push out what the owner should see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Sort {
+    /// Somebody asks, and there was room for the question; or nobody answered it.
+    Asked = 0,
+    /// Somebody asks in place of another one, and how many gave way.
+    Crowd = 1,
+    /// Somebody came with another key than is known for its address.
+    Changed = 2,
+    /// Somebody may be in between.
+    Alarm = 3,
+}
+
 /// One change.
 #[derive(Clone, Debug)]
 pub enum Change {
@@ -114,6 +128,8 @@ pub enum Change {
     },
     /// Appends an event.
     Event(EventRow),
+    /// Appends an event that a stranger caused, in place of the oldest of its sort where there are too many.
+    StrangersEvent(Sort, EventRow),
     /// Notes that a peer has proven itself.
     Peer(PeerKey, PeerRow),
     /// Forgets a peer.
@@ -124,8 +140,10 @@ pub enum Change {
     Pin(Address, PinRow),
     /// Forgets which key belongs to an address.
     Unpin(Address),
-    /// Remembers a challenge.
+    /// Remembers a challenge of somebody who is let in.
     Challenge([u8; 32], Timestamp),
+    /// Remembers a challenge of somebody who is not let in; where there are too many, the oldest go that brought about nothing.
+    Knock([u8; 32], PeerKey, Timestamp),
     /// Adds a rule.
     AddRule(Subject, Ruling, Timestamp),
     /// Removes a rule.

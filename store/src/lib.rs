@@ -38,7 +38,7 @@ pub use journal::{Health, Journal};
 pub use open::{Options, Store};
 pub use reader::{Entry, Expendable, HistoryPage, HistoryQuery, Reader, Stretch, ThreadSummary};
 pub use room::Room;
-pub use writer::{MAX_ALARMS, MAX_TURNED_AWAY};
+pub use writer::{MAX_ALARMS, MAX_KNOCKS, MAX_STRANGERS_EVENTS, MAX_TURNED_AWAY};
 
 /// A row's place in the log. Messages and events share one sequence, so that one cursor orders both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -74,7 +74,7 @@ pub const UNREADABLE: &str = "log:unreadable";
 pub const IDEMPOTENCY: TableDefinition<&str, &[u8]> = TableDefinition::new("idempotency");
 
 /// digest of a handshake challenge → when it was accepted, in nanoseconds of Unix time. Written by
-/// `Challenge`, which it guards; trimmed after a day.
+/// `Challenge` and `Knock`, which it guards; trimmed after a day, or when too many knock.
 pub const CHALLENGES: TableDefinition<&[u8; 32], i64> = TableDefinition::new("challenges");
 
 /// (when a message was deleted, its seq) → its key in `seen`, which is removed when no repetition can come any more. Written
@@ -87,6 +87,14 @@ pub const KEY_AGES: TableDefinition<(i64, &str), ()> = TableDefinition::new("key
 
 /// (when a challenge was accepted, its digest) → nothing: by age, in the same way. Written by `Challenge`, removed by `TrimChallenges`.
 pub const CHALLENGE_AGES: TableDefinition<(i64, &[u8; 32]), ()> = TableDefinition::new("challenge_ages");
+
+/// (when an agent that is not let in has proven its key, the digest of its challenge) → its key. Written by `Knock` beside `challenges` and
+/// `challenge_ages`; `Knock` keeps a bounded number, and `TrimChallenges` removes what is old.
+pub const KNOCKS: TableDefinition<(i64, &[u8; 32]), &[u8; 32]> = TableDefinition::new("knocks");
+
+/// (sort, seq) → nothing: the events that strangers cause, of which `StrangersEvent` keeps a bounded number of each
+/// [`crate::batch::Sort`]. Where an event went for its age, its place here goes when its turn comes.
+pub const STRANGERS_EVENTS: TableDefinition<(u8, u64), ()> = TableDefinition::new("strangers_events");
 
 /// (handler, day, whose: 0 for everybody, 1 for senders without a key, 2 and the peer's key) → (runs, tokens): what a handler has
 /// spent on a day, counted since the epoch. Written by `Spend`, which forgets earlier days. The runs of an hour are counted in the same

@@ -24,7 +24,7 @@ use crate::{Seq, tables};
 pub(crate) use keys::{ruling_key, seen_key, subject_key, unremembered};
 use opened::Tables;
 pub(crate) use spend::spender;
-pub use strangers::{MAX_ALARMS, MAX_TURNED_AWAY};
+pub use strangers::{MAX_ALARMS, MAX_KNOCKS, MAX_STRANGERS_EVENTS, MAX_TURNED_AWAY};
 
 /// Applies batches.
 #[derive(Debug)]
@@ -190,15 +190,14 @@ impl Tables<'_> {
                 }
             }
             Change::Event(event) => self.event(event)?,
+            Change::StrangersEvent(sort, event) => self.strangers_event(*sort, event)?,
             Change::Peer(key, row) => drop(self.peers.open()?.insert(key.as_bytes(), row.to_bytes().as_slice())?),
             Change::RemovePeer(key) => drop(self.peers.open()?.remove(key.as_bytes())?),
             Change::AddRotation(old, row) => drop(self.rotations.open()?.insert(old.as_bytes(), row.to_bytes().as_slice())?),
             Change::Pin(address, row) => drop(self.pins.open()?.insert(address.pin_key().as_str(), row.to_bytes().as_slice())?),
             Change::Unpin(address) => drop(self.pins.open()?.remove(address.pin_key().as_str())?),
-            Change::Challenge(digest, at) => {
-                self.challenges.open()?.insert(digest, at.as_nanos())?;
-                self.challenge_ages.open()?.insert((at.as_nanos(), digest), ())?;
-            }
+            Change::Challenge(digest, at) => self.challenge(digest, *at)?,
+            Change::Knock(digest, key, at) => self.knock(digest, key, *at)?,
             Change::AddRule(subject, ruling, at) => {
                 if *ruling == Ruling::Block {
                     let (kind, value) = subject_key(subject);

@@ -14,11 +14,11 @@ use toq_protocol::policy::waiting::{Question, Room, room, source};
 use toq_protocol::policy::{Mode, Proof, Verdict};
 use toq_protocol::session::Admission;
 use toq_protocol::time::Timestamp;
-use toq_store::batch::{Change, Guard};
+use toq_store::batch::{Change, Guard, Sort};
 use toq_store::record::{self, ApprovalRow, PeerRow};
 use toq_store::{Batch, Outcome, StoreError};
 
-use super::decide::pin;
+use super::decide::{event, pin};
 use super::rotation::CarriedOver;
 use super::{Authenticated, Workspace};
 use crate::connection::ping;
@@ -111,7 +111,6 @@ impl Workspace {
     fn written(&mut self, asked: &Authenticated, standing: &Standing, judgement: &mut Judgement) -> Result<Vec<Change>, StoreError> {
         let (key, address, now) = (asked.credentials.key, &asked.credentials.address, self.home.wall());
         let mut changes = standing.carried.changes.clone();
-        changes.push(Change::Challenge(asked.credentials.digest(), now));
         match *judgement {
             Judgement::Accept(proof) => {
                 changes.push(Change::Peer(key, self.seen(standing.peer.clone(), address, proof, asked.is_bound)));
@@ -136,6 +135,11 @@ impl Workspace {
             Judgement::Unbound => changes.extend(self.alarm(&key, address, "channel_binding_missing")),
             Judgement::Refuse => {}
         }
+        // A stranger has any number of challenges: what it is not let in for has room for itself.
+        changes.push(match judgement {
+            Judgement::Accept(_) => Change::Challenge(asked.credentials.digest(), now),
+            _ => Change::Knock(asked.credentials.digest(), key, now),
+        });
         Ok(changes)
     }
 
@@ -179,7 +183,8 @@ impl Workspace {
             Room::Free => Vec::new(),
             Room::Instead(gone) => {
                 self.waiting.remove(&gone);
-                vec![Change::RemoveApproval(gone), self.event("approval.resolved", &gone, None, Some("crowded out"))]
+                self.crowd.add(gone);
+                vec![Change::RemoveApproval(gone)]
             }
             Room::None => {
                 tracing::warn!(pending = self.waiting.len(), "the queue of pending approvals is full");
@@ -187,13 +192,12 @@ impl Workspace {
             }
         };
         self.waiting.insert(key, asking);
-        {
-            let (kind, why) = match previous {
-                Some(_) => ("peer.key_changed", Some("another key was known for this address")),
-                None => ("approval.requested", None),
-            };
-            changes.push(self.event(kind, &key, Some(address.wire()), why));
-        }
+        let (sort, kind, why) = match previous {
+            Some(_) => (Sort::Changed, "peer.key_changed", Some("another key was known for this address")),
+            None if changes.is_empty() => (Sort::Asked, "approval.requested", None),
+            None => (Sort::Crowd, "approval.requested", None),
+        };
+        changes.push(Change::StrangersEvent(sort, event(now, kind, &key, Some(address.wire()), why)));
         changes.push(Change::AddApproval(
             key,
             ApprovalRow {
@@ -227,6 +231,7 @@ impl Workspace {
                 _ => {}
             }
         }
+        self.count_crowd(ctx);
     }
 }
 

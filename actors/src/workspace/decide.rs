@@ -6,12 +6,15 @@ use toq_protocol::policy::{self, Mode, Pattern, Policy, Proof, Ruling, Subject};
 use toq_protocol::rotation::Succession;
 use toq_protocol::time::Timestamp;
 use toq_store::audit::AuditRow;
-use toq_store::batch::Change;
+use toq_store::batch::{Change, Sort};
 use toq_store::record::{self, ApprovalRow, EventRow, PeerRow, PinRow, TurnedAwayRow};
 use toq_store::{Batch, Reader, Store, StoreError};
 
 use super::Rule;
 use super::audit::OWNER;
+
+/// What became of a question that nobody answered.
+const EXPIRED: &str = "expired";
 
 /// What a decision is made from.
 pub(super) struct Decider<'a> {
@@ -68,14 +71,14 @@ pub async fn decide_at_rest(store: &Store, rules: &[Rule], now: Timestamp) -> Re
     Ok(())
 }
 
-pub(super) fn event(now: Timestamp, kind: &str, subject: &dyn std::fmt::Display, address: Option<String>, reason: Option<&str>) -> Change {
-    Change::Event(EventRow {
+pub(super) fn event(now: Timestamp, kind: &str, subject: &dyn std::fmt::Display, address: Option<String>, reason: Option<&str>) -> EventRow {
+    EventRow {
         kind: kind.to_owned(),
         subject: subject.to_string(),
         address,
         reason: reason.map(str::to_owned),
         timestamp: now.as_nanos(),
-    })
+    }
 }
 
 /// Ties a key to an address.
@@ -106,7 +109,7 @@ impl Decider<'_> {
             Rule::Add(subject, Ruling::Block) => self.block(subject)?,
             Rule::Remove(subject, ruling) => self.taken_back(subject, *ruling),
             Rule::Deny(key) => self.turned_away(key)?.into_iter().chain(self.resolution(key, "denied")?).collect(),
-            Rule::Lapse(key) => self.resolution(key, "expired")?,
+            Rule::Lapse(key) => self.resolution(key, EXPIRED)?,
         };
         if !changes.is_empty() {
             changes.extend(recorded(rule, self.now));
@@ -120,7 +123,7 @@ impl Decider<'_> {
             Subject::Key(key) => self.acceptance(key)?,
             Subject::Address(pattern) => self.acceptances(pattern)?,
         });
-        changes.push(event(self.now, "policy.changed", subject, None, Some("approved")));
+        changes.push(Change::Event(event(self.now, "policy.changed", subject, None, Some("approved"))));
         Ok(changes)
     }
 
@@ -150,24 +153,29 @@ impl Decider<'_> {
             if is_covered {
                 changes.extend(self.turned_away(&key)?);
                 changes.push(Change::RemoveApproval(key));
-                changes.push(event(self.now, "approval.resolved", &key, None, Some("blocked")));
+                changes.push(Change::Event(event(self.now, "approval.resolved", &key, None, Some("blocked"))));
             }
         }
-        changes.push(event(self.now, "policy.changed", subject, None, Some("blocked")));
+        changes.push(Change::Event(event(self.now, "policy.changed", subject, None, Some("blocked"))));
         Ok(changes)
     }
 
     fn taken_back(&self, subject: &Subject, ruling: Ruling) -> Vec<Change> {
         let word = if ruling == Ruling::Approve { "revoked" } else { "unblocked" };
         let gone = self.policy.taken_back(subject, ruling);
-        let changed = (!gone.is_empty()).then(|| event(self.now, "policy.changed", subject, None, Some(word)));
+        let changed = (!gone.is_empty()).then(|| Change::Event(event(self.now, "policy.changed", subject, None, Some(word))));
         gone.into_iter().map(|subject| Change::RemoveRule(subject, ruling)).chain(changed).collect()
     }
 
     fn resolution(&self, key: &PeerKey, word: &str) -> Result<Vec<Change>, StoreError> {
         let is_open = self.reader.approval(key)?.is_some();
-        let changes = is_open.then(|| vec![Change::RemoveApproval(*key), event(self.now, "approval.resolved", key, None, Some(word))]);
-        Ok(changes.unwrap_or_default())
+        if !is_open {
+            return Ok(Vec::new());
+        }
+        let resolved = event(self.now, "approval.resolved", key, None, Some(word));
+        // That nobody answers is what strangers can cause, again and again.
+        let told = if word == EXPIRED { Change::StrangersEvent(Sort::Asked, resolved) } else { Change::Event(resolved) };
+        Ok(vec![Change::RemoveApproval(*key), told])
     }
 
     /// Who asks with this key waits for a yes from now on, for when the owner thinks better of it.
@@ -212,7 +220,7 @@ impl Decider<'_> {
     }
 
     pub(super) fn accepted(&self, key: &PeerKey) -> [Change; 3] {
-        let resolved = event(self.now, "approval.resolved", key, None, Some("approved"));
+        let resolved = Change::Event(event(self.now, "approval.resolved", key, None, Some("approved")));
         [Change::RemoveApproval(*key), Change::ForgetTurnedAway(*key), resolved]
     }
 

@@ -10,6 +10,7 @@ mod audit;
 mod children;
 mod commands;
 mod consume;
+mod crowd;
 mod decide;
 mod decisions;
 mod files;
@@ -92,6 +93,8 @@ pub struct Workspace {
     proofs: HashMap<ConnectionId, Proof>,
     /// Who waits for the owner, as it will be once everything that was handed to the journal is committed.
     waiting: HashMap<PeerKey, Question>,
+    /// How many had to give way to others meanwhile.
+    crowd: crowd::Crowd,
     /// When an alarm about a stranger was last stored, and about each peer that is known.
     last_alarm: Option<Duration>,
     alarms: HashMap<PeerKey, Duration>,
@@ -136,6 +139,7 @@ impl Workspace {
             admitted: HashMap::new(),
             proofs: HashMap::new(),
             waiting: HashMap::new(),
+            crowd: crowd::Crowd::default(),
             last_alarm: None,
             alarms: HashMap::new(),
             unproven: VecDeque::new(),

@@ -6,10 +6,11 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, WrapFuture
 use toq_protocol::address::Address;
 use toq_protocol::key::PeerKey;
 use toq_protocol::policy::Proof;
-use toq_store::batch::{Alarm, Change};
+use toq_store::batch::{Alarm, Change, Sort};
 use toq_store::{Batch, StoreError};
 
 use super::admission::Asks;
+use super::decide::event;
 use super::rotation::CarriedOver;
 use super::{Intercepted, KeyChanged, Met, Workspace};
 use crate::outbox::{Lane, Retry};
@@ -38,7 +39,8 @@ impl Workspace {
             true => drop(self.alarms.insert(*key, now)),
             false => self.last_alarm = Some(now),
         }
-        vec![Change::Alarm(counted), self.event("peer.intercepted", key, Some(address.wire()), Some(why))]
+        let told = event(self.home.wall(), "peer.intercepted", key, Some(address.wire()), Some(why));
+        vec![Change::Alarm(counted), if is_known { Change::Event(told) } else { Change::StrangersEvent(Sort::Alarm, told) }]
     }
 
     /// What is written of a peer that was dialled: the key that belongs to the address, and that it was met.

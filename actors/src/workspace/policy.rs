@@ -24,7 +24,7 @@ type Ctx = Context<Workspace>;
 
 impl Workspace {
     pub(super) fn event(&self, kind: &str, subject: &dyn std::fmt::Display, address: Option<String>, reason: Option<&str>) -> Change {
-        event(self.home.wall(), kind, subject, address, reason)
+        Change::Event(event(self.home.wall(), kind, subject, address, reason))
     }
 
     /// Hands the policy in force to everybody who offers messages.

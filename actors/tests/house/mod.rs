@@ -150,6 +150,12 @@ impl House {
         Self::furnished(mode, alices, bobs, |_| {}, |_| {}).await
     }
 
+    /// Opens two agents, of which bob asks his owner about so many strangers at a time.
+    pub async fn with_bob_asking(about: usize) -> Self {
+        let short = |config: &mut WorkspaceConfig| config.max_pending_approvals = about;
+        Self::furnished(ConnectionMode::Approval, Arc::new(NoHandlers), Arc::new(NoHandlers), |_| {}, short).await
+    }
+
     /// Opens two agents that let everybody in, of which alice tries each message so often.
     pub async fn with_alice_trying(attempts: u32) -> Self {
         let trying = |config: &mut WorkspaceConfig| config.delivery.max_attempts = attempts;

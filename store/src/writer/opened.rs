@@ -30,6 +30,8 @@ pub(super) struct Tables<'t> {
     pub(super) forgotten: Seldom<'t, (i64, u64), &'static [u8; 48]>,
     pub(super) key_ages: Seldom<'t, (i64, &'static str), ()>,
     pub(super) challenge_ages: Seldom<'t, (i64, &'static [u8; 32]), ()>,
+    pub(super) knocks: Seldom<'t, (i64, &'static [u8; 32]), &'static [u8; 32]>,
+    pub(super) strangers_events: Seldom<'t, (u8, u64), ()>,
     pub(super) spending: Seldom<'t, (&'static str, u32, &'static [u8; 33]), (u64, u64)>,
     pub(super) audit: Seldom<'t, u64, &'static [u8]>,
     pub(super) audit_notes: Seldom<'t, &'static str, &'static [u8]>,
@@ -62,6 +64,8 @@ impl<'t> Tables<'t> {
             forgotten: Seldom::new(transaction, tables::FORGOTTEN),
             key_ages: Seldom::new(transaction, tables::KEY_AGES),
             challenge_ages: Seldom::new(transaction, tables::CHALLENGE_AGES),
+            knocks: Seldom::new(transaction, tables::KNOCKS),
+            strangers_events: Seldom::new(transaction, tables::STRANGERS_EVENTS),
             spending: Seldom::new(transaction, tables::SPENDING),
             audit: Seldom::new(transaction, tables::AUDIT),
             audit_notes: Seldom::new(transaction, tables::AUDIT_NOTES),
@@ -89,6 +93,8 @@ impl<'t> Tables<'t> {
         self.forgotten.open()?;
         self.key_ages.open()?;
         self.challenge_ages.open()?;
+        self.knocks.open()?;
+        self.strangers_events.open()?;
         self.spending.open()?;
         self.audit.open()?;
         self.audit_notes.open()?;

@@ -156,6 +156,7 @@ impl Tables<'_> {
         for (at, digest) in old {
             self.challenge_ages.open()?.remove((at, &digest))?;
             self.challenges.open()?.remove(&digest)?;
+            self.knocks.open()?.remove((at, &digest))?;
         }
         Ok(())
     }

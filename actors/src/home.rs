@@ -9,7 +9,7 @@ use toq_config::{ChannelBinding, ConnectionMode, WorkspaceConfig};
 use toq_kit::{Clock, fault};
 use toq_net::SecureIo;
 use toq_net::dial::{DialError, Dialer};
-use toq_net::resolve::{Resolver, Route, Routes};
+use toq_net::resolve::{Pinned, Resolver, Route, Routes};
 use toq_protocol::address::Address;
 use toq_protocol::card::Card;
 use toq_protocol::delivery::Schedule;
@@ -186,7 +186,9 @@ impl Home {
     /// # Errors
     /// [`DialError`] says which step failed.
     pub async fn reach(&self, target: &Address) -> Result<(Route, SecureIo), DialError> {
-        let route = self.routes.find(target).await?;
+        // A pin that cannot be read stands for a key that nobody has.
+        let pinned = if matches!(self.store.reader().pin(target), Ok(None)) { Pinned::No } else { Pinned::Yes };
+        let route = self.routes.find(target, pinned).await?;
         let io = self.dialer.dial(target, &route).await?;
         Ok((route, io))
     }

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 
 pub use name_server::{Dns, Rigour, Settings};
-pub use route::{Route, Routes};
+pub use route::{Pinned, Route, Routes};
 use toq_protocol::PeerKey;
 use toq_protocol::address::AgentName;
 use toq_protocol::dns::reach::PrivateAddress;
@@ -50,6 +50,17 @@ pub enum LookupError {
     /// A public name leads into a private network.
     #[error("{0}: {1}; if that is meant, set dns.allow_private = true")]
     Private(String, PrivateAddress),
+    /// Nobody could be asked which agents a domain announces, and nothing else says where this one is and which key it has.
+    #[error(
+        "DNS could not be asked about {name}: {why}; which key and port the agent has is not known, so nobody is dialled for it; if they \
+         are known otherwise, write the address with its port"
+    )]
+    Unasked {
+        /// What was asked for.
+        name: String,
+        /// Why, in words.
+        why: String,
+    },
     /// Signatures are demanded and the domain has none. Its answer may be used for nothing that must be believed.
     #[error("the DNS records of {0} are not signed (DNSSEC)")]
     Unsigned(String, Box<Answer>),

@@ -1,7 +1,9 @@
 //! From an agent's address to the sockets to try, and what the agent's domain says of its key.
 //!
 //! A name without a written port is asked for its TXT record, as published peers do. What was found last is kept for
-//! when DNS is down: a route proves nothing, since whoever answers there must show the right key.
+//! when DNS is down: a route proves nothing, since whoever answers there must show the right key. Where nothing was found and
+//! no key is known, a name that cannot be asked about has no route: an attacker who only silences DNS would otherwise choose
+//! who is met first.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +25,15 @@ pub struct Route {
     pub sockets: Vec<SocketAddr>,
     /// The key that the agent's domain names. Whoever shows another one is not the agent that is meant.
     pub announced: Option<PeerKey>,
+}
+
+/// Whether it is known which key the agent at an address must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pinned {
+    /// One is pinned to it: wherever it is dialled, nobody else is taken for it.
+    Yes,
+    /// Only its domain can say.
+    No,
 }
 
 /// Finds routes.
@@ -49,8 +60,9 @@ impl Routes {
     ///
     /// # Errors
     /// [`LookupError`], above all for several keys, disagreeing resolvers, and a public name that leads into a private
-    /// network. That DNS cannot be asked is an error only where nothing was found before and the host has no address.
-    pub async fn find(&self, target: &Address) -> Result<Route, LookupError> {
+    /// network. That DNS cannot be asked is an error only where nothing was found before, and either the host has no address or
+    /// nothing says which key is right.
+    pub async fn find(&self, target: &Address, pinned: Pinned) -> Result<Route, LookupError> {
         let name = target.written();
         let kept = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
         let (announcement, addresses) = join(self.announcement(target), self.resolver.addresses(target.host())).await;
@@ -60,7 +72,8 @@ impl Routes {
             return Ok(kept);
         }
         let announcement = match announcement {
-            Err(error) if is_failure(&error) => Announcement { port: DEFAULT_PORT, key: None },
+            Err(error) if is_failure(&error) && pinned == Pinned::Yes => Announcement { port: DEFAULT_PORT, key: None },
+            Err(LookupError::Failed { name, why }) => return Err(LookupError::Unasked { name, why }),
             other => other?,
         };
         let sockets = addresses?.into_iter().map(|ip: IpAddr| SocketAddr::new(ip, announcement.port)).collect();
@@ -117,6 +130,8 @@ mod tests {
     struct Parrot {
         texts: Mutex<Vec<String>>,
         is_down: Mutex<bool>,
+        /// Only the records cannot be asked for; the host has its address.
+        is_mute: bool,
         is_unsigned: bool,
     }
 
@@ -129,7 +144,7 @@ mod tests {
     impl Resolver for Parrot {
         fn agents<'a>(&'a self, domain: &'a str) -> Asked<'a, Result<Answer, LookupError>> {
             Box::pin(async move {
-                if *self.is_down.lock().expect("not poisoned") {
+                if self.is_mute || *self.is_down.lock().expect("not poisoned") {
                     return Err(Self::failure(domain));
                 }
                 let answer = Answer::read(self.texts.lock().expect("not poisoned").iter())?;
@@ -168,38 +183,54 @@ mod tests {
     async fn a_name_without_a_port_goes_where_its_record_says_and_other_addresses_do_not_ask() {
         let (_, routes) = routes(&[text(1, 9010)]);
 
-        assert_eq!(routes.find(&bob("toq://bob.test/bob")).await, Ok(to(9010, Some(key(1)))));
-        assert_eq!(routes.find(&bob("toq://bob.test:9020/bob")).await, Ok(to(9020, None)));
-        assert_eq!(routes.find(&bob("toq://bob.test/carol")).await, Ok(to(DEFAULT_PORT, None)));
-        assert_eq!(routes.find(&bob("toq://127.0.0.1/bob")).await, Ok(to(DEFAULT_PORT, None)));
+        assert_eq!(routes.find(&bob("toq://bob.test/bob"), Pinned::No).await, Ok(to(9010, Some(key(1)))));
+        assert_eq!(routes.find(&bob("toq://bob.test:9020/bob"), Pinned::No).await, Ok(to(9020, None)));
+        assert_eq!(routes.find(&bob("toq://bob.test/carol"), Pinned::No).await, Ok(to(DEFAULT_PORT, None)));
+        assert_eq!(routes.find(&bob("toq://127.0.0.1/bob"), Pinned::No).await, Ok(to(DEFAULT_PORT, None)));
     }
 
     #[tokio::test]
     async fn a_conflict_is_no_route() {
         let (_, routes) = routes(&[text(1, 9010), text(2, 9010)]);
 
-        assert!(matches!(routes.find(&bob("toq://bob.test/bob")).await, Err(LookupError::Answer(_))));
+        assert!(matches!(routes.find(&bob("toq://bob.test/bob"), Pinned::No).await, Err(LookupError::Answer(_))));
     }
 
     #[tokio::test]
     async fn while_dns_is_down_the_route_that_was_found_last_is_used_and_a_conflict_is_still_refused_afterwards() {
         let (parrot, routes) = routes(&[text(1, 9010)]);
         let target = bob("toq://bob.test/bob");
-        let found = routes.find(&target).await;
+        let found = routes.find(&target, Pinned::No).await;
 
         *parrot.is_down.lock().expect("not poisoned") = true;
-        assert_eq!(routes.find(&target).await, found);
-        assert!(matches!(routes.find(&bob("toq://eve.test/bob")).await, Err(LookupError::Failed { .. })), "never found before");
+        assert_eq!(routes.find(&target, Pinned::No).await, found);
+        assert!(matches!(routes.find(&bob("toq://eve.test/bob"), Pinned::No).await, Err(LookupError::Unasked { .. })), "never found before");
 
         *parrot.is_down.lock().expect("not poisoned") = false;
         *parrot.texts.lock().expect("not poisoned") = vec![text(1, 9010), text(2, 9010)];
-        assert!(routes.find(&target).await.is_err());
+        assert!(routes.find(&target, Pinned::No).await.is_err());
     }
 
     #[tokio::test]
     async fn an_unsigned_record_gives_the_port_and_no_key() {
         let parrot = Parrot { texts: Mutex::new(vec![text(1, 9010)]), is_unsigned: true, ..Parrot::default() };
 
-        assert_eq!(Routes::new(Arc::new(parrot)).find(&bob("toq://bob.test/bob")).await, Ok(to(9010, None)));
+        assert_eq!(Routes::new(Arc::new(parrot)).find(&bob("toq://bob.test/bob"), Pinned::No).await, Ok(to(9010, None)));
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_failed_is_no_absence_unless_a_key_is_pinned_or_a_port_is_written() {
+        let parrot = Parrot { texts: Mutex::new(vec![text(1, 9010)]), is_mute: true, ..Parrot::default() };
+        let routes = Routes::new(Arc::new(parrot));
+        let target = bob("toq://bob.test/bob");
+
+        let refused = routes.find(&target, Pinned::No).await.expect_err("whoever is at 9009 would be taken for bob");
+
+        assert!(matches!(refused, LookupError::Unasked { .. }));
+        assert!(refused.to_string().contains("write the address with its port"), "{refused}");
+        assert_eq!(routes.find(&target, Pinned::Yes).await, Ok(to(DEFAULT_PORT, None)), "the pinned key decides");
+        assert_eq!(routes.find(&bob("toq://bob.test:9020/bob"), Pinned::No).await, Ok(to(9020, None)));
+        assert_eq!(routes.find(&bob("toq://127.0.0.1/bob"), Pinned::No).await, Ok(to(DEFAULT_PORT, None)), "DNS is not asked");
+        assert!(routes.find(&target, Pinned::No).await.is_err(), "what was dialled for its pin is not kept as found");
     }
 }

@@ -17,7 +17,6 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, System};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use toq_actors::handler::{Bench, FileWorkshop};
 use toq_actors::registry::{Open, OpenDoor};
@@ -32,7 +31,7 @@ use toq_vault::{Keys, VaultError};
 
 use crate::backup::custody::Workshop;
 use crate::cli::failure::{CONFIGURATION, ERROR, RUNNING};
-use crate::{names, settle, telemetry};
+use crate::{names, settle, signals, telemetry};
 
 pub use announce::{last_port, protect};
 
@@ -41,6 +40,9 @@ const AUTOMATIC_PORTS: std::ops::RangeInclusive<u16> = 9009..=9999;
 
 /// How long a start waits for runs of a daemon that was killed. They are killed with it, so this is long.
 const LEFTOVERS: Duration = Duration::from_secs(10);
+
+/// The setting that names the address of the peer port.
+const BIND: &str = "bind";
 
 /// How many accepted HTTP connections may wait for the HTTP thread.
 const HTTP_BACKLOG: usize = 1024;
@@ -52,8 +54,8 @@ pub enum DaemonError {
     Files(io::Error),
     /// The handlers' definitions cannot be used.
     Handlers(ConfigError),
-    /// A port cannot be listened at.
-    Listen(SocketAddr, io::Error),
+    /// A port cannot be listened at; which setting names the address.
+    Listen(&'static str, SocketAddr, io::Error),
     /// Another process has the workspace.
     Running,
     /// A socket cannot be listened at.
@@ -88,8 +90,15 @@ impl std::fmt::Display for DaemonError {
         match self {
             Self::Files(error) => write!(f, "the workspace directory cannot be used: {error}"),
             Self::Handlers(error) => error.fmt(f),
-            Self::Listen(address, error) => {
-                write!(f, "cannot listen at {address}: {error}; stop what uses it, or choose another port with `toq config set port`")
+            Self::Listen(setting, address, error) if error.kind() == io::ErrorKind::AddrNotAvailable => write!(
+                f,
+                "cannot listen at {address}: this machine does not have the address {}; set `{setting}` to one that it has{}",
+                address.ip(),
+                if *setting == BIND { ", or to all of them: `toq config set bind 0.0.0.0`" } else { "" }
+            ),
+            Self::Listen(setting, address, error) => {
+                let port = if *setting == BIND { "port" } else { setting };
+                write!(f, "cannot listen at {address}: {error}; stop what uses it, or choose another port with `toq config set {port}`")
             }
             Self::LostKey(path) => write!(
                 f,
@@ -209,7 +218,7 @@ impl Workspace {
         settle::soon();
         ended(stopped).await;
         let grace = config.graceful_shutdown_timeout;
-        toq_kit::spawn(at_once());
+        toq_kit::spawn(signals::at_once());
         let drained = registry.send(Drain { grace });
         if tokio::time::timeout(grace + Duration::from_secs(1), drained).await.is_err() {
             tracing::warn!("the daemon stops with work in progress; it is on disk and goes on at the next start");
@@ -255,7 +264,7 @@ fn bind(loaded: &Loaded) -> Result<(TcpListener, u16), DaemonError> {
         }
     }
     let (address, error) = failure.unwrap_or_else(|| (SocketAddr::new(config.bind, 0), io::ErrorKind::AddrInUse.into()));
-    Err(DaemonError::Listen(address, error))
+    Err(DaemonError::Listen(BIND, address, error))
 }
 
 /// Listens in the workspace directory, and where the configuration says so.
@@ -277,7 +286,7 @@ fn sockets(loaded: &Loaded) -> Result<Vec<(PathBuf, UnixListener)>, DaemonError>
 /// Opens the API's own listener, where the configuration asks for one.
 fn api_listener(loaded: &Loaded, http: &mpsc::Sender<std::net::TcpStream>) -> Result<Option<u16>, DaemonError> {
     let Some(address) = loaded.config.api.listen else { return Ok(None) };
-    let failed = |error| DaemonError::Listen(address, error);
+    let failed = |error| DaemonError::Listen("api.listen", address, error);
     let listener = listen::bind(address).map_err(failed)?;
     let port = listener.local_addr().map_err(failed)?.port();
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
@@ -332,24 +341,32 @@ fn facade(
 
 /// Waits for a signal or for the API to ask for the end.
 async fn ended(mut stopped: mpsc::Receiver<Shutdown>) {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!("signals cannot be listened for; only the API can stop the daemon");
-        stopped.recv().await;
-        return;
+    let signalled = async {
+        if let Err(error) = signals::ended().await {
+            tracing::error!(%error, "signals cannot be listened for; only the API can stop the daemon");
+            std::future::pending::<()>().await;
+        }
     };
     tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+        () = signalled => {}
         _ = stopped.recv() => {}
     }
 }
 
-/// A second signal ends the process at once; what was acknowledged is on disk.
-async fn at_once() {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_the_machine_does_not_have_is_not_blamed_on_the_port() {
+        let address = SocketAddr::from(([10, 9, 8, 7], 9009));
+        let told = |setting, kind: io::ErrorKind| DaemonError::Listen(setting, address, kind.into()).to_string();
+
+        let absent = told(BIND, io::ErrorKind::AddrNotAvailable);
+        assert!(absent.contains("does not have the address 10.9.8.7") && absent.contains("config set bind"), "{absent}");
+        assert!(!absent.contains("another port"), "{absent}");
+        assert!(told("api.listen", io::ErrorKind::AddrNotAvailable).contains("set `api.listen`"));
+        assert!(told(BIND, io::ErrorKind::AddrInUse).contains("`toq config set port`"));
+        assert!(told("api.listen", io::ErrorKind::AddrInUse).contains("`toq config set api.listen`"));
     }
-    std::process::exit(0);
 }

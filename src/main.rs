@@ -10,6 +10,7 @@ mod daemon;
 mod names;
 mod relay;
 mod settle;
+mod signals;
 mod takeover;
 mod telemetry;
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
 use toq_config::relay::RelayConfig;
 use toq_protocol::Timestamp;
 use toq_relay::home::{Limits, Retention};
@@ -20,7 +19,7 @@ use toq_relay::tls::Tls;
 use toq_relay::{Config, UpError};
 use toq_vault::write_private;
 
-use crate::settle;
+use crate::{settle, signals};
 use crate::telemetry::{self, Bounds};
 
 /// The file in the data directory that says where a running relay is.
@@ -282,19 +281,9 @@ fn secret(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, RelayError> {
 
 /// Waits for a signal; a second one ends the process at once. What was accepted is on disk in any case.
 async fn ended() {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!("signals cannot be listened for; only a kill can stop the relay");
+    if let Err(error) = signals::ended().await {
+        tracing::error!(%error, "signals cannot be listened for; only a kill can stop the relay");
         return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
     }
-    toq_kit::spawn(async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(0);
-    });
+    toq_kit::spawn(signals::at_once());
 }

@@ -33,6 +33,10 @@ pub fn neighbours(config: &WorkspaceConfig, key: PeerKey, port: u16) -> Option<A
     if !config.mdns_enabled {
         return None;
     }
+    let absent = toq_net::neighbours::absent(&config.mdns.interfaces);
+    if !absent.is_empty() {
+        tracing::warn!(interfaces = ?absent, "mdns.interfaces names what this machine does not have; nobody is announced or found there until it has");
+    }
     let announcement = Announcement { agent: config.agent_name.clone(), key, port, bind: config.bind };
     match Neighbours::join(&announcement, &config.mdns.interfaces) {
         Ok(neighbours) => Some(Arc::new(neighbours)),

@@ -191,6 +191,11 @@ fn the_command_lists_neighbours_and_says_what_to_do_where_it_cannot() {
     assert!(shy.toq(&["config", "set", "mdns_enabled", "true"]).status.success());
     let (code, _, why) = told(&shy, &["discover", "--local"]);
     assert!(code == Some(1) && why.contains("Run `toq down` and `toq up`"), "a set value is not yet in force: {why}");
+    let lost = world.agent("lost", &[("mdns_enabled", "true"), ("mdns.interfaces", "nosuch0")]);
+    let (code, _, why) = told(&lost, &["discover", "--local"]);
+    assert!(code == Some(1) && why.contains("no network interface nosuch0") && why.contains("mdns.interfaces"), "{why}");
+    let (_, checks, _) = told(&lost, &["doctor"]);
+    assert!(checks.contains("[!!] mdns: this machine has no network interface nosuch0"), "{checks}");
     assert_eq!(told(&alice, &["discover"]).0, Some(2), "a domain or --local");
     assert_eq!(told(&alice, &["discover", "--local", "example.com"]).0, Some(2));
 }

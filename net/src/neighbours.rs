@@ -25,8 +25,14 @@ const LISTED: usize = 256;
 
 /// Why the local network cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("agents on the local network cannot be found: {0}")]
-pub struct NeighbourError(#[from] mdns_sd::Error);
+pub enum NeighbourError {
+    /// None of the interfaces that were asked for is there.
+    #[error("this machine has no network interface {}, so nobody is announced or asked on the local network", .0.join(", "))]
+    Absent(Vec<String>),
+    /// The system gives no sockets or threads.
+    #[error("agents on the local network cannot be found: {0}")]
+    System(#[from] mdns_sd::Error),
+}
 
 /// What is said of this agent.
 #[derive(Clone, Debug)]
@@ -53,6 +59,8 @@ pub struct Neighbour {
 /// This agent's place among its neighbours.
 pub struct Neighbours {
     daemon: ServiceDaemon,
+    /// The interfaces that were asked for.
+    interfaces: Vec<String>,
     /// What is said of this agent now.
     said: std::sync::Mutex<Announcement>,
     /// One question at a time: a second one of the same kind would take the first one's answers.
@@ -72,7 +80,8 @@ impl Neighbours {
             daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
         }
         daemon.register(service(announcement)?)?;
-        Ok(Self { daemon, said: std::sync::Mutex::new(announcement.clone()), asking: Mutex::new(()) })
+        let interfaces = interfaces.to_vec();
+        Ok(Self { daemon, interfaces, said: std::sync::Mutex::new(announcement.clone()), asking: Mutex::new(()) })
     }
 
     /// Announces another key in place of the one before.
@@ -95,8 +104,15 @@ impl Neighbours {
     /// Asks who is there and waits a moment for answers.
     ///
     /// # Errors
-    /// [`NeighbourError`] where the question cannot be asked.
+    /// [`NeighbourError`] where the question cannot be asked, also because no interface that was asked for is there. One that comes
+    /// later is used from then on.
     pub async fn list(&self) -> Result<Vec<Neighbour>, NeighbourError> {
+        if !self.interfaces.is_empty() {
+            let absent = absent(&self.interfaces);
+            if absent.len() == self.interfaces.len() {
+                return Err(NeighbourError::Absent(absent));
+            }
+        }
         let _one_at_a_time = self.asking.lock().await;
         let events = self.daemon.browse(SERVICE)?;
         let (own, mut found): (_, HashMap<String, Neighbour>) = (self.own(), HashMap::new());
@@ -127,6 +143,17 @@ impl Neighbours {
             tracing::debug!("the local network was left without a word");
         }
     }
+}
+
+/// Which of these interfaces, by name or address, this machine does not have now; none where it cannot be found out.
+#[must_use]
+pub fn absent(interfaces: &[String]) -> Vec<String> {
+    let Ok(here) = if_addrs::get_if_addrs() else { return Vec::new() };
+    let is_here = |wanted: &String| {
+        let address: Option<IpAddr> = wanted.parse().ok();
+        here.iter().any(|interface| address.map_or(interface.name == *wanted, |address| interface.ip() == address))
+    };
+    interfaces.iter().filter(|wanted| !is_here(wanted)).cloned().collect()
 }
 
 fn kinds(bind: IpAddr, interfaces: &[String]) -> Vec<IfKind> {
@@ -210,6 +237,19 @@ mod tests {
             kinds(IpAddr::from([0, 0, 0, 0]), &["eth0".to_owned(), "10.0.0.1".to_owned()])[..],
             [IfKind::Name(_), IfKind::Addr(_)]
         ));
+    }
+
+    #[tokio::test]
+    async fn interfaces_that_the_machine_does_not_have_are_named_instead_of_asked_in_vain() {
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(absent(&named(&["nosuch0", "lo", "127.0.0.1", "192.0.2.77"])), named(&["nosuch0", "192.0.2.77"]));
+
+        let here = Announcement { bind: IpAddr::from([127, 0, 0, 1]), ..announcement(9_079) };
+        let lost = Neighbours::join(&here, &named(&["nosuch0"])).expect("joins");
+        let told = lost.list().await.expect_err("nobody can be asked").to_string();
+        lost.leave().await;
+
+        assert!(told.contains("no network interface nosuch0"), "{told}");
     }
 
     /// Multicast stays on loopback here. Neighbours are looked for again and again, since datagrams may be lost.

@@ -122,6 +122,7 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
         }
     }
     checks.extend(reach(desk));
+    checks.extend(local_network(desk));
     checks.extend(restore(&dir, state.is_some()));
     checks.extend(rules(desk, state.as_ref()).await);
     checks.extend(takeover(&dir));
@@ -288,6 +289,22 @@ fn reach(desk: &Desk) -> Option<Check> {
              If there is none: `toq config set bind 0.0.0.0`, then restart",
             sanitize::name(&host),
             config.bind
+        ),
+    ))
+}
+
+/// Interfaces that are to be used for finding neighbours and are not there.
+fn local_network(desk: &Desk) -> Option<Check> {
+    let config = desk.loaded(&[]).ok()?.config;
+    let absent = toq_net::neighbours::absent(&config.mdns.interfaces);
+    if !config.mdns_enabled || absent.is_empty() {
+        return None;
+    }
+    Some(bad(
+        "mdns",
+        format!(
+            "this machine has no network interface {}, which mdns.interfaces names: nobody is announced or found there",
+            sanitize::text(&absent.join(", "))
         ),
     ))
 }

@@ -19,8 +19,8 @@ use toq_relay::tls::Tls;
 use toq_relay::{Config, UpError};
 use toq_vault::write_private;
 
-use crate::{settle, signals};
 use crate::telemetry::{self, Bounds};
+use crate::{settle, signals};
 
 /// The file in the data directory that says where a running relay is.
 const STATE: &str = "relay.json";

@@ -71,14 +71,14 @@ pub async fn decide_at_rest(store: &Store, rules: &[Rule], now: Timestamp) -> Re
     Ok(())
 }
 
-pub(super) fn event(now: Timestamp, kind: &str, subject: &dyn std::fmt::Display, address: Option<String>, reason: Option<&str>) -> EventRow {
-    EventRow {
-        kind: kind.to_owned(),
-        subject: subject.to_string(),
-        address,
-        reason: reason.map(str::to_owned),
-        timestamp: now.as_nanos(),
-    }
+pub(super) fn event(
+    now: Timestamp,
+    kind: &str,
+    subject: &dyn std::fmt::Display,
+    address: Option<String>,
+    reason: Option<&str>,
+) -> EventRow {
+    EventRow { kind: kind.to_owned(), subject: subject.to_string(), address, reason: reason.map(str::to_owned), timestamp: now.as_nanos() }
 }
 
 /// Ties a key to an address.

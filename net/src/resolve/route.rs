@@ -204,7 +204,10 @@ mod tests {
 
         *parrot.is_down.lock().expect("not poisoned") = true;
         assert_eq!(routes.find(&target, Pinned::No).await, found);
-        assert!(matches!(routes.find(&bob("toq://eve.test/bob"), Pinned::No).await, Err(LookupError::Unasked { .. })), "never found before");
+        assert!(
+            matches!(routes.find(&bob("toq://eve.test/bob"), Pinned::No).await, Err(LookupError::Unasked { .. })),
+            "never found before"
+        );
 
         *parrot.is_down.lock().expect("not poisoned") = false;
         *parrot.texts.lock().expect("not poisoned") = vec![text(1, 9010), text(2, 9010)];

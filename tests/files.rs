@@ -115,9 +115,14 @@ fn no_file_is_taken_by_default_nor_a_large_one_nor_a_program_under_any_label() {
     assert!(refused(&carol, &small).contains("does not accept files"));
     let (large, _) = file(&world, "large.bin", 4097);
     assert!(refused(&bob, &large).contains("at most 4096"));
-    for (name, bytes) in
-        [("picture.png", &b"\x7fELF\x02\x01"[..]), ("notes.txt", b"#!/bin/sh\n"), ("a.pdf", b"MZ"), ("setup.exe", b"harmless")]
-    {
+    for (name, bytes) in [
+        ("picture.png", &b"\x7fELF\x02\x01"[..]),
+        ("notes.txt", b"#!/bin/sh\n"),
+        ("a.pdf", b"MZ"),
+        ("setup.exe", b"harmless"),
+        ("x.sh", b"echo harmless"),
+        ("a.docm", b"PK"),
+    ] {
         assert!(refused(&bob, &write(&world, name, bytes)).contains("unsupported_content_type"), "{name}");
     }
 

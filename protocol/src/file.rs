@@ -8,6 +8,8 @@
 //! a size that is not true (nothing is reserved for it and no byte beyond it is taken), a program under another label
 //! ([`is_program`]).
 
+mod program;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -16,6 +18,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::canonical::Json;
+
+pub use program::{is_program, is_program_name};
 
 /// The content type of a message that announces a file.
 pub const MANIFEST_TYPE: &str = "application/vnd.toq.file+json";
@@ -149,35 +153,6 @@ impl FileChunk {
     }
 }
 
-/// True where a file is a program by its name.
-#[must_use]
-pub fn is_program_name(name: &str) -> bool {
-    const PROGRAMS: &[&str] = &[
-        "app", "bat", "cmd", "com", "cpl", "desktop", "dll", "dylib", "elf", "exe", "hta", "jar", "jse", "lnk", "msi", "msp", "pif", "ps1",
-        "scr", "so", "vbe", "vbs", "wsf",
-    ];
-    let end = name.trim_end_matches(|letter: char| letter == '.' || letter.is_whitespace() || letter.is_control());
-    end.rsplit_once('.').is_some_and(|(_, end)| PROGRAMS.contains(&end.to_ascii_lowercase().as_str()))
-}
-
-/// True where a file is a program by how it begins: ELF, PE, Mach-O and Java, or a line that names an interpreter.
-#[must_use]
-pub fn is_program(beginning: &[u8]) -> bool {
-    const MAGIC: &[&[u8]] = &[
-        b"\x7fELF",
-        b"MZ",
-        b"\xfe\xed\xfa\xce",
-        b"\xfe\xed\xfa\xcf",
-        b"\xce\xfa\xed\xfe",
-        b"\xcf\xfa\xed\xfe",
-        b"\xca\xfe\xba\xbe",
-        b"\xbe\xba\xfe\xca",
-        b"#!",
-        b"\xef\xbb\xbf#!",
-    ];
-    MAGIC.iter().any(|magic| beginning.starts_with(magic))
-}
-
 /// A name under which a file can be saved in a directory: the last part of what the sender wrote, without anything that leads
 /// elsewhere, hides it, or means something to a system.
 #[must_use]
@@ -245,22 +220,6 @@ mod tests {
         }
         let long = safe_name(&"ö".repeat(500));
         assert!(long.len() <= MAX_SAVED && long.starts_with('ö'));
-    }
-
-    #[test]
-    fn programs_are_known_by_their_label_and_by_their_beginning() {
-        for name in ["setup.exe", "SETUP.EXE", "x.pdf.scr", "a.dll ", "run.ps1.", "lib.so"] {
-            assert!(is_program_name(name), "{name}");
-        }
-        for name in ["exe", "report.pdf", "notes.txt", "song.exempt"] {
-            assert!(!is_program_name(name), "{name}");
-        }
-        for bytes in [&b"\x7fELF\x02"[..], b"MZ\x90", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!/bin/sh\n", b"\xef\xbb\xbf#!/bin/sh"] {
-            assert!(is_program(bytes), "{bytes:?}");
-        }
-        for bytes in [&b"%PDF-1.7"[..], b"\x89PNG", b"# heading", b"", b"M"] {
-            assert!(!is_program(bytes), "{bytes:?}");
-        }
     }
 
     #[test]

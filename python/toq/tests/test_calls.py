@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from conftest import async_client
@@ -365,6 +366,38 @@ def test_a_method_that_is_written_once_is_one_of_each_client(daemon: Daemon, cli
         assert blocking.__doc__ and blocking.__name__ == name
     assert len(names) == 40
     asyncio.run(other.close())
+
+
+def test_a_clients_class_can_be_called_and_imitated_as_any_other(daemon: Daemon, client: toq.Client) -> None:
+    daemon.on("GET", "/v1/status", Answer({"status": "running"}))
+    daemon.on("POST", "/v1/block", Answer({}))
+
+    class Own(toq.Client):
+        def block(self, public_key: str = "", *, key: str = "", from_addr: str = "") -> None:
+            super().block(public_key or "k", key=key, from_addr=from_addr)
+
+    assert toq.Client.status(client)["status"] == "running"
+    with Own(client.base_url) as own:
+        own.block()
+    assert Own.status is toq.Client.status
+    double = create_autospec(toq.Client, instance=True)
+    asynchronous = create_autospec(toq.AsyncClient, instance=True)
+    double.block("k")
+    double.block.assert_called_once_with("k")
+    create_autospec(toq.Client).block("k")
+    assert inspect.iscoroutine(coroutine := asynchronous.block("k"))
+    asyncio.run(coroutine)
+    with pytest.raises(TypeError):
+        double.block("k", nobody="x")
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny", "revoke", "block", "unblock"])
+def test_a_rule_about_nobody_says_how_somebody_is_named(client: toq.Client, verb: str) -> None:
+    with pytest.raises(toq.ToqError, match=f"^{verb} needs to be told whom") as told:
+        getattr(client, verb)(*([""] if verb == "deny" else []))
+
+    assert ("approvals()" in str(told.value)) == (verb in ("approve", "deny", "revoke"))
+    assert ("from_addr" in str(told.value)) == (verb != "deny")
 
 
 def _parameters(function: Any) -> list[tuple[str, Any, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Callable, Generic, TypeVar, overload
 
@@ -13,7 +14,7 @@ from ._transport import Transport
 
 T = TypeVar("T")
 if TYPE_CHECKING:
-    from typing import ParamSpec
+    from typing import Concatenate, ParamSpec
 
     P = ParamSpec("P")
 else:
@@ -21,10 +22,39 @@ else:
     P = TypeVar("P")
 
 
+class Method(Generic[P, T]):
+    """A method of both clients, made of a function that makes a `Call`; each client's class writes it out."""
+
+    def __init__(self, call: Callable[P, Call[T]]) -> None:
+        self.call = call
+
+    @overload
+    def __get__(self, client: None, kind: type[Blocking]) -> Callable[Concatenate[Any, P], T]: ...
+    @overload
+    def __get__(
+        self, client: None, kind: type[Awaiting]
+    ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, client: Blocking, kind: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, client: Awaiting, kind: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+
+    def __get__(self, client: Blocking | Awaiting | None, kind: type) -> Any:
+        # What is behind `super()`: classes of clients have functions in this one's place.
+        if client is None:
+            return self
+        form = _later if isinstance(client, Awaiting) else _now
+        return form(self.call).__get__(client, kind)
+
+
 class Blocking:
     """A client whose methods return answers."""
 
     _transport: Transport
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _write_out(cls, _now)
 
 
 class Awaiting:
@@ -32,40 +62,39 @@ class Awaiting:
 
     _transport: AsyncTransport
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _write_out(cls, _later)
 
-class Method(Generic[P, T]):
-    """A method of both clients, made of a function that makes a `Call`; its client knows how to run that."""
 
-    def __init__(self, call: Callable[P, Call[T]]) -> None:
-        self._call = call
-        self.__doc__ = call.__doc__
+def _write_out(kind: type, form: Callable[[Callable[..., Call[Any]]], Callable[..., Any]]) -> None:
+    """Makes functions of a client's methods, so that its class is like any other to callers and tools."""
+    for name in dir(kind):
+        method = inspect.getattr_static(kind, name)
+        if not isinstance(method, Method):
+            continue
+        function = functools.wraps(method.call)(form(method.call))
+        signature = inspect.signature(method.call)
+        client = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        function.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[client, *signature.parameters.values()]
+        )
+        function.__qualname__ = f"{kind.__qualname__}.{name}"
+        setattr(kind, name, function)
 
-    @overload
-    def __get__(self, client: None, kind: type) -> Method[P, T]: ...
-    @overload
-    def __get__(self, client: Blocking, kind: type) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, client: Awaiting, kind: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
 
-    def __get__(self, client: Blocking | Awaiting | None, kind: type) -> Any:
-        call = self._call
-        if client is None:
-            return self
-        if isinstance(client, Awaiting):
-            awaiting = client._transport
+def _now(call: Callable[..., Call[Any]]) -> Callable[..., Any]:
+    def now(self: Blocking, /, *args: Any, **kwargs: Any) -> Any:
+        return self._transport.run(call(*args, **kwargs))
 
-            @functools.wraps(call)
-            async def later(*args: P.args, **kwargs: P.kwargs) -> T:
-                return await awaiting.run(call(*args, **kwargs))
+    return now
 
-            return later
-        blocking = client._transport
 
-        @functools.wraps(call)
-        def now(*args: P.args, **kwargs: P.kwargs) -> T:
-            return blocking.run(call(*args, **kwargs))
+def _later(call: Callable[..., Call[Any]]) -> Callable[..., Any]:
+    async def later(self: Awaiting, /, *args: Any, **kwargs: Any) -> Any:
+        return await self._transport.run(call(*args, **kwargs))
 
-        return now
+    return later
 
 
 class Admin:

@@ -34,14 +34,14 @@ def approvals() -> Call[list[Json]]:
 
 
 def approve(approval_id: str = "", *, key: str = "", from_addr: str = "") -> Call[None]:
-    """Lets in a waiting agent, or in advance those with a key or matching an address pattern."""
+    """Lets in a waiting agent, by its `id` in `approvals()`, or in advance a key or an address pattern."""
     if key or from_addr:
         return post("/v1/approve", nothing, _rule("approve", key, from_addr))
     return _decide(approval_id, "approve")
 
 
 def deny(approval_id: str) -> Call[None]:
-    """Drops a request; the agent may ask again."""
+    """Drops a request, by its `id` in `approvals()`; the agent may ask again."""
     return _decide(approval_id, "deny")
 
 
@@ -49,7 +49,7 @@ def revoke(approval_id: str = "", *, key: str = "", from_addr: str = "") -> Call
     """Takes back an `approve`."""
     if key or from_addr:
         return post("/v1/revoke", nothing, _rule("revoke", key, from_addr))
-    return post(f"/v1/approvals/{segment(approval_id)}/revoke", nothing)
+    return post(f"/v1/approvals/{_approval('revoke', approval_id)}/revoke", nothing)
 
 
 def permissions() -> Call[Json]:
@@ -261,7 +261,15 @@ def delete_file(sha256: str) -> Call[Json]:
 
 
 def _decide(approval_id: str, decision: str) -> Call[None]:
-    return post(f"/v1/approvals/{segment(approval_id)}", nothing, {"decision": decision})
+    return post(f"/v1/approvals/{_approval(decision, approval_id)}", nothing, {"decision": decision})
+
+
+def _approval(verb: str, approval_id: str) -> str:
+    """Returns the path's part that names a request. None at all is an error that says what there is to say."""
+    if not approval_id:
+        ways = "" if verb == "deny" else ", or key=..., or from_addr=..."
+        raise ToqError(f"{verb} needs to be told whom: the id of one of approvals(){ways}")
+    return segment(approval_id)
 
 
 def _rule(verb: str, key: str, from_addr: str) -> Json:
@@ -270,7 +278,7 @@ def _rule(verb: str, key: str, from_addr: str) -> Json:
         return {"from": from_addr}
     if key:
         return {"key": key}
-    raise ToqError(f"{verb} needs a key or from_addr")
+    raise ToqError(f"{verb} needs to be told whom: key=..., or from_addr=...")
 
 
 def _with_lists(fields: Json) -> Json:

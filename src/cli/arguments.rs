@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    agents, approvals, approve, audit, block, clear_logs, completions, config, deny, discover, doctor, down, export, files, handler,
+    a2a, agents, approvals, approve, audit, block, clear_logs, completions, config, deny, discover, doctor, down, export, files, handler,
     import, init, listen, logs, messages, peers, permissions, ping, relay, reply, revoke, rotate_keys, send, send_file, setup, status, up,
     upgrade, whoami,
 };
@@ -36,6 +36,8 @@ pub struct Arguments {
 /// Every command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(hide = true)]
+    A2a(a2a::A2a),
     Agents(agents::Agents),
     Approvals(approvals::Approvals),
     Approve(approve::Approve),

@@ -9,6 +9,7 @@
 //!
 //! Start reading at [`run`], then any command.
 
+mod a2a;
 // The registry of running agents; the daemon writes it.
 pub mod agents;
 mod approvals;

@@ -58,6 +58,7 @@ fn bare(desk: &Desk) -> Result<(), Failure> {
 
 fn dispatch(command: Command, desk: &Desk) -> Result<(), Failure> {
     match command {
+        Command::A2a(command) => command.run(),
         Command::Agents(command) => command.run(desk),
         Command::Approvals(command) => desk.wait(command.run(desk)),
         Command::Approve(command) => desk.wait(command.run(desk)),

@@ -112,7 +112,11 @@ impl std::fmt::Display for DaemonError {
                  the workspace, or move its state.redb away and `toq import` a backup"
             ),
             Self::Running => f.write_str("toq appears to be running in this workspace: its log is open in another process"),
-            Self::Socket(path, error) => write!(f, "cannot listen at {}: {error}; choose another adapter.unix.socket_path", path.display()),
+            Self::Socket(path, error) => write!(
+                f,
+                "cannot listen at {}: {error}; choose another place: `toq config set adapter.unix.socket_path PATH`",
+                path.display()
+            ),
             Self::Store(error) => write!(f, "cannot open the workspace's log: {error}"),
             Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
             Self::Vault(error) => error.fmt(f),
@@ -270,13 +274,16 @@ fn bind(loaded: &Loaded) -> Result<(TcpListener, u16), DaemonError> {
 /// Listens in the workspace directory, and where the configuration says so.
 fn sockets(loaded: &Loaded) -> Result<Vec<(PathBuf, UnixListener)>, DaemonError> {
     let mut sockets = Vec::new();
-    let always = loaded.dir.join("toq.sock");
+    let always = loaded.dir.join(toq_config::SOCKET);
+    let own = loaded.config.adapter_unix.socket_path.as_ref().filter(|path| **path != always);
+    let is_needed = loaded.config.adapter == Adapter::Unix && own.is_none();
     match local_socket::bind(&always) {
         Ok(listener) => sockets.push((always, listener)),
-        // A path that is too long for a socket is no reason not to start.
+        Err(error) if is_needed => return Err(DaemonError::Socket(always, error)),
+        // A path that is too long for a socket is no reason not to start, where programs do not rely on it.
         Err(error) => tracing::warn!(path = %always.display(), %error, "the API has no socket in the workspace directory"),
     }
-    if let Some(path) = &loaded.config.adapter_unix.socket_path {
+    if let Some(path) = own {
         let listener = local_socket::bind(path).map_err(|error| DaemonError::Socket(path.clone(), error))?;
         sockets.push((path.clone(), listener));
     }
@@ -330,7 +337,8 @@ fn facade(
         connections,
         credit: Credit::new(api.max_concurrent_requests),
         dir: loaded.dir.clone(),
-        config: RwLock::new(loaded.to_json()),
+        config: loaded.clone(),
+        in_force: RwLock::new(loaded.to_json()),
         log_level: telemetry::set_level,
         neighbours: None,
         shutdown,

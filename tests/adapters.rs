@@ -148,6 +148,25 @@ fn a_socket_serves_the_same_api_to_its_owner_alone() {
     world::eventually("the sockets are taken away", || (!always.exists() && !own.exists()).then_some(()));
 }
 
+#[test]
+fn a_daemon_whose_programs_rely_on_a_socket_starts_with_one_or_says_why_not() {
+    let world = World::new();
+    let near = world.agent("near", &[("adapter", "unix"), ("adapter.unix.socket_path", "own.sock")]);
+    assert!(near.place.join(".toq/own.sock").exists() && !near.place.join("own.sock").exists(), "it begins in the workspace");
+
+    // Too deep for the name of a socket.
+    let deep = world.path().join("y".repeat(60));
+    std::fs::create_dir(&deep).expect("ours");
+    let far = deep.join("x".repeat(60));
+    std::fs::rename(world.workspace("far", &[("adapter", "unix")]), &far).expect("ours");
+    let refused = world.up(&far);
+    assert!(world::toq(&world.home(), &far, &["config", "set", "adapter", "http"]).status.success());
+    let _far = world.start_with("far", &far, &[]);
+
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && told.contains("toq.sock") && told.contains("adapter.unix.socket_path"), "{refused:?}");
+}
+
 /// Needs root, who alone can be two users. Elsewhere the test says that it proves nothing.
 #[test]
 fn another_user_cannot_open_the_socket() {

@@ -17,6 +17,9 @@ fn a_wrong_method_is_told_the_right_ones() {
     }
 }
 
+/// A question's id: a key, of somebody whom nobody has met.
+const APPROVAL: &str = "/v1/approvals/ed25519:A6EHv%2FPOEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=";
+
 #[test]
 fn what_a_caller_can_get_wrong_is_answered_with_its_code() {
     let world = World::new();
@@ -37,6 +40,14 @@ fn what_a_caller_can_get_wrong_is_answered_with_its_code() {
         ("/v1/stream/end", r#"{"stream_id":"none"}"#, 404, "not_found"),
         ("/v1/stream/start", r#"{"to":"nonsense"}"#, 400, "invalid_address"),
         ("/v1/approvals/nonsense", r#"{"decision":"approve"}"#, 404, "not_found"),
+        ("/v1/approvals/nonsense", r#"{"decision":"maybe"}"#, 404, "not_found"),
+        (APPROVAL, r#"{"decision":"maybe"}"#, 400, "invalid_request"),
+        (APPROVAL, r#"{"decision":"Approve"}"#, 400, "invalid_request"),
+        (APPROVAL, r#"{"decision":7}"#, 422, "invalid_request"),
+        (APPROVAL, "{}", 422, "invalid_request"),
+        (APPROVAL, "no json", 400, "invalid_request"),
+        ("/v1/daemon/shutdown", "no json", 400, "invalid_request"),
+        ("/v1/daemon/shutdown", r#"{"graceful":"later"}"#, 422, "invalid_request"),
         ("/v1/block", "{}", 400, "invalid_request"),
         ("/v1/approve", r#"{"key":"ed25519:short"}"#, 400, "invalid_request"),
         ("/v1/ping", r#"{"address":"nonsense"}"#, 400, "invalid_request"),
@@ -49,6 +60,21 @@ fn what_a_caller_can_get_wrong_is_answered_with_its_code() {
         assert_eq!((answer.status, answer.code().as_str()), (*status, *code), "{path} {body}: {answer:?}");
     }
     assert_eq!(alice.get("/v1/status").json()["outbox"], 0);
+}
+
+#[test]
+fn a_reader_that_wants_nobody_is_told_so_instead_of_waiting() {
+    let world = World::new();
+    let alice = world.agent("alice", &[]);
+
+    for wrong in ["http://x", "toq://", "toq://h/UPPER", "toq://h:0/a", "a%20b", "toq://h/a/b"] {
+        let answer = alice.get(&format!("/v1/messages?from={wrong}"));
+        assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_request"), "{wrong}: {answer:?}");
+    }
+    let listen = alice.toq(&["listen", "--from", "http://x"]);
+
+    assert!(!listen.status.success());
+    assert!(String::from_utf8_lossy(&listen.stderr).contains("toq://host/name"), "{listen:?}");
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn without_a_terminal_options_are_needed_and_checked_before_anything_is_written(
     assert!(done.status.success(), "{done:?}");
     let told: Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!((told["setup"].as_str(), told["address"].as_str()), (Some("complete"), Some("toq://localhost/dave")));
+    assert!(told["socket"].as_str().is_some_and(|socket| socket.ends_with(".toq/toq.sock")), "{told}");
     assert!(config(&world).contains("adapter = \"unix\"") && config(&world).contains("port = 9009"));
 }
 

@@ -1,7 +1,7 @@
 //! The daemon about itself: status, card, configuration, log, checks, and its living actors.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// The answer of `GET /v1/status`.
@@ -133,12 +133,18 @@ pub struct CardResponse {
 /// The answer of `GET` and `PATCH /v1/config`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 pub struct ConfigResponse {
-    /// Every key: the published ones flat, the others in tables, secrets redacted.
+    /// Every key as the next start would find it, in the file below the daemon's environment and command line: the published ones
+    /// flat, the others in tables, secrets redacted.
     #[schema(value_type = Object)]
     pub config: Value,
-    /// The changed keys that take effect only with the next start.
+    /// The keys of which the running daemon has another value, because they take effect only with the next start or the file was
+    /// changed by hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs_restart: Vec<String>,
+    /// The values of those keys that are in force until then; null where there is none.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub in_force: Map<String, Value>,
 }
 
 /// The answer of `GET /v1/diagnostics`.

@@ -150,3 +150,15 @@ pub enum Decision {
     /// Forgets the question; the key may ask again.
     Deny,
 }
+
+impl Decision {
+    /// Reads the word that a request has for it; `None` where it is neither.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "approve" => Some(Self::Approve),
+            "deny" => Some(Self::Deny),
+            _ => None,
+        }
+    }
+}

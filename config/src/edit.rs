@@ -12,7 +12,7 @@ use crate::FILE;
 use crate::disk::replace;
 use crate::error::{ConfigError, Fault, Place};
 use crate::load::{REDACTED, argument, stack};
-use crate::schema::{find, is_table, needs_restart, unknown};
+use crate::schema::{ADAPTER_TABLES, Effect, KEYS, find, is_table, needs_restart, unknown};
 use crate::value::{from_json, from_text};
 
 /// What a change amounts to.
@@ -37,11 +37,33 @@ pub fn set(dir: &Path, key: &str, value: &str) -> Result<Change, ConfigError> {
 
 /// Takes a key out, so that its default holds again.
 ///
+/// Also one that does not exist, and one out of a file that cannot be used: that is how a person mends it, whatever else is
+/// wrong with it.
+///
 /// # Errors
-/// When there is no such key, or the file cannot be read or replaced.
+/// When there is no such key, neither here nor in the file, or the file cannot be read or replaced.
 pub fn unset(dir: &Path, key: &str) -> Result<Change, ConfigError> {
-    let known = find(key).ok_or_else(|| unknown(key, Place::Argument))?;
-    write(dir, vec![(known.path.to_owned(), None)])
+    let path = dir.join(FILE);
+    let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::read(&path, source))?;
+    let known = find(key);
+    if let Some(known) = known
+        && stack(dir, &text, std::iter::empty(), &[]).is_ok()
+    {
+        return write(dir, vec![(known.path.to_owned(), None)]);
+    }
+    let mut document: DocumentMut = text.parse().map_err(|_| argument(FILE, "is not valid TOML"))?;
+    if is_whole_table(&document, key) || !take_out(&mut document, key) {
+        return if known.is_some() { Ok(Change::default()) } else { Err(unknown(key, Place::Argument).into()) };
+    }
+    replace(&path, &document.to_string()).map_err(|source| ConfigError::write(&path, source))?;
+    let keys = vec![key.to_owned()];
+    Ok(Change { needs_restart: keys.iter().filter(|key| needs_restart(key)).cloned().collect(), keys })
+}
+
+/// Says whether a name is that of a table that there is, which holds more than what is wrong.
+fn is_whole_table(document: &DocumentMut, name: &str) -> bool {
+    let is_known = is_table(name) || ADAPTER_TABLES.contains(&name);
+    is_known && document.get(name).is_some_and(Item::is_table_like)
 }
 
 /// Sets the keys of a JSON object; all of them or none.
@@ -87,7 +109,9 @@ fn write(dir: &Path, settings: Vec<(String, Option<Value>)>) -> Result<Change, C
     for (key, value) in &settings {
         match value {
             Some(value) => place(&mut document, key, value.clone()),
-            None => take_out(&mut document, key),
+            None => {
+                take_out(&mut document, key);
+            }
         }
     }
     let text = document.to_string();
@@ -129,16 +153,31 @@ pub fn place(document: &mut DocumentMut, path: &str, value: Value) {
     }
 }
 
-/// Takes a key out of the document, with what is written beside it.
-pub fn take_out(document: &mut DocumentMut, path: &str) {
+/// Takes a key out of the document, with what is written beside it; false where it is not there.
+pub fn take_out(document: &mut DocumentMut, path: &str) -> bool {
     let root = document.as_table_mut();
-    let _gone = match path.rsplit_once('.') {
-        None => root.remove(path),
-        Some((name, leaf)) => root.get_mut(name).and_then(Item::as_table_like_mut).and_then(|table| table.remove(leaf)),
-    };
+    if root.remove(path).is_some() {
+        return true;
+    }
+    let Some((name, leaf)) = path.rsplit_once('.') else { return false };
+    let Some(table) = root.get_mut(name).and_then(Item::as_table_like_mut) else { return false };
+    let was_there = table.remove(leaf).is_some();
+    let is_left_over = table.is_empty() && !is_table(name) && !ADAPTER_TABLES.contains(&name);
+    if is_left_over {
+        root.remove(name);
+    }
+    was_there
 }
 
-fn lookup<'a>(values: &'a Json, path: &str) -> Option<&'a Json> {
+/// Returns the keys that have another value in one configuration than in the other, as [`crate::Loaded::to_json`] shows them.
+/// Secrets are shown in neither. Those that no daemon holds are left out.
+pub fn differing(one: &Json, other: &Json) -> Vec<&'static str> {
+    let held = KEYS.iter().filter(|key| matches!(key.effect, Effect::Live | Effect::Restart)).map(|key| key.path);
+    held.filter(|path| lookup(one, path) != lookup(other, path)).collect()
+}
+
+/// Returns a key's value in a configuration as [`crate::Loaded::to_json`] shows it.
+pub fn lookup<'a>(values: &'a Json, path: &str) -> Option<&'a Json> {
     match path.rsplit_once('.') {
         Some((table, leaf)) => values.get(table)?.get(leaf),
         None => values.get(path),

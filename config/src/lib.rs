@@ -34,13 +34,13 @@ mod workspace;
 
 pub use carry::{carry_handlers, carry_settings};
 pub use disarm::disarm;
-pub use edit::{Change, patch, set, typed, unset};
+pub use edit::{Change, differing, lookup, patch, set, typed, unset};
 pub use error::{ConfigError, Fault, Place};
 pub use handlers::HandlerConfig;
 pub use init::init;
 pub use load::{Loaded, REDACTED, check, read_text};
 pub use locate::{Located, Mode, locate};
-pub use schema::{is_key, keys, needs_restart};
+pub use schema::{Effect, effect, is_key, keys, needs_restart};
 pub use workspace::{
     Access, Adapter, AdapterHttp, AdapterUnix, ApiConfig, ChannelBinding, ConnectionMode, DeliveryConfig, DnsConfig, DnsRequire,
     LimitsConfig, LogLevel, MdnsConfig, RuntimeConfig, StoreConfig, Verbosity, WorkspaceConfig,
@@ -48,6 +48,9 @@ pub use workspace::{
 
 /// The built-in layer, which is also the documentation of every key.
 pub const DEFAULTS: &str = include_str!("../default.toml");
+
+/// The name of the API's socket in a workspace directory.
+pub const SOCKET: &str = "toq.sock";
 
 /// The name of the configuration file in a workspace directory.
 pub const FILE: &str = "config.toml";

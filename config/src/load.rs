@@ -27,9 +27,20 @@ pub struct Loaded {
     /// The configuration.
     pub config: WorkspaceConfig,
     values: Json,
+    /// The layers above the file: of the environment, and of the command line.
+    above: Vec<(String, Value, Place)>,
 }
 
 impl Loaded {
+    /// Reads the file once more, below the same environment and the same command line: what a restart would find.
+    ///
+    /// # Errors
+    /// As [`WorkspaceConfig::load`].
+    pub fn again(&self) -> Result<Self, ConfigError> {
+        let text = read(&self.dir)?;
+        Ok(layered_on(&self.dir, &text, self.above.clone())?)
+    }
+
     pub(crate) const fn values(&self) -> &Json {
         &self.values
     }
@@ -49,11 +60,13 @@ impl WorkspaceConfig {
     /// # Errors
     /// [`ConfigError::Missing`] when there is no `config.toml`; otherwise the first thing that is wrong.
     pub fn load(dir: &Path, env: impl Iterator<Item = (String, String)>, overrides: &[(String, String)]) -> Result<Loaded, ConfigError> {
-        let path = dir.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::read(&path, source))?;
-        let loaded = stack(dir, &text, env, overrides)?;
-        Ok(loaded)
+        Ok(stack(dir, &read(dir)?, env, overrides)?)
     }
+}
+
+fn read(dir: &Path) -> Result<String, ConfigError> {
+    let path = dir.join(FILE);
+    std::fs::read_to_string(&path).map_err(|source| ConfigError::read(&path, source))
 }
 
 /// Reads a configuration from a text as if it were the file of this directory, without any other layer.
@@ -69,30 +82,37 @@ pub fn read_text(dir: &Path, text: &str) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// All faults in the order of the file, or the one reason why it cannot be read.
 pub fn check(dir: &Path) -> Result<(), Vec<ConfigError>> {
-    let path = dir.join(FILE);
-    let text = std::fs::read_to_string(&path).map_err(|source| vec![ConfigError::read(&path, source)])?;
-    scan(&text, &path).map_err(|faults| faults.into_iter().map(ConfigError::from).collect::<Vec<_>>())?;
+    let text = read(dir).map_err(|error| vec![error])?;
+    scan(&text, &dir.join(FILE)).map_err(|faults| faults.into_iter().map(ConfigError::from).collect::<Vec<_>>())?;
     stack(dir, &text, std::iter::empty(), &[]).map(drop).map_err(|fault| vec![fault.into()])
 }
 
 /// Puts the layers on top of a file's text.
 pub fn stack(dir: &Path, text: &str, env: impl Iterator<Item = (String, String)>, overrides: &[(String, String)]) -> Result<Loaded, Fault> {
-    let file = scan(text, &dir.join(FILE)).map_err(first)?;
-    let mut layers = Layers::default();
-    for Setting { path, value, place } in &file {
-        layers.put(path, value, place.clone());
-    }
-    for (path, value, place) in environment::settings(env)? {
-        layers.put(path, &value, place);
-    }
+    // The file's faults are told before those of what lies above it.
+    scan(text, &dir.join(FILE)).map_err(first)?;
+    let mut above: Vec<_> = environment::settings(env)?.into_iter().map(|(path, value, place)| (path.to_owned(), value, place)).collect();
     for (path, text) in overrides {
         let key = find(path).ok_or_else(|| unknown(path, Place::Argument))?;
         let value = from_text(key.kind, text).map_err(|complaint| argument(path, &complaint))?;
-        layers.put(path, &value, Place::Argument);
+        above.push((path.clone(), value, Place::Argument));
     }
-    let (config, values) = layers.merge()?;
+    layered_on(dir, text, above)
+}
+
+fn layered_on(dir: &Path, text: &str, above: Vec<(String, Value, Place)>) -> Result<Loaded, Fault> {
+    let mut layers = Layers::default();
+    for Setting { path, value, place } in scan(text, &dir.join(FILE)).map_err(first)? {
+        layers.put(&path, &value, place);
+    }
+    for (path, value, place) in &above {
+        layers.put(path, value, place.clone());
+    }
+    let (mut config, values) = layers.merge()?;
     layers.agree(&config)?;
-    Ok(Loaded { dir: dir.to_owned(), config, values })
+    // Wherever the daemon is started, a path of its configuration means the same place.
+    config.adapter_unix.socket_path = config.adapter_unix.socket_path.map(|path| dir.join(path));
+    Ok(Loaded { dir: dir.to_owned(), config, values, above })
 }
 
 fn first(mut faults: Vec<Fault>) -> Fault {

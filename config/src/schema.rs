@@ -61,7 +61,11 @@ pub enum Kind {
 /// When a change takes effect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Effect {
-    /// At once.
+    /// Whenever a command is called: no daemon holds it.
+    Called,
+    /// With a later release, which has what it is for.
+    Later,
+    /// At once, where the running daemon makes the change.
     Live,
     /// With the next start.
     Restart,
@@ -73,6 +77,14 @@ const fn key(path: &'static str, kind: Kind) -> Key {
 
 const fn live(path: &'static str, kind: Kind) -> Key {
     Key { path, kind, effect: Effect::Live }
+}
+
+const fn called(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, effect: Effect::Called }
+}
+
+const fn later(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, effect: Effect::Later }
 }
 
 const fn whole(min: u64, max: u64) -> Kind {
@@ -102,7 +114,7 @@ pub const KEYS: &[Key] = &[
     live("connection_mode", Kind::Choice { words: &["open", "allowlist", "approval", "dns-verified"], later: &[] }),
     key("max_pending_approvals", whole(1, 100_000)),
     key("require_channel_binding", choice(&["prefer", "always"])),
-    key("verbosity", choice(&["non-technical", "technical"])),
+    called("verbosity", choice(&["non-technical", "technical"])),
     live("log_level", choice(&["error", "warn", "info", "debug"])),
     key("log_retention_days", whole(1, 3_650)),
     key("log_max_size_mb", whole(1, 1_000_000)),
@@ -123,9 +135,9 @@ pub const KEYS: &[Key] = &[
     key("session_resume_timeout", Kind::Only { value: 300, why: RESUME }),
     key("graceful_shutdown_timeout", whole(0, HOUR)),
     key("mdns_enabled", Kind::Flag),
-    key("a2a_enabled", Kind::Later),
-    key("a2a_api_key", Kind::Secret),
-    key("a2a_public_url", Kind::Url),
+    later("a2a_enabled", Kind::Later),
+    later("a2a_api_key", Kind::Secret),
+    later("a2a_public_url", Kind::Url),
     key("adapter", Kind::Choice { words: &["http", "unix", "stdin"], later: &["grpc"] }),
     key("adapter.http.callback_url", Kind::Url),
     key("adapter.unix.socket_path", Kind::Path),
@@ -183,6 +195,11 @@ pub fn is_key(path: &str) -> bool {
 /// Says whether a change of a key takes effect only with the next start.
 pub fn needs_restart(path: &str) -> bool {
     find(path).is_some_and(|key| key.effect == Effect::Restart)
+}
+
+/// Says when a change of a key takes effect; `None` where there is no such key.
+pub fn effect(path: &str) -> Option<Effect> {
+    find(path).map(|key| key.effect)
 }
 
 /// Returns the path of every key.

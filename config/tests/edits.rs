@@ -170,3 +170,68 @@ fn a_list_may_be_written_as_in_the_file() {
 
     assert!(refused.starts_with("`aliases` must be a list of toq addresses such as toq://example.com/agent"), "{refused}");
 }
+
+#[test]
+fn what_keeps_a_file_from_being_used_can_be_taken_out() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let broken = "port = \"x\"\nbad = 1\nalso.bad = 2\n\"odd.one\" = 3\n\n[delivery]\nwindow = 8\nwindwo = 9\n";
+    fs::write(dir.path().join("config.toml"), broken).expect("the directory is ours");
+    assert!(set(dir.path(), "host", "localhost").is_err());
+
+    for key in ["bad", "also.bad", "odd.one", "delivery.windwo", "port"] {
+        let change = unset(dir.path(), key).unwrap_or_else(|error| panic!("{key}: {error}"));
+        assert_eq!(change.keys, [key]);
+    }
+
+    assert_eq!(text(&dir).trim(), "[delivery]\nwindow = 8");
+    set(dir.path(), "host", "localhost").expect("the file is in order again");
+}
+
+#[test]
+fn only_what_is_there_or_known_can_be_taken_out() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let broken = "bad = 1\n[delivery]\nwindow = 8\n";
+    fs::write(dir.path().join("config.toml"), broken).expect("the directory is ours");
+
+    assert!(unset(dir.path(), "worse").is_err());
+    assert!(unset(dir.path(), "delivery").is_err(), "a table holds more than what is wrong");
+    assert!(unset(dir.path(), "host").expect("known, and not there").keys.is_empty());
+
+    assert_eq!(text(&dir), broken);
+}
+
+#[test]
+fn a_restart_is_asked_for_only_where_it_changes_something() {
+    let dir = workspace();
+
+    for (key, value) in [("verbosity", "technical"), ("a2a_api_key", "hush"), ("a2a_public_url", "https://a.example")] {
+        let change = set(dir.path(), key, value).expect("a good value");
+        assert_eq!((change.keys.len(), change.needs_restart.len()), (1, 0), "{key}");
+    }
+}
+
+#[test]
+fn the_file_is_read_again_below_the_same_layers() {
+    let dir = workspace();
+    let variables = [("TOQ_PORT".to_owned(), "7".to_owned())];
+    let overrides = [("host".to_owned(), "b.example".to_owned())];
+    let loaded = toq_config::WorkspaceConfig::load(dir.path(), variables.into_iter(), &overrides).expect("valid");
+    fs::write(dir.path().join("config.toml"), "agent_name = \"bob\"\nport = 8\nverbosity = \"technical\"\n").expect("ours");
+
+    let again = loaded.again().expect("valid");
+
+    assert_eq!((again.config.agent_name.as_str(), again.config.port, again.config.host.as_str()), ("bob", 7, "b.example"));
+    assert_eq!(toq_config::differing(&loaded.to_json(), &again.to_json()), ["agent_name", "delivery.window"]);
+}
+
+#[test]
+fn a_relative_path_begins_in_the_workspace() {
+    let dir = workspace();
+
+    for (written, meant) in [("own.sock", dir.path().join("own.sock")), ("/run/own.sock", "/run/own.sock".into())] {
+        set(dir.path(), "adapter.unix.socket_path", written).expect("a path");
+        let loaded = toq_config::WorkspaceConfig::load(dir.path(), std::iter::empty(), &[]).expect("valid");
+        assert_eq!(loaded.config.adapter_unix.socket_path, Some(meant));
+        assert_eq!(loaded.to_json()["adapter.unix"]["socket_path"], written, "it is shown as it is written");
+    }
+}

@@ -1,6 +1,7 @@
 //! Request bodies: JSON with errors in JSON.
 
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
@@ -23,21 +24,45 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A JSON body of at most `MAX` bytes.
 pub(crate) struct Body<T, const MAX: usize = MAX_BODY>(pub(crate) T);
 
+/// A JSON body that may be left out, and of which only the shape is looked at.
+pub(crate) struct Unread<T>(PhantomData<T>);
+
 impl<T: DeserializeOwned, const MAX: usize> FromRequest for Body<T, MAX> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let payload = payload.take();
-        let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let bytes = whole(request, payload, MAX);
+        Box::pin(async move { parse(&bytes.await?).map(Self) })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest for Unread<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let bytes = whole(request, payload, MAX_BODY);
         Box::pin(async move {
-            if announced.is_some_and(|length| length > MAX) {
-                return Err(too_large(MAX));
+            let bytes = bytes.await?;
+            if !bytes.trim_ascii().is_empty() {
+                parse::<T>(&bytes)?;
             }
-            let read = tokio::time::timeout(PATIENCE, read(payload, announced.unwrap_or(0), MAX)).await;
-            let bytes = read.map_err(|_| ApiError::new(ErrorCode::PayloadTimeout, "the request body did not arrive in time"))??;
-            parse(&bytes).map(Self)
+            Ok(Self(PhantomData))
         })
+    }
+}
+
+/// Reads all of a body, if it is small enough and comes in time.
+fn whole(request: &HttpRequest, payload: &mut Payload, max: usize) -> impl Future<Output = Result<web::BytesMut, ApiError>> + use<> {
+    let payload = payload.take();
+    let announced = request.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    async move {
+        if announced.is_some_and(|length| length > max) {
+            return Err(too_large(max));
+        }
+        let read = tokio::time::timeout(PATIENCE, read(payload, announced.unwrap_or(0), max)).await;
+        read.map_err(|_| ApiError::new(ErrorCode::PayloadTimeout, "the request body did not arrive in time"))?
     }
 }
 

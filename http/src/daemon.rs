@@ -7,8 +7,8 @@ use toq_actors::home::Counters;
 use toq_actors::workspace::{Connections, CurrentMode, SetMode, ShowHandlers};
 use toq_actors::{Describe, Description};
 use toq_api::{
-    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, ErrorBody, ErrorCode, Misaddressed, StatusResponse,
-    StoreHealth, TreeNode, callback,
+    Access, CardResponse, Check, CheckStatus, ConfigResponse, DiagnosticsResponse, ErrorBody, ErrorCode, Misaddressed, ShutdownRequest,
+    StatusResponse, StoreHealth, TreeNode, callback,
 };
 use toq_kit::ask;
 use toq_protocol::policy::Mode;
@@ -16,7 +16,7 @@ use toq_store::record::Direction;
 use toq_store::{Health, Seq, StoreError};
 
 use crate::audit;
-use crate::body::Body;
+use crate::body::{Body, Unread};
 use crate::error::ApiError;
 use crate::facade::{Facade, Shutdown};
 use crate::guard;
@@ -105,22 +105,24 @@ pub(crate) async fn card(facade: web::Data<Facade>) -> Result<HttpResponse, ApiE
     }))
 }
 
-/// Shows the configuration.
+/// Shows the configuration as the next start would find it, and where the running daemon has other values.
 #[utoipa::path(get, path = "/v1/config", responses((status = 200, body = ConfigResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn config(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
     let mode: Mode = facade.ask(CurrentMode).await?;
-    let mut config = facade.configured(serde_json::Map::new());
-    config["connection_mode"] = Value::from(mode.as_str());
-    Ok(HttpResponse::Ok().json(ConfigResponse { config, needs_restart: Vec::new() }))
+    facade.hold("connection_mode", Value::from(mode.as_str()));
+    Ok(HttpResponse::Ok().json(facade.configuration()?))
 }
 
 /// Changes the configuration file; what can be applied at once is.
 #[utoipa::path(patch, path = "/v1/config", request_body = Object, responses((status = 200, body = ConfigResponse), (status = "default", body = ErrorBody)))]
 pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_json::Map<String, Value>>) -> Result<HttpResponse, ApiError> {
-    let change = toq_config::patch(&facade.dir, &body.0)
+    let changes = body.0;
+    toq_config::patch(&facade.dir, &changes)
         .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, format!("Invalid config: {error}")))?;
-    let changes = effective(&facade, body.0)?;
-    let mode = changes.get("connection_mode").and_then(Value::as_str).and_then(|mode| match mode {
+    let now = facade.reread()?;
+    // Where a key was taken out, its default holds again.
+    let changed = |key: &str| changes.get(key).map(|value| if value.is_null() { &now[key] } else { value });
+    let mode = changed("connection_mode").and_then(Value::as_str).and_then(|mode| match mode {
         "open" => Some(Mode::Open),
         "allowlist" => Some(Mode::Allowlist),
         "approval" => Some(Mode::Approval),
@@ -130,38 +132,15 @@ pub(crate) async fn patch_config(facade: web::Data<Facade>, body: Body<serde_jso
     if let Some(mode) = mode {
         facade.ask(SetMode(mode)).await?;
     }
-    if let Some(level) = changes.get("log_level").and_then(|level| serde_json::from_value(level.clone()).ok()) {
+    if let Some((value, level)) = changed("log_level").and_then(|value| Some((value, serde_json::from_value(value.clone()).ok()?))) {
         (facade.log_level)(level);
+        facade.hold("log_level", value.clone());
     }
     // Values may be secrets; the mode is none, and is what an owner looks for.
     let detail = mode.map(|mode| format!("connection_mode = {}", mode.as_str()));
     let keys: Vec<&str> = changes.keys().map(String::as_str).collect();
     audit::record(&facade, "config.changed", keys.join(", "), detail).await?;
-    Ok(HttpResponse::Ok().json(ConfigResponse { config: facade.configured(changes), needs_restart: change.needs_restart }))
-}
-
-/// The changes with the defaults that hold again where a key was taken out.
-fn effective(facade: &Facade, mut changes: serde_json::Map<String, Value>) -> Result<serde_json::Map<String, Value>, ApiError> {
-    let is_out = |value: &Value| value.is_null() || value.as_object().is_some_and(|table| table.values().any(Value::is_null));
-    if !changes.values().any(is_out) {
-        return Ok(changes);
-    }
-    let now = toq_config::WorkspaceConfig::load(&facade.dir, std::iter::empty(), &[])
-        .map_err(|error| ApiError::new(ErrorCode::InvalidConfig, error.to_string()))?
-        .to_json();
-    for (key, value) in &mut changes {
-        match value {
-            Value::Object(table) => {
-                table
-                    .iter_mut()
-                    .filter(|(_, value)| value.is_null())
-                    .for_each(|(leaf, value)| *value = now[key.as_str()][leaf.as_str()].clone());
-            }
-            value if value.is_null() => *value = now[key.as_str()].clone(),
-            _ => {}
-        }
-    }
-    Ok(changes)
+    config(facade).await
 }
 
 /// How many messages are looked at for one that the callback URL did not take.
@@ -239,8 +218,8 @@ fn disk(facade: &Facade) -> Check {
 }
 
 /// Drains the daemon and ends it.
-#[utoipa::path(post, path = "/v1/daemon/shutdown", responses((status = 200), (status = "default", body = ErrorBody)))]
-pub(crate) async fn shutdown(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
+#[utoipa::path(post, path = "/v1/daemon/shutdown", request_body = Option<ShutdownRequest>, responses((status = 200), (status = "default", body = ErrorBody)))]
+pub(crate) async fn shutdown(facade: web::Data<Facade>, _: Unread<ShutdownRequest>) -> Result<HttpResponse, ApiError> {
     // A full channel means that the end is under way already.
     let _under_way = facade.shutdown.try_send(Shutdown);
     Ok(HttpResponse::Ok().finish())

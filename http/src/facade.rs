@@ -1,13 +1,15 @@
 //! What the handlers share.
 
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use actix_web::http::StatusCode;
 use tokio::sync::mpsc;
 use toq_actors::actix::{self, Addr};
 use toq_actors::workspace::Workspace;
 use toq_actors::{Home, Registry, WorkspaceRef};
-use toq_config::LogLevel;
+use toq_api::{ConfigResponse, ErrorCode};
+use toq_config::{Loaded, LogLevel};
 use toq_kit::{Credit, ask};
 use toq_net::neighbours::Neighbours;
 use toq_store::Reader;
@@ -34,8 +36,10 @@ pub struct Facade {
     pub credit: Credit,
     /// The workspace's directory.
     pub dir: PathBuf,
-    /// The configuration as the API shows it.
-    pub config: RwLock<serde_json::Value>,
+    /// The configuration as it was read at the start.
+    pub config: Loaded,
+    /// Its values as they are by now.
+    pub in_force: RwLock<serde_json::Value>,
     /// How the log is told what to hold from now on.
     pub log_level: fn(LogLevel),
     /// Agents on the local network, where they are looked for.
@@ -64,18 +68,28 @@ impl Facade {
         &self.workspace.home
     }
 
-    /// The configuration as it stands, with `changes` made to it.
-    pub(crate) fn configured(&self, changes: serde_json::Map<String, serde_json::Value>) -> serde_json::Value {
-        let mut config = self.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for (key, value) in changes {
-            match (&mut config[key.as_str()], value) {
-                // A table is changed by its keys; the others keep their values.
-                (serde_json::Value::Object(table), serde_json::Value::Object(changes)) => table.extend(changes),
-                (secret, _) if key == "a2a_api_key" => *secret = toq_config::REDACTED.into(),
-                (kept, value) => *kept = value,
-            }
-        }
-        config.clone()
+    /// Notes that a key has another value from now on.
+    pub(crate) fn hold(&self, key: &str, value: serde_json::Value) {
+        self.in_force.write().unwrap_or_else(PoisonError::into_inner)[key] = value;
+    }
+
+    /// The configuration as the next start would find it, and what the daemon works with instead.
+    pub(crate) fn configuration(&self) -> Result<ConfigResponse, ApiError> {
+        let config = self.reread()?;
+        let in_force = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = toq_config::differing(&config, &in_force);
+        let held = keys.iter().map(|key| ((*key).to_owned(), toq_config::lookup(&in_force, key).cloned().unwrap_or_default())).collect();
+        Ok(ConfigResponse { config, needs_restart: keys.into_iter().map(str::to_owned).collect(), in_force: held })
+    }
+
+    /// The configuration as the next start would find it.
+    pub(crate) fn reread(&self) -> Result<serde_json::Value, ApiError> {
+        let unusable = |error: toq_config::ConfigError| {
+            ApiError::new(ErrorCode::InvalidConfig, format!("the next start would refuse the configuration: {error}"))
+                .with_status(StatusCode::INTERNAL_SERVER_ERROR)
+                .hint("the daemon works on with what it has read; `toq config check` lists what is to be mended")
+        };
+        self.config.again().map(|loaded| loaded.to_json()).map_err(unusable)
     }
 
     /// The workspace's log.

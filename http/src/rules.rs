@@ -1,6 +1,7 @@
 //! Approvals and rules: what the owner decides about peers.
 
 use actix_web::{HttpResponse, web};
+use serde::Deserialize;
 use toq_actors::workspace::Rule as RuleCommand;
 use toq_api::{ApprovalDecision, ApprovalsResponse, Decision, ErrorBody, ErrorCode, PermissionsResponse, RuleBody};
 use toq_protocol::key::PeerKey;
@@ -37,11 +38,14 @@ pub fn removing(body: &RuleBody, ruling: Ruling) -> Result<RuleCommand, ApiError
 /// # Errors
 /// [`ApiError`] where the id is no key.
 pub fn deciding(id: &str, decision: Decision) -> Result<RuleCommand, ApiError> {
-    let key = approval_key(id)?;
-    Ok(match decision {
+    Ok(decided(approval_key(id)?, decision))
+}
+
+fn decided(key: PeerKey, decision: Decision) -> RuleCommand {
+    match decision {
         Decision::Approve => RuleCommand::Add(Subject::Key(key), Ruling::Approve),
         Decision::Deny => RuleCommand::Deny(key),
-    })
+    }
 }
 
 /// What a new rule is about: a pattern covers somebody, and everybody only where that is meant.
@@ -116,15 +120,23 @@ fn approval_key(id: &str) -> Result<PeerKey, ApiError> {
     PeerKey::parse(id).map_err(|_| ApiError::new(ErrorCode::NotFound, "Invalid approval ID (must be an encoded public key)"))
 }
 
+/// An [`ApprovalDecision`] as it comes: with another word the body has the right shape, and the answer is a 400 as it is published.
+#[derive(Deserialize)]
+pub(crate) struct Answered {
+    decision: String,
+}
+
 /// Decides about a peer.
 #[utoipa::path(post, path = "/v1/approvals/{id}", params(("id" = String, Path, description = "The peer's public key")), request_body = ApprovalDecision,
     responses((status = 200), (status = "default", body = ErrorBody)))]
-pub(crate) async fn decide(
-    facade: web::Data<Facade>,
-    id: web::Path<String>,
-    body: Body<ApprovalDecision>,
-) -> Result<HttpResponse, ApiError> {
-    rule(&facade, deciding(&id, body.0.decision)?).await
+pub(crate) async fn decide(facade: web::Data<Facade>, id: web::Path<String>, body: Body<Answered>) -> Result<HttpResponse, ApiError> {
+    let decision = Decision::parse(&body.0.decision).ok_or_else(|| {
+        ApiError::new(ErrorCode::InvalidRequest, format!("`decision` is \"approve\" or \"deny\", not {:?}", body.0.decision))
+            .hint("deny forgets the question; POST /v1/block keeps the agent out")
+    });
+    // Whom it is about is looked at first, as published daemons do.
+    let key = approval_key(&id)?;
+    rule(&facade, decided(key, decision?)).await
 }
 
 /// Takes a peer's approval back.

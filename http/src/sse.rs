@@ -13,7 +13,7 @@ use serde::Serialize;
 use toq_actors::workspace::Consume;
 use toq_api::{ErrorBody, ErrorCode, EventsQuery, FollowQuery, consumer::is_name};
 use toq_protocol::envelope::Kind;
-use toq_protocol::policy::Pattern;
+use toq_protocol::policy::{PATTERN_FORM, Pattern};
 use toq_protocol::time::Timestamp;
 use toq_store::Seq;
 
@@ -33,7 +33,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(crate) async fn messages(facade: web::Data<Facade>, request: HttpRequest, query: Query<FollowQuery>) -> Result<HttpResponse, ApiError> {
     let query = query.0;
     let filter = Filter {
-        from: query.from.as_deref().filter(|from| !from.is_empty()).map(Pattern::new),
+        from: query.from.as_deref().filter(|from| !from.is_empty()).map(sender).transpose()?,
         kind: query.kind.as_deref().filter(|kind| !kind.is_empty()).map(kind).transpose()?,
         outgoing: query.outgoing.unwrap_or(false),
     };
@@ -89,6 +89,15 @@ fn place(facade: &Facade, request: &HttpRequest, since: Option<&str>) -> Result<
     // A plus sign that was not escaped reads as a space.
     let time = Timestamp::parse(&since.replace(' ', "+")).ok_or_else(|| invalid("since"))?;
     Ok(Some(facade.reader().place_before(time)?))
+}
+
+/// The pattern of the senders that a reader wants; one that covers nobody would leave it waiting for ever.
+fn sender(text: &str) -> Result<Pattern, ApiError> {
+    let pattern = Pattern::new(text);
+    match pattern.fault() {
+        None => Ok(pattern),
+        Some(error) => Err(ApiError::new(ErrorCode::InvalidRequest, error.to_string()).hint(PATTERN_FORM)),
+    }
 }
 
 /// A message type by its published name or by its short one.

@@ -1,9 +1,10 @@
 //! Shows, changes and checks the configuration.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use toq_api::{ClientError, ConfigResponse, ErrorCode};
+use toq_config::{Adapter, Effect, Loaded};
 
 use super::desk::Desk;
 use super::failure::{CONFIGURATION, Failure};
@@ -28,7 +29,7 @@ enum Command {
         #[arg(allow_hyphen_values = true)]
         value: String,
     },
-    /// Takes a key out of config.toml, so that its default holds again
+    /// Takes a key out of config.toml, so that its default holds again; also one that toq does not know
     Unset {
         /// The key, such as advertise or api.listen
         key: String,
@@ -86,29 +87,78 @@ async fn set(desk: &Desk, key: &str, text: &str) -> Result<(), Failure> {
     if !told {
         toq_config::set(&dir, key, text)?;
     }
-    let restart = running.is_some() && (!told || toq_config::needs_restart(key));
-    desk.output.answer(|| json!({"key": key, "value": value, "needs_restart": restart}), || format!("{key} = {}", sanitize::name(text)))?;
-    if restart {
-        desk.output.note("Restart the daemon for this to take effect: `toq down`, then `toq up`");
+    let consequence = consequence(key, running.is_some(), told);
+    desk.output.answer(|| consequence.json(key, &value), || format!("{key} = {}", sanitize::name(text)))?;
+    if let Some(words) = consequence.words() {
+        desk.output.note(words);
+    }
+    if key == "adapter" && text == Adapter::Unix.as_str() {
+        desk.output.note(&format!("The API is at {}", socket(&desk.loaded(&[])?).display()));
     }
     Ok(())
+}
+
+/// Where programs find the API's socket: where the configuration says, or in the workspace directory.
+pub fn socket(loaded: &Loaded) -> PathBuf {
+    loaded.config.adapter_unix.socket_path.clone().unwrap_or_else(|| loaded.dir.join(toq_config::SOCKET))
+}
+
+/// What is to be done for a change to take effect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Consequence {
+    /// Nothing.
+    None,
+    /// The daemon is to be started again.
+    Restart,
+    /// A later release is to be waited for.
+    Later,
+}
+
+fn consequence(key: &str, is_running: bool, is_told: bool) -> Consequence {
+    match toq_config::effect(key) {
+        Some(Effect::Later) => Consequence::Later,
+        Some(Effect::Restart) if is_running => Consequence::Restart,
+        Some(Effect::Live) if is_running && !is_told => Consequence::Restart,
+        _ => Consequence::None,
+    }
+}
+
+impl Consequence {
+    fn json(self, key: &str, value: &Value) -> Value {
+        let mut json = json!({"key": key, "value": value, "needs_restart": self == Self::Restart});
+        if self == Self::Later {
+            json["note"] = self.words().into();
+        }
+        json
+    }
+
+    const fn words(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Restart => Some("Restart the daemon for this to take effect: `toq down`, then `toq up`"),
+            Self::Later => Some("This is kept and does nothing yet: the A2A bridge arrives with a later release"),
+        }
+    }
 }
 
 async fn unset(desk: &Desk, key: &str) -> Result<(), Failure> {
     let dir = desk.dir()?;
     let running = state::live(&dir)?;
     let told = match &running {
-        Some(state) if toq_config::is_key(key) => tell(desk, state.port, key, &Value::Null).await?,
+        // A file that cannot be used is mended here; the daemon changes only what it can read.
+        Some(state) if toq_config::is_key(key) && toq_config::check(&dir).is_ok() => tell(desk, state.port, key, &Value::Null).await?,
         _ => false,
     };
     if !told {
         toq_config::unset(&dir, key)?;
     }
-    let restart = running.is_some() && (!told || toq_config::needs_restart(key));
-    desk.output
-        .answer(|| json!({"key": key, "value": null, "needs_restart": restart}), || format!("{} is as by default", sanitize::name(key)))?;
-    if restart {
-        desk.output.note("Restart the daemon for this to take effect: `toq down`, then `toq up`");
+    let consequence = consequence(key, running.is_some(), told);
+    let said = if toq_config::is_key(key) { "is as by default" } else { "is taken out" };
+    desk.output.answer(|| consequence.json(key, &Value::Null), || format!("{} {said}", sanitize::name(key)))?;
+    if consequence == Consequence::Restart
+        && let Some(words) = consequence.words()
+    {
+        desk.output.note(words);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use toq_api::{ClientError, ErrorCode, MessageState};
-use toq_config::{ConfigError, Place};
+use toq_config::{ConfigError, Fault, Place};
 
 use super::sanitize;
 
@@ -115,7 +115,15 @@ impl From<ConfigError> for Failure {
             ConfigError::Fault(_) => CONFIGURATION,
             _ => ERROR,
         };
-        Self::error(sanitize::text(&chain(&error))).code(code)
+        let failure = Self::error(sanitize::text(&chain(&error))).code(code);
+        match &error {
+            ConfigError::Fault(Fault { place: Place::File { path, .. }, key, .. })
+                if !key.is_empty() && path.file_name().is_some_and(|name| name == toq_config::FILE) =>
+            {
+                failure.hint(format!("Mend it in the file, or take it out: `toq config unset {}`", sanitize::name(key)))
+            }
+            _ => failure,
+        }
     }
 }
 

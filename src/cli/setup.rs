@@ -3,8 +3,9 @@
 use std::net::UdpSocket;
 
 use serde_json::json;
-use toq_config::{ConfigError, WorkspaceConfig};
+use toq_config::{Adapter, ConfigError, WorkspaceConfig};
 
+use super::config;
 use super::desk::Desk;
 use super::failure::{ERROR, Failure};
 use super::framework::Framework;
@@ -86,9 +87,22 @@ impl Setup {
         let key = identity::make(&dir)?;
         let loaded = WorkspaceConfig::load(&dir, std::iter::empty(), &[])?;
         let address = loaded.config.address(PORT).to_string();
+        let start = match loaded.config.adapter {
+            Adapter::Stdin => "Run `toq up --foreground` to start the agent: messages are lines of its standard output".to_owned(),
+            Adapter::Unix => format!("Run `toq up` to start the agent; its API is then also at {}", config::socket(&loaded).display()),
+            _ => "Run `toq up` to start the agent".to_owned(),
+        };
         desk.output.answer(
-            || json!({"setup": "complete", "address": address, "public_key": key, "config_dir": dir, "framework": framework.map(Framework::json)}),
-            || told(format!("Setup complete: {address}\nPublic key: {key}\nRun `toq up` to start the agent"), framework),
+            || {
+                let framework = framework.map(Framework::json);
+                let mut json =
+                    json!({"setup": "complete", "address": address, "public_key": key, "config_dir": dir, "framework": framework});
+                if loaded.config.adapter == Adapter::Unix {
+                    json["socket"] = json!(config::socket(&loaded));
+                }
+                json
+            },
+            || told(format!("Setup complete: {address}\nPublic key: {key}\n{start}"), framework),
         )
     }
 

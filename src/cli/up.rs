@@ -126,13 +126,22 @@ impl Up {
         let mut child = self.spawn(desk, &loaded.dir, log)?;
         let state = ready(desk, &loaded.dir, &mut child).await?;
 
+        let socket = (loaded.config.adapter == Adapter::Unix).then(|| super::config::socket(&loaded));
         let (name, mode) = (loaded.config.agent_name.as_str(), loaded.config.connection_mode.as_str());
         desk.output.answer(
-            || json!({"pid": state.pid, "port": state.port, "peer_port": state.peer_port, "agent_name": name, "connection_mode": mode}),
+            || {
+                let (port, peer_port) = (state.port, state.peer_port);
+                let mut json = json!({"pid": state.pid, "port": port, "peer_port": peer_port, "agent_name": name, "connection_mode": mode});
+                if let Some(socket) = &socket {
+                    json["socket"] = json!(socket);
+                }
+                json
+            },
             || {
                 let api = if state.port == state.peer_port { String::new() } else { format!("\n  api port:        {}", state.port) };
+                let socket = socket.as_ref().map(|socket| format!("\n  socket:          {}", socket.display())).unwrap_or_default();
                 format!(
-                    "toq started as daemon (PID {})\n  agent:           {name}\n  port:            {}{api}\n  \
+                    "toq started as daemon (PID {})\n  agent:           {name}\n  port:            {}{api}{socket}\n  \
                      connection mode: {mode}",
                     state.pid, state.peer_port
                 )

@@ -112,9 +112,10 @@ impl std::fmt::Display for DaemonError {
                  the workspace, or move its state.redb away and `toq import` a backup"
             ),
             Self::Running => f.write_str("toq appears to be running in this workspace: its log is open in another process"),
+            // The path is last, because a long one is the usual reason and what is shown of a failed start has an end.
             Self::Socket(path, error) => write!(
                 f,
-                "cannot listen at {}: {error}; choose another place: `toq config set adapter.unix.socket_path PATH`",
+                "cannot listen at a socket ({error}); choose another place with `toq config set adapter.unix.socket_path PATH`, instead of {}",
                 path.display()
             ),
             Self::Store(error) => write!(f, "cannot open the workspace's log: {error}"),

@@ -164,7 +164,7 @@ fn a_daemon_whose_programs_rely_on_a_socket_starts_with_one_or_says_why_not() {
     let _far = world.start_with("far", &far, &[]);
 
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.status.code() == Some(1) && told.contains("toq.sock") && told.contains("adapter.unix.socket_path"), "{refused:?}");
+    assert!(refused.status.code() == Some(1) && told.contains("config set adapter.unix.socket_path"), "{refused:?}");
 }
 
 /// Needs root, who alone can be two users. Elsewhere the test says that it proves nothing.

@@ -103,7 +103,7 @@ fn a_panicking_question_is_asked_again_and_can_be_answered() {
 fn a_panicking_stream_ends_at_both_sides_and_the_next_one_works() {
     run(async {
         let house = House::with_two_agents().await;
-        let open = || OpenStream { to: house.bob.address.clone(), thread_id: None, stream_id: None };
+        let open = || OpenStream { to: house.bob.address.clone(), thread_id: None, stream_id: None, only: None };
         let alice = house.alice.workspace.address();
         let stream_id = alice.send(open()).await.expect("alive").expect("opened").stream_id;
         let chunk = |stream_id: &str| StreamChunk { stream_id: stream_id.to_owned(), text: "half a sent".to_owned() };

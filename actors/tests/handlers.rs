@@ -436,6 +436,43 @@ fn a_peer_that_cannot_be_reached_takes_its_share_of_the_queue_and_holds_nobody_u
 }
 
 #[test]
+fn an_answer_goes_to_the_key_that_wrote_and_to_nobody_else_at_the_address_that_it_claimed() {
+    run(async {
+        let script = Script::answering(definition("h"));
+        let house = bob_with(&script).await;
+        let mallory = house.impostor("mallory", &house.alice.address, 77).await;
+
+        mallory.send_in(&house.bob.address, "t", "tell alice to pay").await;
+        script.has_done(1).await;
+        settle(&house.bob).await;
+        assert_eq!(house.alice.inbox(), Vec::<String>::new());
+        let events = house.bob.events();
+        let refused =
+            |(kind, _, reason): &&(String, String, String)| kind == "message.rejected" && reason.contains("another agent answers");
+        assert_eq!(events.iter().filter(refused).count(), 1, "{events:?}");
+
+        house.alice.send_in(&house.bob.address, "t2", "and mine").await;
+        house.alice.has_received(1).await;
+        assert_eq!(house.alice.inbox(), ["and mine"]);
+    });
+}
+
+#[test]
+fn an_answer_follows_the_agent_that_has_replaced_its_key_meanwhile() {
+    run(async {
+        let script = Script::answering(definition("h"));
+        let house = bob_with(&script).await;
+        tell(&house.bob, Told::Pause).await;
+        house.alice.send_in(&house.bob.address, "t", "before").await.settled.expect("asked for").await.expect("told");
+        house.alice.workspace.address().send(RotateKeys).await.expect("alive").expect("rotated");
+
+        tell(&house.bob, Told::Resume).await;
+
+        assert_eq!(house.alice.has_received(1).await, ["before"]);
+    });
+}
+
+#[test]
 fn what_the_daemon_did_not_survive_too_often_is_set_aside_unread() {
     run(async {
         let script = Script::new(Vec::new());

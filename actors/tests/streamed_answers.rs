@@ -34,7 +34,7 @@ impl Work for Stage {
             speaker.runs.fetch_add(1, Ordering::SeqCst);
             let (to, thread_id) = (order.message.from.clone(), order.message.thread_id.clone());
             let stream_id = format!("s{}", order.attempt);
-            let open = OpenStream { to, thread_id, stream_id: Some(stream_id.clone()) };
+            let open = OpenStream { to, thread_id, stream_id: Some(stream_id.clone()), only: order.peer };
             order.workspace.send(open).await.expect("alive").expect("reached");
             let chunk = StreamChunk { stream_id: stream_id.clone(), text: "The begin ".to_owned() };
             order.workspace.send(chunk).await.expect("alive").expect("taken");

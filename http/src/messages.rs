@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
+use toq_actors::handler::Pass;
 use toq_actors::outbox::Settled;
 use toq_actors::workspace::{Accepted, AwaitReply, Idempotency, Origin, Patience, Send};
 use toq_api::{
@@ -57,13 +58,13 @@ pub(crate) async fn send(
     send_as(&facade, query.0, &request, body.0, None).await
 }
 
-/// Sends a message; `auto_reply` is how many automatic answers it makes, where no person asked for it.
+/// Sends a message; `run` is what the run of a handler may do that answers with it, where no person asked for it.
 pub(crate) async fn send_as(
     facade: &Facade,
     query: SendQuery,
     request: &HttpRequest,
     body: SendRequest,
-    auto_reply: Option<u32>,
+    run: Option<&Pass>,
 ) -> Result<HttpResponse, ApiError> {
     let wait = query.wait.unwrap_or_default();
     let patience = Duration::from_secs(query.timeout.unwrap_or(DEFAULT_PATIENCE).min(MAX_PATIENCE));
@@ -73,9 +74,9 @@ pub(crate) async fn send_as(
         Recipients::Many(list) => (list.clone(), true),
     };
     let mut command = command(facade, &body, &texts, wait, idempotency(request, &body)?)?;
-    if let Some(hops) = auto_reply {
-        command.body = Some(mark(command.body.as_ref(), hops));
-        command.origin = Origin::Handler;
+    if let Some(pass) = run {
+        command.body = Some(mark(command.body.as_ref(), pass.hops));
+        command.origin = Origin::Handler(pass.peer);
     }
     let accepted = match facade.ask(command).await? {
         Ok(accepted) => accepted,

@@ -95,7 +95,7 @@ pub(crate) async fn send(
     check_thread(&pass, answer.thread_id.as_deref())?;
     answer.thread_id = pass.thread_id.clone();
     answer.reply_to = answer.reply_to.or_else(|| Some(pass.message.to_string()));
-    messages::send_as(&facade, query.0, &request, answer, Some(pass.hops)).await
+    messages::send_as(&facade, query.0, &request, answer, Some(&pass)).await
 }
 
 /// A run opens a stream to the sender of its message.
@@ -109,7 +109,8 @@ pub(crate) async fn start(
     let pass = pass(&facade, &token).await?;
     check_to(&pass, &body.0.to)?;
     check_thread(&pass, body.0.thread_id.as_deref())?;
-    let opened = facade.ask(OpenStream { to: address(&body.0.to)?, thread_id: pass.thread_id, stream_id: None }).await??;
+    let open = OpenStream { to: address(&body.0.to)?, thread_id: pass.thread_id, stream_id: None, only: pass.peer };
+    let opened = facade.ask(open).await??;
     facade.ask(Opened { token: token.into_inner(), stream_id: opened.stream_id.clone() }).await?;
     Ok(HttpResponse::Ok().json(StreamStartResponse { stream_id: opened.stream_id, thread_id: opened.thread_id }))
 }

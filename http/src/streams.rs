@@ -15,7 +15,7 @@ use crate::messages::address;
 pub(crate) async fn start(facade: web::Data<Facade>, body: Body<StreamStartRequest>) -> Result<HttpResponse, ApiError> {
     let to = address(&body.0.to)?;
     let thread_id = body.0.thread_id.filter(|id| !id.is_empty());
-    let opened = facade.ask(OpenStream { to, thread_id, stream_id: None }).await??;
+    let opened = facade.ask(OpenStream { to, thread_id, stream_id: None, only: None }).await??;
     Ok(HttpResponse::Ok().json(StreamStartResponse { stream_id: opened.stream_id, thread_id: opened.thread_id }))
 }
 

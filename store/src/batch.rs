@@ -78,6 +78,8 @@ pub enum Change {
         lane: String,
         /// What it says.
         message: Box<Message>,
+        /// The only key that may have it, where it answers somebody: an address may be claimed by one and belong to another.
+        only: Option<PeerKey>,
     },
     /// Appends an outgoing message that needs no lane, because the peer has it already: the assembled text
     /// of a stream.

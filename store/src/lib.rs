@@ -36,7 +36,7 @@ pub use depot::{Depot, DepotError, Kept};
 pub use error::StoreError;
 pub use journal::{Health, Journal};
 pub use open::{Options, Store};
-pub use reader::{Entry, Expendable, HistoryPage, HistoryQuery, Reader, Stretch, ThreadSummary};
+pub use reader::{Entry, Expendable, HistoryPage, HistoryQuery, OnLane, Reader, Stretch, ThreadSummary};
 pub use room::Room;
 pub use writer::{MAX_ALARMS, MAX_KNOCKS, MAX_STRANGERS_EVENTS, MAX_TURNED_AWAY};
 

@@ -35,6 +35,15 @@ pub struct Reader {
     tail: Tail,
 }
 
+/// A message that waits in a lane.
+#[derive(Clone, Debug)]
+pub struct OnLane {
+    /// What it says.
+    pub message: Message,
+    /// The only key that may have it, where it answers somebody.
+    pub only: Option<PeerKey>,
+}
+
 /// A message and what became of it.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -156,7 +165,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] where the disk or a row is damaged.
-    pub fn lane(&self, lane: &str, after: Seq, limit: usize) -> Result<Vec<(Seq, Option<Message>)>, StoreError> {
+    pub fn lane(&self, lane: &str, after: Seq, limit: usize) -> Result<Vec<(Seq, Option<OnLane>)>, StoreError> {
         let snapshot = self.snapshot()?;
         let outbox = snapshot.open(tables::OUTBOX)?;
         let messages = snapshot.open(tables::MESSAGES)?;
@@ -164,7 +173,9 @@ impl Reader {
         for key in outbox.range((lane, after.0.saturating_add(1))..=(lane, u64::MAX))?.take(limit) {
             let seq = Seq(key?.0.value().1);
             let message = match messages.get(seq.0)? {
-                Some(bytes) => MessageRow::from_bytes(bytes.value()).and_then(|row| row.message()).ok(),
+                Some(bytes) => {
+                    MessageRow::from_bytes(bytes.value()).and_then(|row| Ok(OnLane { message: row.message()?, only: row.only_for() })).ok()
+                }
                 None => None,
             };
             waiting.push((seq, message));

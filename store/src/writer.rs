@@ -148,8 +148,8 @@ impl Tables<'_> {
                 self.seen.insert(&seen_key(sender, &message.id), seq.0)?;
                 appended.push(seq);
             }
-            Change::Send { lane, message } => {
-                let seq = self.append(message, &MessageRow::new(Direction::Out, message, None))?;
+            Change::Send { lane, message, only } => {
+                let seq = self.append(message, &MessageRow::new(Direction::Out, message, None).meant_for(*only))?;
                 self.outbox.insert((lane.as_str(), seq.0), ())?;
                 appended.push(seq);
             }

@@ -216,7 +216,7 @@ async fn a_copy_that_no_message_names_goes_when_the_depot_is_opened() {
             ttl: None,
             body: Some(sent.to_body()),
         };
-        let change = Change::Send { lane: message.to.key(), message: Box::new(message) };
+        let change = Change::Send { lane: message.to.key(), message: Box::new(message), only: None };
         store.journal().commit(Batch::new(vec![change])).await.expect("the disk is well");
         store.close();
     }

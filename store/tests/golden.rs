@@ -87,6 +87,10 @@ fn records_that_were_ever_written_are_read() {
 
     let read = MessageRow::from_bytes(&bytes("message-in")).expect("version 1");
     assert_eq!((read.message().expect("a message"), read.peer()), (message(), Some(PeerKey::from_bytes([2; 32]))));
+    let sent = MessageRow::from_bytes(&bytes("message-out")).expect("version 1");
+    assert_eq!(sent.only_for(), None);
+    let answer = sent.meant_for(Some(PeerKey::from_bytes([5; 32])));
+    assert_eq!(MessageRow::from_bytes(&answer.to_bytes()).expect("reads").only_for(), Some(PeerKey::from_bytes([5; 32])));
     assert_eq!(StateRow::from_bytes(&bytes("state")).expect("version 1").attempts, 3);
     let consumer = ConsumerRow::from_bytes(&bytes("consumer")).expect("version 1");
     assert_eq!((4..=10).filter(|seq| consumer.is_confirmed(*seq)).collect::<Vec<_>>(), [4, 6, 9]);

@@ -47,7 +47,7 @@ fn receive(number: u8) -> Batch {
 }
 
 fn send(number: u8) -> Batch {
-    Batch::new(vec![Change::Send { lane: LANE.to_owned(), message: Box::new(message(number)) }])
+    Batch::new(vec![Change::Send { lane: LANE.to_owned(), message: Box::new(message(number)), only: None }])
 }
 
 fn settle(seq: Seq, state: State) -> Batch {
@@ -118,6 +118,7 @@ fn an_accepted_message_waits_in_its_lane_across_a_restart_until_it_is_settled() 
     let store = reopen(&dir);
 
     let lane = store.reader().lane(LANE, Seq(0), 10).expect("reads");
+    let lane: Vec<_> = lane.into_iter().map(|(seq, waiting)| (seq, waiting.map(|waiting| waiting.message))).collect();
     assert_eq!(lane, [(seq, Some(message(1)))]);
     assert_eq!(store.reader().lanes().expect("reads"), [LANE]);
 

@@ -126,7 +126,9 @@ impl Connection {
                     self.introduce();
                     let is_known = self.session.as_ref().is_some_and(Session::has_files);
                     let streams = self.session.as_ref().is_some_and(Session::has_streams);
-                    self.tell(LinkNews::Opened { files: Files::of(&card, is_known), streams });
+                    if let Some(peer) = self.session.as_ref().and_then(Session::peer).cloned() {
+                        self.tell(LinkNews::Opened { peer: Box::new(peer), files: Files::of(&card, is_known), streams });
+                    }
                 }
                 Effect::Received(envelope) => received.push(*envelope),
                 Effect::Rejected(id, reason) => {

@@ -7,6 +7,7 @@ use actix::{Message, Recipient};
 use toq_net::SecureIo;
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
+use toq_protocol::handshake::Credentials;
 use toq_protocol::key::PeerKey;
 use toq_protocol::message::{self, MessageId};
 use toq_protocol::reason::Reason;
@@ -89,6 +90,8 @@ pub struct LinkEvent {
 pub enum LinkNews {
     /// Messages may be written.
     Opened {
+        /// Whom we met.
+        peer: Box<Credentials>,
         /// What it takes of files.
         files: Files,
         /// Whether it takes streams.

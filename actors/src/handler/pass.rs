@@ -5,6 +5,7 @@
 
 use actix::{Addr, Message};
 use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 
 use super::HandlerName;
@@ -17,6 +18,8 @@ pub struct Pass {
     pub handler: HandlerName,
     /// To whom it may send.
     pub to: Address,
+    /// The key of who wrote the message, which alone may have what is sent; the address is what it claims.
+    pub peer: Option<PeerKey>,
     /// In which conversation; a new one where the message had none.
     pub thread_id: Option<String>,
     /// The message that it answers.

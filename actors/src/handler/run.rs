@@ -10,6 +10,7 @@ use toq_kit::{Credit, fault};
 use toq_protocol::auto_reply::{hops, mark};
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
 use toq_store::batch::Change;
 use toq_store::record::{EventRow, MessageRow};
@@ -112,7 +113,7 @@ impl Run {
         match result {
             Ok(Reaction::Nothing) => self.confirm().await,
             Ok(Reaction::Answer { text, close_thread, stream }) => {
-                self.respond(&message, Said { text, close_thread, stream }, hops + 1).await
+                self.respond(&message, entry.row.peer(), Said { text, close_thread, stream }, hops + 1).await
             }
             Err(RunError::Broken(reason)) => {
                 self.commit(Batch::new(vec![Change::TakeBack(self.handler.consumer(), vec![self.seq])])).await;
@@ -144,6 +145,7 @@ impl Run {
         let pass = Pass {
             handler: self.handler.clone(),
             to: message.from.clone(),
+            peer: row.peer(),
             thread_id: message.thread_id.clone(),
             message: message.id,
             hops,
@@ -179,7 +181,7 @@ impl Run {
         Ended::Done
     }
 
-    async fn respond(&self, message: &Message, said: Said, hops: u32) -> Ended {
+    async fn respond(&self, message: &Message, peer: Option<PeerKey>, said: Said, hops: u32) -> Ended {
         let send = |kind: Kind, text: Option<&str>| Send {
             to: vec![message.from.clone()],
             kind,
@@ -189,7 +191,7 @@ impl Run {
             content_type: Some("application/json".to_owned()),
             idempotency: None,
             patience: Patience::Accepted,
-            origin: Origin::Handler,
+            origin: Origin::Handler(peer),
         };
         loop {
             let answer = send(if said.ends_with_close() { Kind::ThreadClose } else { Kind::MessageSend }, Some(&said.text));

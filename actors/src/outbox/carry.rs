@@ -159,7 +159,7 @@ impl Outbox {
 
     /// Takes the files whose messages are settled off the way.
     pub(super) fn put_down(&mut self, settled: &[Seq]) -> Vec<Manifest> {
-        let queued = self.queue.iter().filter(|(seq, _)| settled.contains(seq)).filter_map(|(_, message)| announced(message));
+        let queued = self.queue.iter().filter(|(seq, _)| settled.contains(seq)).filter_map(|(_, waiting)| announced(&waiting.message));
         let mut files: Vec<Manifest> = queued.collect();
         if let Some(carried) = self.carried.take_if(|carried| settled.contains(&carried.seq)) {
             files.push(carried.manifest);

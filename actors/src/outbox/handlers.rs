@@ -92,8 +92,8 @@ impl Handler<LinkEvent> for Outbox {
             return;
         }
         match event.news {
-            LinkNews::Opened { files, streams } => {
-                (self.files, self.streams) = (files, streams);
+            LinkNews::Opened { peer, files, streams } => {
+                (self.met, self.files, self.streams) = (Some(*peer), files, streams);
                 self.is_open = true;
                 self.delivery.connected();
                 self.work(ctx);

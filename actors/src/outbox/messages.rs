@@ -3,6 +3,7 @@
 use actix::Message;
 use tokio::sync::oneshot;
 use toq_protocol::canonical::Json;
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::{self, MessageId};
 use toq_store::Seq;
 use toq_store::record::State;
@@ -65,6 +66,8 @@ pub enum Urgent {
 pub struct Express {
     /// What to write.
     pub urgent: Urgent,
+    /// The only key that may have it, where it answers somebody.
+    pub only: Option<PeerKey>,
     /// Where to tell; the error is why, in words.
     pub tell: oneshot::Sender<Result<(), String>>,
 }

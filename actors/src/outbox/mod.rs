@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 use toq_kit::Lifeline;
 use toq_protocol::address::Address;
 use toq_protocol::delivery::Delivery;
-use toq_protocol::message::{Message, MessageId};
-use toq_store::Seq;
+use toq_protocol::handshake::Credentials;
+use toq_protocol::message::MessageId;
+use toq_store::{OnLane, Seq};
 
 pub use carry::Files;
 pub use messages::{Await, Express, Hasten, Linked, Nudge, Retry, Settled, Urgent};
@@ -50,12 +51,14 @@ pub struct Outbox {
     attempt: u64,
     connection: Option<Addr<Connection>>,
     is_open: bool,
+    /// Who is at the other end of it.
+    met: Option<Credentials>,
     /// The last row that was read into `queue`.
     cursor: Seq,
     /// The last row that was ever read.
     highest: Seq,
     /// Read and not written yet.
-    queue: VecDeque<(Seq, Message)>,
+    queue: VecDeque<(Seq, OnLane)>,
     /// Written and not acknowledged.
     flying: HashMap<MessageId, Seq>,
     /// Acknowledged and being committed as such.
@@ -100,6 +103,7 @@ impl Outbox {
             attempt: 0,
             connection: None,
             is_open: false,
+            met: None,
             cursor: Seq(0),
             highest: inherited,
             queue: VecDeque::new(),

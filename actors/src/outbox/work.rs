@@ -5,8 +5,10 @@ use std::time::Duration;
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 use toq_kit::fault;
 use toq_protocol::delivery::{Fate, Next, Waiting, fate, is_expired};
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::MessageId;
 use toq_protocol::reason::Reason;
+use toq_protocol::rotation;
 use toq_store::batch::Change;
 use toq_store::record::State;
 use toq_store::{Batch, Seq};
@@ -21,6 +23,9 @@ const IDLE: Duration = Duration::from_secs(300);
 
 /// How many rows of a lane get a note about a failed attempt: those that a reader is likely to ask about.
 const NOTED: usize = 32;
+
+/// Why an answer is not written to who is at the other end.
+const ANOTHER: &str = "another agent answers at this address; the one that was to have the answer only claimed it";
 
 /// How long to wait after a failed commit before the lane is read again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -79,12 +84,12 @@ impl Outbox {
         };
         self.is_lane_read = rows.len() < room;
         let mut unreadable = Vec::new();
-        for (seq, message) in rows {
+        for (seq, waiting) in rows {
             self.cursor = seq;
             self.highest = self.highest.max(seq);
-            match message {
+            match waiting {
                 _ if self.settling.contains(&seq) => {}
-                Some(message) => self.queue.push_back((seq, message)),
+                Some(waiting) => self.queue.push_back((seq, waiting)),
                 None => unreadable.push(seq),
             }
         }
@@ -96,8 +101,12 @@ impl Outbox {
 
     fn expire(&mut self, ctx: &mut Ctx) {
         let now = self.home.wall();
-        let expired: Vec<Seq> =
-            self.queue.iter().filter(|(_, message)| is_expired(message.timestamp, message.ttl, now)).map(|(seq, _)| *seq).collect();
+        let expired: Vec<Seq> = self
+            .queue
+            .iter()
+            .filter(|(_, waiting)| is_expired(waiting.message.timestamp, waiting.message.ttl, now))
+            .map(|(seq, _)| *seq)
+            .collect();
         self.settle(expired, State::Expired, Some("its lifetime ended before the peer took it".to_owned()), ctx);
     }
 
@@ -110,6 +119,10 @@ impl Outbox {
     fn write_out(&mut self, ctx: &mut Ctx) {
         let Some(connection) = self.connection.clone().filter(|_| self.is_open) else { return };
         while let Some(express) = self.express.pop_front() {
+            if !self.may_have(express.only.as_ref()) {
+                drop(express.tell.send(Err(ANOTHER.to_owned())));
+                continue;
+            }
             let (id, write) = match express.urgent {
                 Urgent::Connect(streams) => {
                     // Whoever asked may have given up; that is no error.
@@ -126,23 +139,36 @@ impl Outbox {
             connection.do_send(write);
         }
         while self.carried.is_none()
-            && let Some((seq, message)) = self.queue.pop_front()
+            && let Some((seq, waiting)) = self.queue.pop_front()
         {
             // The end of a stream says the same and is on its way.
-            if self.express_flying.contains_key(&message.id) {
-                self.queue.push_front((seq, message));
+            if self.express_flying.contains_key(&waiting.message.id) {
+                self.queue.push_front((seq, waiting));
                 break;
             }
-            if let Err(why) = self.take_up(seq, &message) {
-                self.queue.push_front((seq, message));
+            let taken = if self.may_have(waiting.only.as_ref()) { self.take_up(seq, &waiting.message) } else { Err(ANOTHER.to_owned()) };
+            if let Err(why) = taken {
+                self.queue.push_front((seq, waiting));
                 self.settle(vec![seq], State::Rejected, Some(why), ctx);
                 continue;
             }
-            self.flying.insert(message.id, seq);
+            self.flying.insert(waiting.message.id, seq);
             self.written.insert(seq);
-            connection.do_send(Write::Message(Box::new(message)));
+            connection.do_send(Write::Message(Box::new(waiting.message)));
         }
         self.carry_on(ctx);
+    }
+
+    /// Whether who is at the other end may have what answers this key: the same key, or the same agent with another one.
+    fn may_have(&self, only: Option<&PeerKey>) -> bool {
+        let Some((only, met)) = only.zip(self.met.as_ref()) else { return only.is_none() };
+        let policy = self.home.policy.borrow();
+        let is_same_agent = |known: &PeerKey, key: &PeerKey| known == key || policy.successions().leads(known, key);
+        // A session that was opened before the agent replaced its key goes on with the old one. A proof that came with the handshake
+        // may not be on disk yet.
+        is_same_agent(only, &met.key)
+            || is_same_agent(&met.key, only)
+            || rotation::leads(&met.rotations, only, &met.key, &met.address.wire(), self.home.wall())
     }
 
     /// Gives the connection up when nothing is acknowledged for too long: it may be open and nobody there.
@@ -168,6 +194,7 @@ impl Outbox {
     /// The attempt failed or the connection is lost: everything is read again later.
     pub(super) fn lost(&mut self, why: &str, ctx: &mut Ctx) {
         self.connection = None;
+        self.met = None;
         self.is_open = false;
         self.last_error = Some(why.to_owned());
         for (_, tell) in self.express_flying.drain() {
@@ -295,7 +322,7 @@ impl Outbox {
         for id in ids {
             if let Some(tell) = self.express_flying.remove(&id) {
                 drop(tell.send(Ok(())));
-                delivered.extend(self.queue.iter().filter(|(_, message)| message.id == id).map(|(seq, _)| *seq));
+                delivered.extend(self.queue.iter().filter(|(_, waiting)| waiting.message.id == id).map(|(seq, _)| *seq));
             } else if self.carried.as_ref().is_some_and(|carried| carried.has(&id)) {
                 self.chunk_taken(&id);
             } else if let Some(seq) = self.flying.remove(&id) {

@@ -12,6 +12,7 @@ use toq_protocol::auto_reply::mark;
 use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
 use toq_protocol::flow::{Flow, Piece as FlowPiece, assembled_body, chunk_body, end_body};
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::{self, MessageId};
 use toq_store::Batch;
 use toq_store::batch::Change;
@@ -35,6 +36,8 @@ pub struct Start {
     pub thread_id: String,
     /// To whom.
     pub to: Address,
+    /// The only key that may have it, where it answers somebody.
+    pub only: Option<PeerKey>,
     /// Through which lane.
     pub outbox: Addr<Outbox>,
     /// Whether the peer takes streams; one that does not gets the whole as a message.
@@ -84,7 +87,7 @@ impl OutgoingStream {
 
     fn express(&self, urgent: Urgent) -> oneshot::Receiver<Result<(), String>> {
         let (tell, told) = oneshot::channel();
-        self.start.outbox.do_send(Express { urgent, tell });
+        self.start.outbox.do_send(Express { urgent, only: self.start.only, tell });
         told
     }
 
@@ -182,13 +185,13 @@ impl Handler<EndOut> for OutgoingStream {
         let id = message.id;
         let answer = self.express(Urgent::End(Box::new(message)));
         let (home, workspace, to) = (self.home.clone(), self.workspace.clone(), self.start.to.clone());
-        let thread_id = self.start.thread_id.clone();
+        let (thread_id, only) = (self.start.thread_id.clone(), self.start.only);
         let ending = async move {
             told(answer).await?;
             home.store.journal().commit(Batch::new(vec![Change::Sent { message: Box::new(stored) }])).await?;
             Counters::count(&home.counters.messages_out);
             if end.close_thread {
-                workspace.send(closing(to, thread_id, end.answers)).await.map_err(|_| WorkspaceError::Draining)??;
+                workspace.send(closing(to, thread_id, only, end.answers)).await.map_err(|_| WorkspaceError::Draining)??;
             }
             Ok(id)
         };
@@ -203,15 +206,15 @@ impl OutgoingStream {
     fn end_whole(&self, whole: &str, end: &EndOut) -> Ending {
         let (workspace, to, thread_id) = (self.workspace.clone(), self.start.to.clone(), self.start.thread_id.clone());
         let text = Json::from_text(whole);
-        let answers = end.answers;
+        let (only, answers) = (self.start.only, end.answers);
         let send = Send {
             kind: Kind::MessageSend,
             body: Some(answers.map_or_else(|| text.clone(), |answers| mark(Some(&text), answers.hops))),
             content_type: Some("application/json".to_owned()),
             patience: Patience::Settled,
-            ..closing(to.clone(), thread_id.clone(), answers)
+            ..closing(to.clone(), thread_id.clone(), only, answers)
         };
-        let close = end.close_thread.then(|| closing(to, thread_id, answers));
+        let close = end.close_thread.then(|| closing(to, thread_id, only, answers));
         self.see_through(async move {
             let gone = || WorkspaceError::Draining;
             let accepted = workspace.send(send).await.map_err(|_| gone())??.pop().ok_or_else(gone)?;
@@ -245,7 +248,7 @@ impl OutgoingStream {
 }
 
 /// What closes the conversation behind a stream.
-fn closing(to: Address, thread_id: String, answers: Option<Answers>) -> Send {
+fn closing(to: Address, thread_id: String, only: Option<PeerKey>, answers: Option<Answers>) -> Send {
     Send {
         to: vec![to],
         kind: Kind::ThreadClose,
@@ -255,7 +258,7 @@ fn closing(to: Address, thread_id: String, answers: Option<Answers>) -> Send {
         content_type: None,
         idempotency: None,
         patience: Patience::Accepted,
-        origin: if answers.is_some() { Origin::Handler } else { Origin::Owner },
+        origin: if answers.is_some() { Origin::Handler(only) } else { Origin::Owner },
     }
 }
 

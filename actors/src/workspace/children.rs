@@ -67,7 +67,8 @@ impl Workspace {
             Err(error) => return tracing::error!(lane = %lane.escape_debug(), %error, "a lane cannot be read"),
         };
         // Where no message can be read, the name of the lane says where they were to go.
-        let address = waiting.into_iter().find_map(|(_, message)| message).map_or_else(|| Address::parse(lane), |message| Ok(message.to));
+        let address =
+            waiting.into_iter().find_map(|(_, waiting)| waiting).map_or_else(|| Address::parse(lane), |waiting| Ok(waiting.message.to));
         match address {
             Ok(address) => self.outbox(&address, last, ctx).do_send(Nudge(last)),
             Err(error) => tracing::error!(lane = %lane.escape_debug(), %error, "messages wait in a lane that has no address"),

@@ -96,8 +96,20 @@ pub struct Send {
 pub enum Origin {
     /// The owner, or a program of the owner's.
     Owner,
-    /// A handler, in answer to a peer. It gets a share of the queue, so that no peer fills what is the owner's.
-    Handler,
+    /// A handler, in answer to the peer with this key, where it is known; no other key may have it, whatever address the peer claims.
+    /// It gets a share of the queue, so that no peer fills what is the owner's.
+    Handler(Option<PeerKey>),
+}
+
+impl Origin {
+    /// The only key that may have what is sent; `None` where the address alone decides.
+    #[must_use]
+    pub const fn only(self) -> Option<PeerKey> {
+        match self {
+            Self::Owner => None,
+            Self::Handler(peer) => peer,
+        }
+    }
 }
 
 /// Whether somebody waits for a delivery.
@@ -152,6 +164,8 @@ pub struct OpenStream {
     pub thread_id: Option<String>,
     /// Its id; a new one where there is none.
     pub stream_id: Option<String>,
+    /// The only key that may have it, where it answers somebody.
+    pub only: Option<PeerKey>,
 }
 
 /// A stream that was opened.

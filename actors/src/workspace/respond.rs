@@ -7,8 +7,8 @@
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseActFuture, WrapFuture as _};
 use tokio::sync::oneshot;
 use toq_protocol::auto_reply::mark;
-use toq_protocol::canonical::Json;
 use toq_protocol::envelope::Kind;
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message as Row;
 use toq_store::batch::{Change, Guard};
 use toq_store::{Batch, Outcome, Seq};
@@ -42,13 +42,20 @@ pub struct Respond {
 
 impl Workspace {
     /// Puts a committed answer on its way.
-    fn send_off(&mut self, answer: Vec<(Seq, Row)>, stream: Option<(Streamed, u32)>, ctx: &mut Ctx) {
+    fn send_off(&mut self, answer: Vec<(Seq, Row)>, only: Option<PeerKey>, stream: Option<(Streamed, u32)>, ctx: &mut Ctx) {
         let open = stream.and_then(|(stream, hops)| Some((self.outgoing.remove(&OutKey(stream.stream_id.clone()))?, stream, hops)));
         let Some((actor, stream, hops)) = open else { return self.launch_all(answer, ctx) };
         let concluding = actor.send(Conclude(stream.rest));
         ctx.spawn(concluding.into_actor(self).map(move |end, act, ctx| {
             if let (Some(end), Some((seq, whole))) = (end.ok().flatten(), answer.first()) {
-                act.express_end(*seq, whole, mark(Some(&end), hops), ctx);
+                let end = Row {
+                    kind: Kind::MessageStreamEnd,
+                    content_type: None,
+                    ttl: None,
+                    body: Some(mark(Some(&end), hops)),
+                    ..whole.clone()
+                };
+                act.express_end(*seq, end, only, ctx);
             }
             act.launch_all(answer, ctx);
         }));
@@ -61,13 +68,12 @@ impl Workspace {
     }
 
     /// Ends the stream with an envelope that has the answer's id. The lane, which is told first, keeps the answer back meanwhile.
-    fn express_end(&mut self, seq: Seq, answer: &Row, body: Json, ctx: &mut Ctx) {
-        let outbox = self.outbox(&answer.to, Seq(seq.0 - 1), ctx);
-        let end = Row { kind: Kind::MessageStreamEnd, content_type: None, ttl: None, body: Some(body), ..answer.clone() };
+    fn express_end(&mut self, seq: Seq, end: Row, only: Option<PeerKey>, ctx: &mut Ctx) {
+        let outbox = self.outbox(&end.to, Seq(seq.0 - 1), ctx);
         // What becomes of it is seen in the lane.
         let (tell, _told) = oneshot::channel();
         outbox.do_send(Nudge(seq));
-        outbox.do_send(Express { urgent: Urgent::End(Box::new(end)), tell });
+        outbox.do_send(Express { urgent: Urgent::End(Box::new(end)), only, tell });
     }
 
     /// Ends a stream whose answer was committed by an earlier attempt.
@@ -92,10 +98,10 @@ impl Handler<Respond> for Workspace {
             Ok(messages) => messages,
             Err(error) => return Box::pin(async move { Err(error) }.into_actor(self)),
         };
-        let lane = Lane::of(&answer.to).0;
+        let (lane, only) = (Lane::of(&answer.to).0, send.origin.only());
         let sends = [Some(&answer), close.as_ref()].into_iter().flatten();
         let mut changes: Vec<Change> =
-            sends.map(|message| Change::Send { lane: lane.clone(), message: Box::new(message.clone()) }).collect();
+            sends.map(|message| Change::Send { lane: lane.clone(), message: Box::new(message.clone()), only }).collect();
         changes.push(Change::Confirm(consumer.clone(), vec![seq]));
         let batch = Batch::guarded(Guard::Unconfirmed(consumer, seq), changes);
         let (home, lanes) = (self.home.clone(), self.hand_over(&send));
@@ -109,7 +115,7 @@ impl Handler<Respond> for Workspace {
             Counters::count(&act.home.counters.messages_out);
             if !act.is_draining {
                 let committed = seqs.into_iter().zip(std::iter::once(answer).chain(close)).collect();
-                act.send_off(committed, stream.map(|stream| (stream, hops)), ctx);
+                act.send_off(committed, only, stream.map(|stream| (stream, hops)), ctx);
             }
             Ok(())
         }))

@@ -4,6 +4,7 @@ use actix::{ActorFutureExt as _, Context, Handler, ResponseActFuture, WrapFuture
 use tokio::sync::oneshot;
 use toq_kit::fault;
 use toq_protocol::address::Address;
+use toq_protocol::key::PeerKey;
 use toq_protocol::message::Message;
 use toq_store::batch::{Change, Guard};
 use toq_store::record::Direction;
@@ -75,7 +76,7 @@ impl Workspace {
 impl Workspace {
     /// Counts what is handed to the journal, until [`Workspace::handed_over`]: many answers at once are no way round the share.
     pub(super) fn hand_over(&mut self, send: &Send) -> Vec<Lane> {
-        let lanes: Vec<Lane> = if send.origin == Origin::Handler { send.to.iter().map(Lane::of).collect() } else { Vec::new() };
+        let lanes: Vec<Lane> = if send.origin != Origin::Owner { send.to.iter().map(Lane::of).collect() } else { Vec::new() };
         for lane in &lanes {
             *self.answering.entry(lane.clone()).or_default() += 1;
         }
@@ -111,8 +112,8 @@ impl Workspace {
     }
 }
 
-fn batch(messages: &[Message], idempotency: Option<Idempotency>) -> Batch {
-    let send = |message: &Message| Change::Send { lane: Lane::of(&message.to).0, message: Box::new(message.clone()) };
+fn batch(messages: &[Message], only: Option<PeerKey>, idempotency: Option<Idempotency>) -> Batch {
+    let send = |message: &Message| Change::Send { lane: Lane::of(&message.to).0, message: Box::new(message.clone()), only };
     let mut changes: Vec<_> = messages.iter().map(send).collect();
     let Some(idempotency) = idempotency else { return Batch::new(changes) };
     let at = messages.first().map(|message| message.timestamp).unwrap_or_default();
@@ -130,7 +131,7 @@ impl Handler<Send> for Workspace {
         let messages: Vec<Message> = send.to.iter().map(|to| self.message(&send, to)).collect();
         let lanes = self.hand_over(&send);
         let fingerprint = send.idempotency.as_ref().map(|idempotency| idempotency.fingerprint);
-        let batch = batch(&messages, send.idempotency);
+        let batch = batch(&messages, send.origin.only(), send.idempotency);
         let (home, patience) = (self.home.clone(), send.patience);
         fault::crash_point("before-outbox-commit");
         let committing = async move {

@@ -84,6 +84,7 @@ impl Handler<OpenStream> for Workspace {
             thread_id: open.thread_id.unwrap_or_else(random),
             to: open.to,
             outbox: outbox.clone(),
+            only: open.only,
             is_live: true,
         };
         // Counted before the peer is reached, so that many calls at once do not get round the limit.
@@ -93,7 +94,7 @@ impl Handler<OpenStream> for Workspace {
         Box::pin(async move {
             let (tell, connected) = oneshot::channel();
             let (say, streams) = oneshot::channel();
-            outbox.do_send(Express { urgent: Urgent::Connect(say), tell });
+            outbox.do_send(Express { urgent: Urgent::Connect(say), only: start.only, tell });
             let gone = || WorkspaceError::Unreachable("the connection was given up".to_owned());
             let connected = connected.await.map_err(|_| gone()).and_then(|connected| connected.map_err(WorkspaceError::Unreachable));
             if let Err(error) = connected {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use minicbor::bytes::ByteArray;
 use minicbor::{Decode, Encode};
 use toq_protocol::address::Address;
 use toq_protocol::canonical::Json;
@@ -118,6 +119,8 @@ pub struct MessageRow {
     proof: Option<Proof>,
     #[n(13)]
     is_bound: Option<bool>,
+    #[n(14)]
+    meant_for: Option<ByteArray<32>>,
 }
 
 impl MessageRow {
@@ -139,6 +142,7 @@ impl MessageRow {
             body: message.body.as_ref().map(|body| body.as_str().to_owned()),
             proof: None,
             is_bound: None,
+            meant_for: None,
         }
     }
 
@@ -154,6 +158,19 @@ impl MessageRow {
     pub const fn bound(mut self, is_bound: bool) -> Self {
         self.is_bound = Some(is_bound);
         self
+    }
+
+    /// The same row of an outgoing message with the only key that may have it, whoever answers at its address.
+    #[must_use]
+    pub fn meant_for(mut self, key: Option<PeerKey>) -> Self {
+        self.meant_for = key.map(|key| ByteArray::from(*key.as_bytes()));
+        self
+    }
+
+    /// The only key that may have this outgoing message; `None` where it is for whoever the address belongs to.
+    #[must_use]
+    pub fn only_for(&self) -> Option<PeerKey> {
+        self.meant_for.as_ref().map(|bytes| PeerKey::from_bytes(**bytes))
     }
 
     /// Whether the message came over a bound session; `None` where that was not noted: it went out, or was taken over, or is from

@@ -138,7 +138,7 @@ impl<'a> Speech<'a> {
             Stream::Possible => {
                 self.stream = Stream::Open;
                 let (to, thread_id) = (self.order.message.from.clone(), self.order.message.thread_id.clone());
-                let open = OpenStream { to, thread_id, stream_id: Some(stream_id) };
+                let open = OpenStream { to, thread_id, stream_id: Some(stream_id), only: self.order.peer };
                 self.flight = Some(Box::pin(ask(workspace, open)));
             }
             Stream::Open => {

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::canonical::Json;
 
@@ -40,14 +40,18 @@ pub fn hops(body: Option<&Json>) -> u32 {
     u32::try_from(hops).unwrap_or(u32::MAX).max(1)
 }
 
-/// The body with the mark on it. A body that is no object has no place for one and stays as it is.
+/// The body with the mark on it. A body that is no object has no place for one and is put into an object: a string as `text`, which is
+/// how texts are read, anything else as `body`.
 #[must_use]
 pub fn mark(body: Option<&Json>, hops: u32) -> Json {
-    let mut value = body.map_or_else(|| json!({}), Json::to_value);
-    if let Some(members) = value.as_object_mut() {
-        members.insert(MEMBER.to_owned(), json!({ "hops": hops }));
-    }
-    Json::from_value(&value)
+    let mut members = match body.map(Json::to_value) {
+        Some(Value::Object(members)) => members,
+        None => Map::new(),
+        Some(text @ Value::String(_)) => Map::from_iter([("text".to_owned(), text)]),
+        Some(other) => Map::from_iter([("body".to_owned(), other)]),
+    };
+    members.insert(MEMBER.to_owned(), json!({ "hops": hops }));
+    Json::from_value(&Value::Object(members))
 }
 
 /// What a body says, as far as two bodies are compared: its words in lower case, without the mark, punctuation and white space.
@@ -112,8 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_members_stays_as_it_is() {
-        assert_eq!(mark(Some(&body("[1]")), 1).as_str(), "[1]");
+    fn a_body_that_has_no_place_for_a_mark_is_put_into_an_object() {
+        for text in ["[1]", "3", "true", "null", r#""hi""#, "[]"] {
+            assert_eq!(hops(Some(&mark(Some(&body(text)), 7))), 7, "{text}");
+        }
+        assert_eq!(mark(Some(&body("[1]")), 1).as_str(), r#"{"auto_reply":{"hops":1},"body":[1]}"#);
+        assert_eq!(mark(Some(&body(r#""hi""#)), 1).text().as_deref(), Some("hi"));
         assert_eq!(mark(None, 1).as_str(), r#"{"auto_reply":{"hops":1}}"#);
     }
 }

@@ -473,6 +473,25 @@ fn an_answer_follows_the_agent_that_has_replaced_its_key_meanwhile() {
 }
 
 #[test]
+fn a_filter_that_names_an_address_means_the_agent_that_is_there_and_not_who_claims_it() {
+    run(async {
+        let place = toq_protocol::address::Address::parse("toq://127.0.0.1:9101/alice").expect("valid");
+        let picky = HandlerConfig { filter_from: vec![place.wire()], ..definition("h") };
+        let script = Script::new(vec![picky]);
+        let house = bob_with(&script).await;
+        let mallory = house.impostor("mallory", &house.alice.address, 77).await;
+
+        mallory.send_in(&house.bob.address, "1", "pay mallory").await;
+        house.alice.send_in(&house.bob.address, "2", "really alice").await;
+        script.has_done(1).await;
+        settle(&house.bob).await;
+
+        assert_eq!(house.alice.address, place);
+        assert_eq!(script.done(), ["really alice"]);
+    });
+}
+
+#[test]
 fn what_the_daemon_did_not_survive_too_often_is_set_aside_unread() {
     run(async {
         let script = Script::new(Vec::new());

@@ -29,7 +29,7 @@ pub struct HandlerView {
     pub enabled: bool,
     /// How many runs there are.
     pub active: u64,
-    /// Address patterns, one of which must match the sender; none is any.
+    /// Address patterns, one of which must match the sender's address, which must be proven to be its own; none is any.
     pub filter_from: Vec<String>,
     /// Keys, one of which must be the sender's; none is any.
     pub filter_key: Vec<String>,

@@ -31,15 +31,16 @@ impl Filter {
         }
     }
 
-    /// True where a message from this address, with this key, of this type is wanted. The end of a conversation is
+    /// True where a message from this address, with this key, of this type is wanted; without an address only those who name none want
+    /// it. The end of a conversation is
     /// wanted only by those who ask for it, since an answer to it would open the conversation again.
     #[must_use]
-    pub fn wants(&self, from: &str, key: Option<&PeerKey>, kind: Kind) -> bool {
+    pub fn wants(&self, from: Option<&str>, key: Option<&PeerKey>, kind: Kind) -> bool {
         let kind_fits = match kind {
             Kind::MessageSend | Kind::MessageStreamEnd => self.kinds.is_empty() || self.kinds.contains(&kind),
             _ => self.kinds.contains(&kind),
         };
-        let from_fits = self.from.is_empty() || self.from.iter().any(|pattern| pattern.matches_text(from));
+        let from_fits = self.from.is_empty() || from.is_some_and(|from| self.from.iter().any(|pattern| pattern.matches_text(from)));
         let key_fits = self.keys.is_empty() || key.is_some_and(|key| self.keys.contains(key));
         kind_fits && from_fits && key_fits
     }
@@ -59,17 +60,17 @@ mod tests {
     fn without_conditions_everything_but_a_close_is_wanted() {
         let filter = Filter::default();
 
-        assert!(filter.wants(ALICE, None, Kind::MessageSend));
-        assert!(filter.wants(ALICE, None, Kind::MessageStreamEnd));
-        assert!(!filter.wants(ALICE, None, Kind::ThreadClose));
+        assert!(filter.wants(Some(ALICE), None, Kind::MessageSend));
+        assert!(filter.wants(Some(ALICE), None, Kind::MessageStreamEnd));
+        assert!(!filter.wants(Some(ALICE), None, Kind::ThreadClose));
     }
 
     #[test]
     fn a_close_reaches_those_who_ask_for_it() {
         let filter = Filter { kinds: vec![Kind::ThreadClose], ..Filter::default() };
 
-        assert!(filter.wants(ALICE, None, Kind::ThreadClose));
-        assert!(!filter.wants(ALICE, None, Kind::MessageSend));
+        assert!(filter.wants(Some(ALICE), None, Kind::ThreadClose));
+        assert!(!filter.wants(Some(ALICE), None, Kind::MessageSend));
     }
 
     #[test]
@@ -80,10 +81,10 @@ mod tests {
             kinds: Vec::new(),
         };
 
-        assert!(filter.wants(ALICE, Some(&key(2)), Kind::MessageSend));
-        assert!(!filter.wants(ALICE, Some(&key(3)), Kind::MessageSend));
-        assert!(!filter.wants(ALICE, None, Kind::MessageSend));
-        assert!(!filter.wants("toq://c.example/alice", Some(&key(1)), Kind::MessageSend));
+        assert!(filter.wants(Some(ALICE), Some(&key(2)), Kind::MessageSend));
+        assert!(!filter.wants(Some(ALICE), Some(&key(3)), Kind::MessageSend));
+        assert!(!filter.wants(Some(ALICE), None, Kind::MessageSend));
+        assert!(!filter.wants(Some("toq://c.example/alice"), Some(&key(1)), Kind::MessageSend));
     }
 
     #[test]

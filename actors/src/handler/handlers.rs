@@ -105,10 +105,11 @@ impl HandlerActor {
     /// A row that cannot be read is taken: its run sets it aside, where it is seen.
     fn wants(&self, row: &MessageRow) -> bool {
         let (Ok(message), Some(kind)) = (row.message(), Kind::parse(row.kind())) else { return true };
-        let from = message.from.wire();
-        let Some(peer) = row.peer() else { return self.filter.wants(&from, None, kind) };
+        // Whoever is let in may claim any address; a filter that names one means the agent that is there.
+        let from = row.proof().is_proven().then(|| message.from.wire());
+        let Some(peer) = row.peer() else { return self.filter.wants(from.as_deref(), None, kind) };
         // A filter that names a key means the agent, also after it has replaced the key.
-        self.home.policy.borrow().successions().lineage(&peer).any(|key| self.filter.wants(&from, Some(key), kind))
+        self.home.policy.borrow().successions().lineage(&peer).any(|key| self.filter.wants(from.as_deref(), Some(key), kind))
     }
 
     fn confirm_skipped(&mut self, ctx: &mut Ctx) {

@@ -126,6 +126,7 @@ fn environment(bench: &Bench, order: &Order) -> Vec<(String, String)> {
     let (text, is_cut) = value(&message.body.as_ref().and_then(Json::text).unwrap_or_default());
     let own = [
         ("TOQ_FROM", message.from.wire()),
+        ("TOQ_VERIFIED", if order.proof.is_proven() { order.proof.as_str().to_owned() } else { String::new() }),
         ("TOQ_THREAD_ID", message.thread_id.clone().unwrap_or_default()),
         ("TOQ_TYPE", message.kind.as_str().to_owned()),
         ("TOQ_ID", message.id.to_string()),

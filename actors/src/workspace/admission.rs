@@ -75,7 +75,9 @@ impl Workspace {
         let is_decided = self.policy.blocks(key, address) || self.policy.approves_key(key);
         let by_dns = self.policy.mode() == Mode::DnsVerified;
         let by_rule = pinned.is_none() && self.policy.would_approve(address);
-        let is_worth_proving = !is_decided && (by_dns || by_rule);
+        // A handler that names addresses hears only those that are proven.
+        let by_handler = pinned.is_none() && !self.policy.blocks(key, address) && self.arranged.names(address);
+        let is_worth_proving = (!is_decided && (by_dns || by_rule)) || by_handler;
         Ok(Standing { peer: row, pinned, is_worth_proving, carried })
     }
 

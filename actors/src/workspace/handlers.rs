@@ -8,6 +8,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, R
 use futures_util::future::join_all;
 use toq_config::HandlerConfig;
 use toq_kit::{Backoff, Credit, Drain, Exited, Fate, How, Lifeline};
+use toq_protocol::address::Address;
 use toq_store::batch::Change;
 use toq_store::{Batch, Seq};
 
@@ -41,6 +42,15 @@ impl Handlers {
             passes: HashMap::new(),
             seats: Credit::new(home.config.limits.max_runs),
         }
+    }
+}
+
+impl Handlers {
+    /// Whether a handler that is switched on wants messages from this address, whatever else it wants of them.
+    pub(super) fn names(&self, address: &Address) -> bool {
+        let from = address.wire();
+        let names = |definition: &Arc<HandlerConfig>| definition.filter().from.iter().any(|pattern| pattern.matches_text(&from));
+        self.definitions.iter().filter(|definition| definition.enabled).any(names)
     }
 }
 

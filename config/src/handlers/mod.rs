@@ -72,7 +72,7 @@ pub struct HandlerConfig {
     pub peer_runs_per_hour: Option<u64>,
     /// Whether it reacts at all.
     pub enabled: bool,
-    /// Address patterns, one of which must match the sender; none is any.
+    /// Address patterns, one of which must match the sender's address, which must be proven to be its own; none is any.
     pub filter_from: Vec<String>,
     /// Keys, one of which must be the sender's; none is any.
     pub filter_key: Vec<String>,

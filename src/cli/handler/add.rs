@@ -61,7 +61,7 @@ pub struct Add {
     /// Lets one peer have this many of the tokens of a day
     #[arg(long, value_name = "N", requires = "provider")]
     peer_tokens_per_day: Option<u64>,
-    /// Only messages from addresses that match this pattern; may be repeated
+    /// Only messages from addresses that match this pattern and are proven, not only claimed; may be repeated
     #[arg(long, value_name = "PATTERN")]
     from: Vec<String>,
     /// Only messages with this key; may be repeated

@@ -2,6 +2,8 @@
 
 use toq_protocol::dialogue::{Dialogue, Row, Speaker};
 use toq_protocol::envelope::Kind;
+use toq_protocol::key::PeerKey;
+use toq_protocol::policy::Proof;
 use toq_store::record::{Direction, MessageRow};
 use toq_store::{Seq, StoreError, Stretch};
 
@@ -32,9 +34,17 @@ impl Past {
         // What another key said on a thread of the same name is none of this conversation.
         let relevant = rows.iter().filter(|row| row.direction() == Direction::Out || row.peer() == order.peer);
         let rows: Vec<Row<'_>> = relevant.filter_map(dialogue_row).collect();
-        let key = order.peer.map_or_else(|| "no key".to_owned(), |key| format!("proven key {key}"));
-        let dialogue = Dialogue::rebuild(&rows, &message.id, &format!("{} ({key})", message.from.wire()));
+        let dialogue = Dialogue::rebuild(&rows, &message.id, &label(&message.from.wire(), order.peer, order.proof));
         Ok(Self { dialogue, is_whole })
+    }
+}
+
+/// What a model is told of who speaks: an address is only what the peer says, unless it is proven; a key always is.
+fn label(address: &str, peer: Option<PeerKey>, proof: Proof) -> String {
+    let standing = if proof.is_proven() { "address proven" } else { "address only claimed" };
+    match peer {
+        Some(key) => format!("{address} ({standing}; proven key {key})"),
+        None => format!("{address} ({standing}; no key)"),
     }
 }
 
@@ -50,4 +60,18 @@ fn dialogue_row(row: &MessageRow) -> Option<Row<'_>> {
     // A body without a text is shown as it is.
     let text = body.map(|body| body.text().unwrap_or_else(|| if closes { String::new() } else { body.as_str().to_owned() }));
     Some(Row { id: row.id(), reply_to: row.reply_to(), speaker, closes, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_told_whether_an_address_is_proven_or_only_claimed() {
+        let key = PeerKey::from_bytes([7; 32]);
+
+        assert_eq!(label("toq://h/a", Some(key), Proof::Claimed), format!("toq://h/a (address only claimed; proven key {key})"));
+        assert_eq!(label("toq://h/a", Some(key), Proof::Dialled), format!("toq://h/a (address proven; proven key {key})"));
+        assert_eq!(label("toq://h/a", None, Proof::Claimed), "toq://h/a (address only claimed; no key)");
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use house::{Agent, House, run};
 use toq_actors::handler::{Condition, HandlerName, Order, Reaction, RunError, Running, Stop, Work, Workshop};
-use toq_actors::workspace::{Reload, Respond, RotateKeys, Send, ShowHandlers, Tell, Told};
+use toq_actors::workspace::{LeftBehind, Reload, Respond, RotateKeys, Send, ShowHandlers, Tell, Told, TryAgain};
 use toq_config::{ConnectionMode, HandlerConfig};
 use toq_protocol::Kind;
 use toq_protocol::canonical::Json;
@@ -488,6 +488,88 @@ fn a_filter_that_names_an_address_means_the_agent_that_is_there_and_not_who_clai
 
         assert_eq!(house.alice.address, place);
         assert_eq!(script.done(), ["really alice"]);
+    });
+}
+
+async fn define(house: &House, script: &Arc<Script>, definitions: Vec<HandlerConfig>) -> Vec<LeftBehind> {
+    *script.definitions.lock().expect("not poisoned") = definitions;
+    house.bob.workspace.address().send(Reload).await.expect("alive").expect("arranged")
+}
+
+#[test]
+fn a_handler_that_is_switched_off_and_on_goes_on_with_what_waited_and_not_with_what_came_meanwhile() {
+    run(async {
+        let one_at_a_time = HandlerConfig { concurrency: 1, ..definition("h") };
+        let off = HandlerConfig { enabled: false, ..one_at_a_time.clone() };
+        let script = Script::new(vec![one_at_a_time.clone()]);
+        let house = bob_with(&script).await;
+        let running = house.alice.send_in(&house.bob.address, "1", "hang first").await;
+        running.settled.expect("asked for").await.expect("told");
+        house.alice.send_in(&house.bob.address, "2", "waits").await.settled.expect("asked for").await.expect("told");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(script.active.load(Ordering::SeqCst), 1);
+
+        define(&house, &script, vec![off.clone()]).await;
+        house.alice.send_in(&house.bob.address, "3", "meanwhile").await.settled.expect("asked for").await.expect("told");
+        define(&house, &script, vec![off]).await;
+        assert_eq!(script.active.load(Ordering::SeqCst), 0);
+        define(&house, &script, vec![HandlerConfig { concurrency: 4, ..one_at_a_time }]).await;
+        house.alice.send_in(&house.bob.address, "4", "after").await;
+        script.has_done(2).await;
+        settle(&house.bob).await;
+
+        let mut done = script.done();
+        done.sort();
+        assert_eq!(done, ["after", "waits"]);
+        assert_eq!(script.tried("hang first"), 2, "what ran is tried again");
+        let reader = house.bob.workspace.home.store.reader();
+        let place = reader.consumer("handler:h").expect("reads").expect("there");
+        assert_eq!(reader.unconfirmed(&place).expect("reads"), 1, "only what hangs is open: {place:?}");
+    });
+}
+
+#[test]
+fn a_handler_that_is_removed_says_what_it_leaves_behind() {
+    run(async {
+        let script = Script::new(vec![definition("h"), definition("other")]);
+        let house = bob_with(&script).await;
+        for (thread, text) in [("1", "hang on"), ("1", "waits"), ("2", "fail it")] {
+            house.alice.send_in(&house.bob.address, thread, text).await.settled.expect("asked for").await.expect("told");
+        }
+        settle(&house.bob).await;
+
+        let left = define(&house, &script, vec![definition("other")]).await;
+        let nothing = define(&house, &script, vec![definition("other")]).await;
+
+        assert_eq!(left, [LeftBehind { handler: HandlerName("h".to_owned()), unhandled: 2, set_aside: 1 }]);
+        assert_eq!(nothing, []);
+        let told = ("handler.removed".to_owned(), "h".to_owned(), "removed with 2 message(s) unhandled and 1 set aside".to_owned());
+        assert!(house.bob.events().contains(&told), "{:?}", house.bob.events());
+    });
+}
+
+#[test]
+fn a_filter_that_becomes_narrower_holds_for_what_waits_but_not_for_what_its_owner_asked_for() {
+    run(async {
+        let script = Script::new(vec![definition("h")]);
+        let house = bob_with(&script).await;
+        house.alice.send_in(&house.bob.address, "1", "fail it").await;
+        settle(&house.bob).await;
+        tell(&house.bob, Told::Pause).await;
+        house.alice.send_in(&house.bob.address, "2", "waits").await.settled.expect("asked for").await.expect("told");
+        settle(&house.bob).await;
+        let reader = house.bob.workspace.home.store.reader();
+        let aside: Vec<_> = reader.set_aside("handler:h", 10).expect("reads").iter().map(|(entry, _)| entry.seq).collect();
+        let again = TryAgain { handler: HandlerName("h".to_owned()), messages: aside };
+        house.bob.workspace.address().send(again).await.expect("alive").expect("commits").expect("known");
+
+        define(&house, &script, vec![HandlerConfig { filter_from: vec!["toq://elsewhere/*".to_owned()], ..definition("h") }]).await;
+        tell(&house.bob, Told::Resume).await;
+        settle(&house.bob).await;
+
+        assert_eq!((script.tried("waits"), script.tried("fail it")), (0, 6));
+        let place = reader.consumer("handler:h").expect("reads").expect("there");
+        assert_eq!(reader.unconfirmed(&place).expect("reads"), 0);
     });
 }
 

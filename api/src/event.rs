@@ -76,6 +76,9 @@ pub enum EventKind {
     /// An open question was answered.
     #[serde(rename = "approval.resolved")]
     ApprovalResolved,
+    /// A handler was removed that had messages left; `reason` says how many. They stay in the history.
+    #[serde(rename = "handler.removed")]
+    HandlerRemoved,
     /// A handler failed too often on a message; the message is kept where its owner finds it.
     #[serde(rename = "handler.set_aside")]
     HandlerSetAside,
@@ -134,6 +137,7 @@ impl EventKind {
             Self::ApprovalGranted => "approval.granted",
             Self::ApprovalRequested => "approval.requested",
             Self::ApprovalResolved => "approval.resolved",
+            Self::HandlerRemoved => "handler.removed",
             Self::HandlerSetAside => "handler.set_aside",
             Self::LogUnreadable => "log.unreadable",
             Self::MessageDeadLetter => "message.dead_letter",

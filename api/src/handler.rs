@@ -138,6 +138,20 @@ pub struct HandlerChanged {
     /// Why it does not work though it is switched on; absent where nothing keeps it from working.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
+    /// What handlers that were removed leave behind; absent where there is nothing. The messages stay in the history.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<HandlerLeft>,
+}
+
+/// What a handler that was removed leaves behind.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct HandlerLeft {
+    /// Which handler.
+    pub name: String,
+    /// How many messages waited or were being handled.
+    pub unhandled: u64,
+    /// How many it had set aside.
+    pub set_aside: u64,
 }
 
 /// The body of `POST /v1/handlers/stop`.

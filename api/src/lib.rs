@@ -48,7 +48,7 @@ pub use daemon::{
 pub use event::{EventKind, EventView, EventsQuery, FollowQuery};
 pub use file::{FileRemoved, FileView, FilesResponse, SendFileRequest};
 pub use handler::{
-    HandlerChanged, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside, SetAsideResponse,
+    HandlerChanged, HandlerLeft, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside, SetAsideResponse,
     StopHandlerRequest, StopHandlerResponse,
 };
 pub use history::{HistoryQuery, HistoryResponse, ThreadResponse, ThreadState, ThreadSummary, ThreadsResponse};

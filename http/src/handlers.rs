@@ -6,9 +6,9 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value};
 use toq_actors::handler::{Condition, HandlerName, Stop, View};
-use toq_actors::workspace::{Reload, ShowHandlers, Tell, Told, TryAgain};
+use toq_actors::workspace::{LeftBehind, Reload, ShowHandlers, Tell, Told, TryAgain};
 use toq_api::{
-    ErrorBody, ErrorCode, HandlerChanged, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside,
+    ErrorBody, ErrorCode, HandlerChanged, HandlerLeft, HandlerView, HandlersResponse, ReplacedKey, RetryRequest, RetryResponse, SetAside,
     SetAsideResponse, StopHandlerRequest, StopHandlerResponse,
 };
 use toq_config::HandlerConfig;
@@ -45,8 +45,9 @@ fn unknown() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "handler not found").hint("GET /v1/handlers lists them")
 }
 
-fn changed(name: Option<String>, status: &str) -> HttpResponse {
-    HttpResponse::Ok().json(HandlerChanged { name, status: status.to_owned(), broken: None })
+fn changed(name: Option<String>, status: &str, left: Vec<LeftBehind>) -> HttpResponse {
+    let left = left.into_iter().map(|left| HandlerLeft { name: left.handler.0, unhandled: left.unhandled, set_aside: left.set_aside });
+    HttpResponse::Ok().json(HandlerChanged { name, status: status.to_owned(), broken: None, left: left.collect() })
 }
 
 /// The answer to a change of one handler, which says also whether it works now.
@@ -56,7 +57,7 @@ async fn settled(facade: &Facade, name: String, status: &str) -> Result<HttpResp
         Condition::Broken(reason) => Some(reason),
         _ => None,
     });
-    Ok(HttpResponse::Ok().json(HandlerChanged { name: Some(name), status: status.to_owned(), broken }))
+    Ok(HttpResponse::Ok().json(HandlerChanged { name: Some(name), status: status.to_owned(), broken, left: Vec::new() }))
 }
 
 /// A handler of which only the definition is known: its settings as they take effect. What a secret could be in is not in it.
@@ -197,21 +198,21 @@ pub(crate) async fn update(
     settled(&facade, updated.name, "updated").await
 }
 
-/// Removes a handler, ends its runs, and forgets its place and what it set aside.
+/// Removes a handler, ends its runs, and forgets its place and what it set aside; says how much that is.
 #[utoipa::path(delete, path = "/v1/handlers/{name}", params(("name" = String, Path)), responses((status = 200, body = HandlerChanged), (status = "default", body = ErrorBody)))]
 pub(crate) async fn remove(facade: web::Data<Facade>, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let name = name.into_inner();
     handlers::remove(&facade.dir, &name)?;
-    facade.ask(Reload).await??;
+    let left = facade.ask(Reload).await??;
     tracing::info!(handler = %name, "a handler was removed");
-    Ok(changed(Some(name), "removed"))
+    Ok(changed(Some(name), "removed", left))
 }
 
 /// Reads `handlers.toml` again. A file with a mistake changes nothing.
 #[utoipa::path(post, path = "/v1/handlers/reload", responses((status = 200, body = HandlerChanged), (status = "default", body = ErrorBody)))]
 pub(crate) async fn reload(facade: web::Data<Facade>) -> Result<HttpResponse, ApiError> {
-    facade.ask(Reload).await??;
-    Ok(changed(None, "reloaded"))
+    let left = facade.ask(Reload).await??;
+    Ok(changed(None, "reloaded", left))
 }
 
 /// Ends runs of a handler at once, with all that they started. Their messages are set aside.

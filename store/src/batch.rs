@@ -162,6 +162,10 @@ pub enum Change {
     Alarm(Alarm),
     /// Makes a consumer that has confirmed everything up to this place, unless it exists.
     AddConsumer(String, Seq),
+    /// Has a consumer rest: its place stays, and what comes after this place is not for it.
+    Rest(String, Seq),
+    /// Has a consumer go on that rests: what came meanwhile counts as confirmed.
+    Wake(String),
     /// Forgets a consumer.
     RemoveConsumer(String),
     /// Counts an offer of each of these to a consumer.

@@ -221,6 +221,8 @@ impl Tables<'_> {
                     self.consumers.open()?.insert(name.as_str(), row.to_bytes().as_slice())?;
                 }
             }
+            Change::Rest(name, from) => self.rest(name, *from)?,
+            Change::Wake(name) => self.wake(name)?,
             Change::RemoveConsumer(name) => {
                 self.consumers.open()?.remove(name.as_str())?;
                 self.forget_offers(name, u64::MAX)?;

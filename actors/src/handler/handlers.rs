@@ -39,6 +39,8 @@ impl HandlerActor {
         let place = async move {
             loop {
                 match home.store.reader().consumer(&consumer) {
+                    // What came while it was switched off is not for it.
+                    Ok(Some(row)) if row.rests_from.is_some() => commit(&home, Batch::new(vec![Change::Wake(consumer.clone())])).await,
                     Ok(Some(row)) => return row,
                     Ok(None) => commit(&home, Batch::new(vec![Change::AddConsumer(consumer.clone(), end)])).await,
                     Err(error) => {
@@ -98,8 +100,17 @@ impl HandlerActor {
         for seq in messages {
             let entry = self.home.store.reader().entry(seq);
             // What cannot be read or is gone has its run all the same, which sees to that.
-            self.queue.push(seq, entry.ok().flatten().and_then(|entry| conversation(&entry.row)));
+            self.queue.push_asked(seq, entry.ok().flatten().and_then(|entry| conversation(&entry.row)));
         }
+    }
+
+    /// What waits is handled by the definition in force: what its filter does not want any more is done with, unless its owner asked
+    /// for it.
+    fn recheck(&mut self) {
+        let unwanted = |seq: &Seq| matches!(self.home.store.reader().entry(*seq), Ok(Some(entry)) if !self.wants(&entry.row));
+        let unwanted: Vec<Seq> = self.queue.unasked().filter(unwanted).collect();
+        unwanted.iter().for_each(|seq| self.queue.finish(*seq));
+        self.skipped.extend(unwanted);
     }
 
     /// A row that cannot be read is taken: its run sets it aside, where it is seen.
@@ -255,6 +266,7 @@ impl Handler<Redefine> for HandlerActor {
         self.definition = new.definition;
         self.work = new.work;
         self.broken = None;
+        self.recheck();
         self.look(ctx);
     }
 }

@@ -19,6 +19,8 @@ struct Job {
     /// Whose conversation it belongs to; `None` where it stands alone.
     conversation: Option<String>,
     phase: Phase,
+    /// Whether its owner asked for it, whatever the filter says.
+    is_asked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,21 @@ enum Phase {
 impl Queue {
     /// Adds a message that was read, unless it is here.
     pub(crate) fn push(&mut self, seq: Seq, conversation: Option<String>) {
-        self.jobs.entry(seq.0).or_insert(Job { conversation, phase: Phase::Waiting(Duration::ZERO) });
+        self.jobs.entry(seq.0).or_insert(Job { conversation, phase: Phase::Waiting(Duration::ZERO), is_asked: false });
+    }
+
+    /// Adds a message that its owner asked for.
+    pub(crate) fn push_asked(&mut self, seq: Seq, conversation: Option<String>) {
+        self.push(seq, conversation);
+        if let Some(job) = self.jobs.get_mut(&seq.0) {
+            job.is_asked = true;
+        }
+    }
+
+    /// What waits and nobody asked for by name.
+    pub(crate) fn unasked(&self) -> impl Iterator<Item = Seq> {
+        let waits = |job: &Job| !job.is_asked && job.phase != Phase::Running;
+        self.jobs.iter().filter(move |(_, job)| waits(job)).map(|(seq, _)| Seq(*seq))
     }
 
     /// The next message whose turn it is, which then counts as running.

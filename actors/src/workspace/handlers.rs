@@ -63,9 +63,36 @@ pub(super) enum Occasion {
     Reload,
 }
 
-/// Read the handlers' definitions again and live by them; answers when new handlers have their place.
+/// What a handler that was removed leaves behind. The messages stay in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Which handler.
+    pub handler: HandlerName,
+    /// How many messages waited or were being handled.
+    pub unhandled: u64,
+    /// How many it had set aside.
+    pub set_aside: u64,
+}
+
+impl LeftBehind {
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("removed with {} message(s) unhandled and {} set aside", self.unhandled, self.set_aside)
+    }
+}
+
+/// What follows from the definitions.
+#[derive(Default)]
+pub(super) struct Arranged {
+    changes: Vec<Change>,
+    left: Vec<LeftBehind>,
+}
+
+/// Read the handlers' definitions again and live by them; answers when new handlers have their place, and says what those that are gone
+/// leave behind.
 #[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "Result<(), WorkspaceError>")]
+#[rtype(result = "Result<Vec<LeftBehind>, WorkspaceError>")]
 pub struct Reload;
 
 /// Show every handler, in the order of their definitions.
@@ -107,8 +134,8 @@ pub struct TryAgain {
 
 impl Workspace {
     /// Starts, changes and ends handlers so that they are as their definitions say. The changes to be committed
-    /// come back.
-    pub(super) fn arrange_handlers(&mut self, occasion: Occasion, ctx: &mut Ctx) -> Result<Vec<Change>, String> {
+    /// come back, and what is left behind.
+    pub(super) fn arrange_handlers(&mut self, occasion: Occasion, ctx: &mut Ctx) -> Result<Arranged, String> {
         let definitions: Vec<_> = self.home.workshop.definitions()?.into_iter().map(Arc::new).collect();
         let mut changes = Vec::new();
         let gone: Vec<HandlerName> = {
@@ -120,19 +147,29 @@ impl Workspace {
                 handler.do_send(Drain { grace: Duration::ZERO });
             }
         }
-        for (consumer, _) in self.home.store.reader().consumers().map_err(|error| error.to_string())? {
+        let (home, mut left) = (self.home.clone(), Vec::new());
+        let reader = home.store.reader();
+        for (consumer, place) in reader.consumers().map_err(|error| error.to_string())? {
             let is_gone = |name: &str| !definitions.iter().any(|new| new.name == name);
-            if consumer.strip_prefix(CONSUMER).is_some_and(is_gone) {
+            if let Some(name) = consumer.strip_prefix(CONSUMER).filter(|name| is_gone(name)) {
+                let unhandled = reader.unconfirmed(&place).map_err(|error| error.to_string())?;
+                let set_aside = reader.set_aside(&consumer, usize::MAX).map_err(|error| error.to_string())?.len() as u64;
+                left.push(LeftBehind { handler: HandlerName(name.to_owned()), unhandled, set_aside });
                 changes.extend([Change::RemoveConsumer(consumer.clone()), Change::ForgetSetAside(consumer)]);
             }
+        }
+        left.retain(|left| left.unhandled + left.set_aside > 0);
+        for left in &left {
+            tracing::warn!(handler = %left.handler.0, "{}; the messages stay in the history", left.words());
+            changes.push(self.event("handler.removed", &left.handler.0, None, Some(&left.words())));
         }
         let before = std::mem::replace(&mut self.arranged.definitions, definitions.clone());
         changes.push(self.recorded_handlers((occasion == Occasion::Reload).then_some(before.as_slice()), &definitions));
         for definition in definitions {
             let name = HandlerName(definition.name.clone());
             if !definition.enabled {
-                // Its place is given up: once enabled, it reacts to what comes from then on.
-                changes.push(Change::RemoveConsumer(name.consumer()));
+                // It keeps its place: once enabled, it goes on with what waits, and does not react to what came meanwhile.
+                changes.push(Change::Rest(name.consumer(), reader.last()));
                 continue;
             }
             let is_same = before.iter().any(|old| **old == *definition);
@@ -142,20 +179,19 @@ impl Workspace {
                 Some(_) => {}
                 None => {
                     self.arranged.given_up.remove(&name);
-                    let end = self.home.store.reader().last();
-                    changes.push(Change::AddConsumer(name.consumer(), end));
+                    changes.extend([Change::Wake(name.consumer()), Change::AddConsumer(name.consumer(), reader.last())]);
                     self.start_handler(&definition, ctx);
                 }
             }
         }
-        Ok(changes)
+        Ok(Arranged { changes, left })
     }
 
     /// Starts the handlers of a workspace that begins.
     pub(super) fn begin_handlers(&mut self, ctx: &mut Ctx) {
         match self.arrange_handlers(Occasion::Start, ctx) {
-            Ok(changes) if changes.is_empty() => {}
-            Ok(changes) => {
+            Ok(Arranged { changes, .. }) if changes.is_empty() => {}
+            Ok(Arranged { changes, .. }) => {
                 let journal = self.home.store.journal().clone();
                 let committing = async move { journal.commit(Batch::new(changes)).await };
                 ctx.spawn(committing.into_actor(self).map(|result, _, _| {
@@ -185,17 +221,17 @@ impl Workspace {
 }
 
 impl Handler<Reload> for Workspace {
-    type Result = ResponseFuture<Result<(), WorkspaceError>>;
+    type Result = ResponseFuture<Result<Vec<LeftBehind>, WorkspaceError>>;
 
     fn handle(&mut self, _: Reload, ctx: &mut Ctx) -> Self::Result {
         if self.is_draining {
             return Box::pin(async { Err(WorkspaceError::Draining) });
         }
         match self.arrange_handlers(Occasion::Reload, ctx) {
-            Ok(changes) if changes.is_empty() => Box::pin(async { Ok(()) }),
-            Ok(changes) => {
+            Ok(Arranged { changes, left }) if changes.is_empty() => Box::pin(async { Ok(left) }),
+            Ok(Arranged { changes, left }) => {
                 let journal = self.home.store.journal().clone();
-                Box::pin(async move { Ok(journal.commit(Batch::new(changes)).await.map(drop)?) })
+                Box::pin(async move { Ok(journal.commit(Batch::new(changes)).await.map(|_| left)?) })
             }
             Err(reason) => Box::pin(async { Err(WorkspaceError::Handlers(reason)) }),
         }

@@ -50,7 +50,7 @@ pub use commands::{
 pub use decide::{are_rules_readable, decide_at_rest};
 pub use decisions::{Decided, Held};
 pub use forget::ForgetConversations;
-pub use handlers::{Reload, ShowHandlers, Tell, Told, TryAgain};
+pub use handlers::{LeftBehind, Reload, ShowHandlers, Tell, Told, TryAgain};
 pub use messages::{
     Admitted, Arrived, Authenticated, Deliver, Delivered, Dial, Expire, Intercepted, KeyChanged, Met, OutboxIdle, PeerRotates, Stored,
     ThreadIdle,

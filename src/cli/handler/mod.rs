@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use toq_actors::handler::{Bench, FileWorkshop, Workshop as _};
 use toq_api::{
-    ClientError, ErrorCode, HandlerChanged, HandlerView, Peer, PeersResponse, RetryRequest, RetryResponse, StopHandlerRequest,
+    ClientError, ErrorCode, HandlerChanged, HandlerLeft, HandlerView, Peer, PeersResponse, RetryRequest, RetryResponse, StopHandlerRequest,
     StopHandlerResponse,
 };
 use toq_config::handlers::{self, HandlersError, is_name};
@@ -36,9 +36,9 @@ enum Action {
     Show(Named),
     /// Removes a handler
     Remove(Named),
-    /// Lets a handler react to what comes from now on
+    /// Lets a handler react again: to what waited when it was disabled, and to what comes from now on
     Enable(Named),
-    /// Keeps a handler from reacting
+    /// Keeps a handler from reacting; what waits for it stays, what comes meanwhile is not for it
     Disable(Named),
     /// Lets a handler begin nothing until it is resumed or the daemon starts again; messages wait
     Pause(Named),
@@ -89,8 +89,13 @@ impl Handler {
             Action::Show(Named { name }) => list::show(desk, &name).await,
             Action::Remove(Named { name }) => {
                 handlers::remove(&desk.dir()?, &name).map_err(failed)?;
-                reload(desk).await?;
-                desk.output.answer(|| json!({ "removed": name }), || format!("Removed handler '{}'", sanitize::name(&name)))
+                let left = reload(desk).await?.into_iter().find(|left| left.name == name);
+                if let Some(left) = &left {
+                    let (unhandled, set_aside) = (left.unhandled, left.set_aside);
+                    desk.output
+                        .warn(&format!("it leaves {unhandled} message(s) unhandled and {set_aside} set aside; `toq messages` has them"));
+                }
+                desk.output.answer(|| json!({ "removed": name, "left": left }), || format!("Removed handler '{}'", sanitize::name(&name)))
             }
             Action::Enable(Named { name }) => switch(desk, &name, true).await,
             Action::Disable(Named { name }) => switch(desk, &name, false).await,
@@ -226,14 +231,14 @@ fn read(dir: &Path, name: &str) -> Option<Vec<u8>> {
     texts.iter().any(Option::is_some).then(|| texts.into_iter().flatten().flatten().collect())
 }
 
-/// Tells a daemon that runs to read the definitions again.
-async fn reload(desk: &Desk) -> Result<(), Failure> {
+/// Tells a daemon that runs to read the definitions again; what handlers that are gone leave behind.
+async fn reload(desk: &Desk) -> Result<Vec<HandlerLeft>, Failure> {
     if state::live(&desk.dir()?)?.is_none() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let told: Result<HandlerChanged, _> = desk.client()?.post(&["v1", "handlers", "reload"], &[], &json!({})).await;
     match told {
-        Ok(_) => Ok(()),
+        Ok(changed) => Ok(changed.left),
         Err(error) => Err(Failure::from(error).after("handlers.toml is changed, but the daemon did not take it over")),
     }
 }

@@ -21,13 +21,16 @@ pub struct ConsumerRow {
     /// never confirmed costs one of these, however many are confirmed behind it.
     #[n(3)]
     pub stretches: Option<Vec<(u64, u64)>>,
+    /// The end of the log when it began to rest: what came since is not for it. None while it does not rest.
+    #[n(4)]
+    pub rests_from: Option<u64>,
 }
 
 impl ConsumerRow {
     /// A consumer that has confirmed everything up to a place.
     #[must_use]
     pub const fn new(place: u64) -> Self {
-        Self { low_water: place, confirmed: Vec::new(), retried: None, stretches: None }
+        Self { low_water: place, confirmed: Vec::new(), retried: None, stretches: None, rests_from: None }
     }
 
     /// What was set aside and is open again.
@@ -42,12 +45,15 @@ impl ConsumerRow {
         self.stretches.as_deref().unwrap_or_default()
     }
 
-    /// True for what was confirmed, even if it is open again.
+    /// True for what was confirmed, even if it is open again, and for what came while it rests.
     #[must_use]
     pub fn is_confirmed(&self, seq: u64) -> bool {
         let stretches = self.stretches();
         let stretch = stretches.get(stretches.partition_point(|(_, last)| *last < seq));
-        seq <= self.low_water || stretch.is_some_and(|(first, _)| *first <= seq) || self.confirmed.binary_search(&seq).is_ok()
+        seq <= self.low_water
+            || self.rests_from.is_some_and(|from| seq > from)
+            || stretch.is_some_and(|(first, _)| *first <= seq)
+            || self.confirmed.binary_search(&seq).is_ok()
     }
 
     /// True for what is not confirmed.

@@ -43,6 +43,30 @@ impl Tables<'_> {
         Ok(())
     }
 
+    /// A consumer that rests already rests since then.
+    pub(super) fn rest(&mut self, name: &str, from: Seq) -> Result<(), StoreError> {
+        let Some(mut row) = self.consumer(name)? else { return Ok(()) };
+        row.rests_from.get_or_insert(from.0);
+        self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;
+        Ok(())
+    }
+
+    pub(super) fn wake(&mut self, name: &str) -> Result<(), StoreError> {
+        let Some(mut row) = self.consumer(name)? else { return Ok(()) };
+        let Some(from) = row.rests_from.take() else { return Ok(()) };
+        let mut stretches = self.stretches(&mut row)?;
+        let end = self.next_seq.saturating_sub(1);
+        stretches.retain(|(first, _)| *first <= from);
+        match stretches.last_mut() {
+            Some((_, last)) if *last > from => *last = end.max(*last),
+            _ if end > from.max(row.low_water) => stretches.push((from.max(row.low_water) + 1, end)),
+            _ => {}
+        }
+        self.advance(&mut row, stretches)?;
+        self.consumers.open()?.insert(name, row.to_bytes().as_slice())?;
+        Ok(())
+    }
+
     /// Takes what is confirmed above the low water out of a row, with the single places of a row of an earlier version.
     fn stretches(&self, row: &mut ConsumerRow) -> Result<Vec<(u64, u64)>, StoreError> {
         let mut stretches = row.stretches.take().unwrap_or_default();

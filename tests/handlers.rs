@@ -80,10 +80,12 @@ fn a_command_gets_the_message_and_nothing_of_the_daemon() {
         "TOQ_FROM",
         "TOQ_HANDLER",
         "TOQ_ID",
+        "TOQ_RUN",
         "TOQ_TEXT",
         "TOQ_THREAD_ID",
         "TOQ_TYPE",
         "TOQ_URL",
+        "TOQ_VERIFIED",
         "TZ",
     ];
     assert_eq!(names.iter().filter(|name| **name != "_" && **name != "SHLVL" && **name != "OLDPWD").copied().collect::<Vec<_>>(), expected);
@@ -358,6 +360,44 @@ fn a_kill_of_the_daemon_leaves_no_process_behind() {
     kill_daemon(&bob);
 
     eventually("both are gone", || (!pids.iter().any(|pid| lives(pid))).then_some(()));
+}
+
+/// Begins a run that leaves a process in its group and one in a session of its own; answers the process ids: the command's, those of
+/// what it left, and the supervisor's.
+fn tree(alice: &Agent, bob: &Agent) -> (Vec<String>, rustix::process::Pid) {
+    let command = "echo run >> runs; (setsid sh -c 'echo $$ >> pids; sleep 1000; :' &); (sh -c 'echo $$ >> pids; sleep 1000; :' &); \
+        echo $$ >> pids; echo $PPID > supervisor; sleep 1000; :";
+    add(bob, &json!({"name": "tree", "command": command}));
+    send(alice, bob, &json!({"text": "hi"}), None, "true");
+    let pids = eventually("three processes have begun", || Some(lines(&bob.place.join("pids"))).filter(|pids| pids.len() == 3));
+    let supervisor = eventually("it has a supervisor", || lines(&bob.place.join("supervisor")).into_iter().next());
+    (pids, rustix::process::Pid::from_raw(supervisor.parse().expect("a pid")).expect("a pid"))
+}
+
+#[test]
+fn what_a_run_has_left_ends_before_the_next_attempt_when_its_supervisor_is_killed() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", OPEN), world.agent("bob", OPEN));
+    let (pids, supervisor) = tree(&alice, &bob);
+
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).expect("ours");
+
+    eventually("it is tried again", || (lines(&bob.place.join("runs")).len() == 2).then_some(()));
+    assert_eq!(pids.iter().filter(|pid| lives(pid)).count(), 0, "{pids:?}");
+}
+
+#[test]
+fn what_a_run_has_left_ends_with_the_next_start_when_its_supervisor_and_the_daemon_are_killed() {
+    let world = World::new();
+    let (alice, bob) = (world.agent("alice", OPEN), world.agent("bob", OPEN));
+    let (pids, supervisor) = tree(&alice, &bob);
+
+    rustix::process::kill_process(supervisor, rustix::process::Signal::KILL).expect("ours");
+    kill_daemon(&bob);
+    assert!(bob.toq(&["up"]).status.success());
+
+    eventually("it is tried again", || (lines(&bob.place.join("runs")).len() == 2).then_some(()));
+    assert_eq!(pids.iter().filter(|pid| lives(pid)).count(), 0, "{pids:?}");
 }
 
 #[test]

@@ -12,8 +12,9 @@ const PREFIX: &str = "TOQ_";
 
 /// Variables that begin with the prefix and are no settings: some for the process itself, and those that a
 /// shell handler gets, which may call `toq` in its turn.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 20] = [
     "TOQ_API_TOKEN",
+    "TOQ_ATTEMPT",
     "TOQ_BIN",
     "TOQ_CONFIG_DIR",
     "TOQ_CRASH_POINT",
@@ -23,12 +24,15 @@ const OTHERS: [&str; 16] = [
     "TOQ_ID",
     "TOQ_LOG",
     "TOQ_PASSPHRASE",
+    "TOQ_RUN",
     "TOQ_RUN_ID",
     "TOQ_TEXT",
+    "TOQ_TEXT_TRUNCATED",
     "TOQ_THREAD_ID",
     "TOQ_TOKEN",
     "TOQ_TYPE",
     "TOQ_URL",
+    "TOQ_VERIFIED",
 ];
 
 /// Returns the settings among some variables.

@@ -96,6 +96,10 @@ fn variables_of_the_process_and_of_handlers_are_no_settings() {
         "TOQ_TYPE",
         "TOQ_ID",
         "TOQ_HANDLER",
+        "TOQ_ATTEMPT",
+        "TOQ_RUN",
+        "TOQ_TEXT_TRUNCATED",
+        "TOQ_VERIFIED",
     ];
     let env: Vec<(&str, &str)> = others.iter().map(|name| (*name, "x")).collect();
 

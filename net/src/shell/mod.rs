@@ -3,7 +3,8 @@
 //! The daemon does not start the command itself. It starts this program once more as a *supervisor*, which leads a
 //! session of its own, adopts whatever the command leaves behind, and holds the end of a pipe whose other end is here. When the
 //! pipe breaks, because the daemon was killed or because the run was dropped, the supervisor kills all of it. Should the
-//! supervisor be killed too, the system kills the command with it. No line of this needs unsafe code.
+//! supervisor be killed itself, the system kills the command with it, and the daemon what else the run has left, before anything is
+//! tried again. No line of this needs unsafe code.
 //!
 //! What an attacker would try: put a command into a message (nothing of a message is part of a command line; it goes to the
 //! command as environment and on its standard input), read the daemon's secrets (the environment starts empty, and no
@@ -12,6 +13,7 @@
 
 mod frame;
 mod log;
+mod orphans;
 mod scribe;
 mod supervisor;
 
@@ -26,6 +28,7 @@ use tokio::time::timeout;
 
 use frame::Frame;
 pub use log::{RunLog, Source};
+use orphans::{MARK, Whose};
 pub use scribe::Scribe;
 pub use supervisor::{SUPERVISE, supervised, wait_for_leftovers};
 
@@ -97,23 +100,37 @@ impl std::fmt::Display for End {
 /// # Errors
 /// The system's, where the command or its supervisor cannot be started.
 pub async fn run(command: Command, mut tell: impl AsyncFnMut(Progress)) -> io::Result<End> {
-    let (child, control, mut frames) = start(&command)?;
+    let mark = orphans::mark(&command.lock);
+    let (child, control, mut frames) = start(&command, &mark)?;
+    let session = child.id();
+    // Until this is dropped the supervisor is not collected, so its number is no other process's.
     let mut lines = Lines { control: Some(control), _child: child };
+    let end = follow(&command, &mut lines, &mut frames, &mut tell).await;
+    if end.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::BrokenPipe) {
+        let killed = orphans::kill(Whose::Run { mark, session }).await;
+        tracing::warn!(killed, "the supervisor of a run was killed; what the run had left was ended");
+    }
+    end
+}
+
+async fn follow(command: &Command, lines: &mut Lines, frames: &mut ChildStdout, tell: &mut impl AsyncFnMut(Progress)) -> io::Result<End> {
     lines.hand_over(&command.input).await?;
-    let finish = read(&mut frames, &mut tell);
+    let finish = read(frames, tell);
     let mut finish = std::pin::pin!(finish);
     match timeout(command.limit, &mut finish).await {
         Ok(end) => end,
         Err(_) => {
             lines.ask_to_end().await;
             // The supervisor kills after its own grace; should it hang, dropping the pipe kills at once.
-            drop(timeout(GRACE * 2, &mut finish).await);
-            Ok(End::TimedOut)
+            match timeout(GRACE * 2, &mut finish).await {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(error),
+                _ => Ok(End::TimedOut),
+            }
         }
     }
 }
 
-fn start(command: &Command) -> io::Result<(Child, ChildStdin, ChildStdout)> {
+fn start(command: &Command, mark: &str) -> io::Result<(Child, ChildStdin, ChildStdout)> {
     let lost = || io::Error::other("a pipe of the supervisor is missing");
     let mut child = tokio::process::Command::new(&command.supervisor)
         .arg0("toq")
@@ -122,6 +139,7 @@ fn start(command: &Command) -> io::Result<(Child, ChildStdin, ChildStdout)> {
         .args(&command.program)
         .env_clear()
         .envs(command.environment.iter().map(|(name, value)| (name, value)))
+        .env(MARK, mark)
         .current_dir(&command.cwd)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -163,7 +181,7 @@ async fn read(frames: &mut ChildStdout, tell: &mut impl AsyncFnMut(Progress)) ->
             Some(Frame::Progress(progress)) => tell(progress).await,
             Some(Frame::End(end)) => return Ok(end),
             Some(Frame::Failed(reason)) => return Err(io::Error::other(reason)),
-            None => return Err(io::Error::other("the supervisor was killed")),
+            None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the supervisor was killed")),
         }
     }
 }

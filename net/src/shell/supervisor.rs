@@ -24,6 +24,7 @@ use rustix::process::{
 };
 
 use super::frame::Frame;
+use super::orphans::{self, Whose};
 use super::{End, GRACE, MAX_OUTPUT, Progress, Source};
 
 /// The first argument that makes this program a supervisor.
@@ -60,7 +61,7 @@ pub fn supervised(arguments: &[OsString]) -> Option<u8> {
 }
 
 /// Waits until nothing of an earlier daemon's runs lives. Its supervisors kill what they have when it ends; this is for the
-/// moment in between.
+/// moment in between, and for what is left of runs whose supervisors were killed with it.
 ///
 /// # Errors
 /// The system's, where the lock cannot be used.
@@ -70,14 +71,25 @@ pub async fn wait_for_leftovers(lock: &Path, patience: Duration) -> io::Result<(
     let mut waited = Duration::ZERO;
     while waited < patience {
         match file.try_lock() {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                end_leftovers(lock).await;
+                return Ok(());
+            }
             Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(pause).await,
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
         waited += pause;
     }
     tracing::warn!("runs of an earlier daemon still live");
+    end_leftovers(lock).await;
     Ok(())
+}
+
+async fn end_leftovers(lock: &Path) {
+    let killed = orphans::kill(Whose::workspace(lock)).await;
+    if killed > 0 {
+        tracing::warn!(killed, "what runs of an earlier daemon had left was ended");
+    }
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {

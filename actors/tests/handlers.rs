@@ -574,6 +574,32 @@ fn a_filter_that_becomes_narrower_holds_for_what_waits_but_not_for_what_its_owne
 }
 
 #[test]
+fn one_long_conversation_that_does_not_go_on_keeps_nobody_elses_messages_from_being_handled() {
+    run(async {
+        let script = Script::new(vec![definition("h")]);
+        let house = bob_with(&script).await;
+        house.alice.send_in(&house.bob.address, "long", "hang first").await;
+        for number in 0..1_100 {
+            house.alice.send_in(&house.bob.address, "long", &format!("m{number:04}")).await;
+        }
+        house.alice.send_in(&house.bob.address, "other", "another").await.settled.expect("asked for").await.expect("told");
+        script.has_done(1).await;
+        assert_eq!(script.done(), ["another"]);
+
+        tell(&house.bob, Told::Stop(Stop { process: None })).await;
+        script.has_done(600).await;
+        script.has_done(1_101).await;
+        settle(&house.bob).await;
+
+        let expected: Vec<String> = (0..1_100).map(|number| format!("m{number:04}")).collect();
+        assert_eq!(script.done()[1..], expected, "each once, in order");
+        let reader = house.bob.workspace.home.store.reader();
+        let place = reader.consumer("handler:h").expect("reads").expect("there");
+        assert_eq!(reader.unconfirmed(&place).expect("reads"), 0);
+    });
+}
+
+#[test]
 fn what_the_daemon_did_not_survive_too_often_is_set_aside_unread() {
     run(async {
         let script = Script::new(Vec::new());

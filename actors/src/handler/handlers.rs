@@ -13,6 +13,7 @@ use toq_store::record::{ConsumerRow, Direction, MessageRow};
 use toq_store::{Batch, Seq, StoreError};
 
 use super::messages::Look;
+use super::queue::SHARE;
 use super::run::{Ended, Run, commit};
 use super::{HandlerActor, Pause, Redefine, Resume, Retry, RunSeat, Show, Stop, View};
 use crate::describe::{Describe, Description};
@@ -20,7 +21,7 @@ use crate::describe::{Describe, Description};
 /// How many rows are read at once.
 const PAGE: usize = 64;
 
-/// How many messages are read ahead: enough that one conversation which rests holds back few others.
+/// How many messages are read ahead. Of one conversation there are few, so one that rests holds back no other.
 const AHEAD: usize = 1024;
 
 /// How many messages that are not wanted may wait to be confirmed.
@@ -62,7 +63,7 @@ impl HandlerActor {
 
     /// Reads on and begins what can begin.
     fn look(&mut self, ctx: &mut Ctx) {
-        match self.read() {
+        match self.catch_up().and_then(|()| self.read()) {
             Ok(true) => ctx.notify(Look),
             Ok(false) => {}
             Err(error) => {
@@ -87,12 +88,55 @@ impl HandlerActor {
                 continue;
             }
             if self.wants(&row) {
-                self.queue.push(seq, conversation(&row));
+                self.queue.read(seq, conversation(&row));
             } else {
                 self.skipped.push(seq);
             }
         }
         Ok(is_full)
+    }
+
+    /// Reads on in conversations that were left in the log and have room by now.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        if self.is_draining {
+            return Ok(());
+        }
+        while let Some((name, from)) = self.queue.take_behind() {
+            if let Err(error) = self.go_on(&name, from) {
+                self.queue.goes_on(name, from);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, name: &str, from: Seq) -> Result<(), StoreError> {
+        let Some((_, thread)) = name.split_once(' ') else { return Ok(()) };
+        let reader = self.home.store.reader();
+        let place = reader.consumer(&self.consumer)?.unwrap_or_default();
+        let rows = reader.thread_rows(thread, Seq(from.0.saturating_sub(1)), self.cursor, PAGE)?;
+        let is_full = rows.len() == PAGE;
+        let (mut room, mut seen) = (SHARE / 2, from);
+        for (seq, row) in rows {
+            let whose = conversation(&row);
+            if row.direction() == Direction::In && place.is_open(seq.0) && whose.as_deref() == Some(name) {
+                if room == 0 {
+                    self.queue.goes_on(name.to_owned(), seq);
+                    return Ok(());
+                }
+                if self.wants(&row) {
+                    self.queue.push(seq, whose);
+                    room -= 1;
+                } else {
+                    self.skipped.push(seq);
+                }
+            }
+            seen = seq;
+        }
+        if is_full {
+            self.queue.goes_on(name.to_owned(), Seq(seen.0 + 1));
+        }
+        Ok(())
     }
 
     /// Queues messages that were set aside and are open again, whatever the filter says by now: their owner asked for it.

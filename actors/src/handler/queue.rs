@@ -1,17 +1,25 @@
 //! In which order a handler takes what it has read.
 //!
 //! Messages of one conversation are taken one after the other, whatever happens to the earlier ones; different
-//! conversations do not wait for each other.
+//! conversations do not wait for each other. Of one conversation only so many are kept here; where it goes on in the log is remembered,
+//! so that one that rests keeps nobody else's messages from being read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use toq_store::Seq;
+
+/// How many messages of one conversation are kept.
+pub(super) const SHARE: usize = 16;
 
 /// What was read and is not done.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     jobs: BTreeMap<u64, Job>,
+    /// How many there are of each conversation.
+    counts: HashMap<String, usize>,
+    /// Conversations that go on in the log, and from which place on.
+    behind: HashMap<String, Seq>,
 }
 
 #[derive(Debug)]
@@ -31,9 +39,41 @@ enum Phase {
 }
 
 impl Queue {
-    /// Adds a message that was read, unless it is here.
+    /// Adds a message that was read, unless it is here or its conversation has its share; the rest of that is left in the log.
+    pub(crate) fn read(&mut self, seq: Seq, conversation: Option<String>) {
+        if let Some(name) = &conversation
+            && (self.behind.contains_key(name) || self.count(name) >= SHARE)
+        {
+            self.behind.entry(name.clone()).or_insert(seq);
+            return;
+        }
+        self.push(seq, conversation);
+    }
+
+    fn count(&self, conversation: &str) -> usize {
+        self.counts.get(conversation).copied().unwrap_or_default()
+    }
+
+    /// A conversation that goes on in the log and has room here, and the place from which it goes on; it is taken as read from there.
+    pub(crate) fn take_behind(&mut self) -> Option<(String, Seq)> {
+        let name = self.behind.keys().find(|name| self.count(name) <= SHARE / 2)?.clone();
+        self.behind.remove_entry(&name)
+    }
+
+    /// A conversation goes on in the log from this place on.
+    pub(crate) fn goes_on(&mut self, conversation: String, from: Seq) {
+        self.behind.insert(conversation, from);
+    }
+
+    /// Adds a message, unless it is here.
     pub(crate) fn push(&mut self, seq: Seq, conversation: Option<String>) {
-        self.jobs.entry(seq.0).or_insert(Job { conversation, phase: Phase::Waiting(Duration::ZERO), is_asked: false });
+        if self.jobs.contains_key(&seq.0) {
+            return;
+        }
+        if let Some(name) = &conversation {
+            *self.counts.entry(name.clone()).or_default() += 1;
+        }
+        self.jobs.insert(seq.0, Job { conversation, phase: Phase::Waiting(Duration::ZERO), is_asked: false });
     }
 
     /// Adds a message that its owner asked for.
@@ -68,7 +108,13 @@ impl Queue {
 
     /// A message is done with.
     pub(crate) fn finish(&mut self, seq: Seq) {
-        self.jobs.remove(&seq.0);
+        let Some(name) = self.jobs.remove(&seq.0).and_then(|job| job.conversation) else { return };
+        if let Some(count) = self.counts.get_mut(&name) {
+            *count -= 1;
+        }
+        if self.count(&name) == 0 {
+            self.counts.remove(&name);
+        }
     }
 
     /// A message is to be tried again, not before this time.
@@ -114,6 +160,19 @@ mod tests {
 
         assert_eq!(taken, [3, 7, 9, 11]);
         assert_eq!(queue.take(NOW), Some(Seq(5)));
+    }
+
+    #[test]
+    fn a_conversation_has_its_share_and_goes_on_where_it_was_left() {
+        let mut queue = Queue::default();
+        let all = SHARE as u64 + 5;
+        (1..=all).for_each(|seq| queue.read(Seq(seq), Some("a".to_owned())));
+        queue.read(Seq(all + 1), Some("b".to_owned()));
+
+        assert_eq!((queue.len(), queue.take_behind()), (SHARE + 1, None));
+        (1..=SHARE as u64 / 2).for_each(|seq| queue.finish(Seq(seq)));
+        assert_eq!(queue.take_behind(), Some(("a".to_owned(), Seq(SHARE as u64 + 1))));
+        assert_eq!(queue.take_behind(), None);
     }
 
     #[test]

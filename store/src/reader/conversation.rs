@@ -41,6 +41,31 @@ impl Reader {
         Ok((rows, true))
     }
 
+    /// The rows of a thread after a place and up to another, both directions, oldest first, so many at most. A row that cannot be read is
+    /// passed over.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk is damaged.
+    pub fn thread_rows(&self, thread: &str, after: Seq, until: Seq, limit: usize) -> Result<Vec<(Seq, MessageRow)>, StoreError> {
+        if until <= after {
+            return Ok(Vec::new());
+        }
+        let snapshot = self.snapshot()?;
+        let log = snapshot.open(tables::THREAD_LOG)?;
+        let messages = snapshot.open(tables::MESSAGES)?;
+        let mut rows = Vec::new();
+        for key in log.range((thread, after.0.saturating_add(1))..=(thread, until.0))? {
+            let seq = key?.0.value().1;
+            if let Some(Ok(row)) = messages.get(seq)?.map(|row| MessageRow::from_bytes(row.value())) {
+                rows.push((Seq(seq), row));
+            }
+            if rows.len() == limit {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
     /// The place up to which handlers are shown nothing of a peer: its owner had it forgotten.
     ///
     /// # Errors

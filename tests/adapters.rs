@@ -191,6 +191,37 @@ fn another_user_cannot_open_the_socket() {
     assert!(String::from_utf8_lossy(&stranger.stderr).contains("PermissionError"), "{stranger:?}");
 }
 
+/// Needs root as well.
+#[test]
+fn another_user_who_took_the_port_of_a_crashed_daemon_is_not_shown_the_token() {
+    if !rustix::process::geteuid().is_root() {
+        writeln!(std::io::stdout().lock(), "not root: nothing is proven here").expect("prints");
+        return;
+    }
+    let world = World::new();
+    let alice = world.agent("alice", &[("api.access", "token")]);
+    let token = std::fs::read_to_string(alice.place.join(".toq/keys/api.token")).expect("kept");
+    assert!(alice.toq(&["status"]).status.success());
+    let script = "import os, socket; os.setuid(65534); s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)\n\
+                  while True: print(s.accept()[0].recv(65536).decode(), flush=True)";
+    let squatter = Command::new("/usr/bin/python3").args(["-c", script]).stdout(Stdio::piped()).spawn();
+    let Ok(mut squatter) = squatter else { return };
+    let mut said = BufReader::new(squatter.stdout.take().expect("piped")).lines();
+    let port: u16 = said.next().expect("says").expect("text").parse().expect("a port");
+    let state = alice.place.join(".toq/state.json");
+    let crashed = std::fs::read_to_string(&state).expect("there").replace(&alice.port.to_string(), &port.to_string());
+    std::fs::write(&state, crashed).expect("ours");
+
+    let refused = alice.toq(&["peers"]);
+
+    // It hears from whoever speaks to it, so that its silence means something.
+    std::net::TcpStream::connect(("127.0.0.1", port)).and_then(|mut probe| probe.write_all(b"probe")).expect("it listens");
+    let heard = said.next().expect("says").expect("text");
+    squatter.kill().and_then(|()| squatter.wait()).expect("ours");
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("another user's program"), "{refused:?}");
+    assert!(heard == "probe" && !heard.contains(token.trim()), "{heard}");
+}
+
 #[test]
 fn lines_in_are_sends_and_lines_out_are_messages() {
     let world = World::new();

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
@@ -49,6 +49,22 @@ pub fn owner(client: SocketAddr, server: SocketAddr) -> io::Result<Owner> {
     }
 }
 
+/// Asks who listens at a port of the loopback interface. Whoever connects there may be answered by this user's program.
+///
+/// # Errors
+/// The system's, where it cannot be asked.
+pub fn listener(port: u16) -> io::Result<Owner> {
+    let hosts = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())];
+    for host in hosts {
+        let anybody = if host.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
+        let found = ask(SocketAddr::new(host, port), SocketAddr::new(anybody, 0))?;
+        if found != Owner::Nobody {
+            return Ok(found);
+        }
+    }
+    Ok(Owner::Nobody)
+}
+
 const fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -88,8 +104,11 @@ fn ask(client: SocketAddr, server: SocketAddr) -> io::Result<Owner> {
         NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
             let header = response.header;
             let id = &header.socket_id;
-            let is_it = (id.source_address, id.source_port) == (client.ip(), client.port())
+            // A socket that listens may do so at every address at once.
+            let is_listener = server.port() == 0 && (id.source_port, id.destination_port) == (client.port(), 0);
+            let is_connected = (id.source_address, id.source_port) == (client.ip(), client.port())
                 && (id.destination_address, id.destination_port) == (server.ip(), server.port());
+            let is_it = is_listener || is_connected;
             Ok(if is_it && header.inode != 0 { Owner::User(header.uid) } else { Owner::Nobody })
         }
         NetlinkPayload::Error(error) if error.to_io().kind() == io::ErrorKind::NotFound => Ok(Owner::Nobody),
@@ -142,6 +161,19 @@ mod tests {
             drop(stream);
             assert_eq!(owner(client, server).expect("netlink"), Owner::Nobody, "{host}");
             drop(accepted);
+        }
+    }
+
+    #[test]
+    fn whoever_listens_at_a_port_is_found_at_whichever_address() {
+        for host in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+            let Ok(listening) = TcpListener::bind(host) else { continue };
+            let port = listening.local_addr().expect("bound").port();
+
+            assert_eq!(listener(port).expect("netlink"), Owner::User(own_user()), "{host}");
+
+            drop(listening);
+            assert_eq!(listener(port).expect("netlink"), Owner::Nobody, "{host}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toq_api::Client;
 use toq_config::{Loaded, Located, WorkspaceConfig, locate};
+use toq_net::local_user::{Owner, listener, own_user};
 
 use super::World;
 use super::failure::Failure;
@@ -74,6 +75,15 @@ impl Desk {
     pub fn client_at(&self, port: u16) -> Result<Client, Failure> {
         let token = std::fs::read_to_string(self.located()?.dir.join("keys").join("api.token")).ok();
         let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+        // A crash leaves the state file behind, and whoever took the port since is not to be shown the token. Where the system cannot
+        // be asked, the process that the file names is alive and this user's.
+        if token.is_some()
+            && let Ok(Owner::User(user)) = listener(port)
+            && user != own_user()
+        {
+            return Err(Failure::error(format!("another user's program listens at the daemon's port {port}; it was not shown the token"))
+                .hint("Stop that program, or start the daemon with `toq up`, which takes another port"));
+        }
         Ok(Client::local(port)?.with_token(token).with_limit(ANSWER))
     }
 

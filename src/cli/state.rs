@@ -29,7 +29,13 @@ pub struct State {
 
 /// Returns where the living daemon of a workspace is, if there is one.
 pub fn live(dir: &Path) -> Result<Option<State>, Failure> {
-    Ok(read(dir)?.filter(|state| is_alive(state.pid)))
+    Ok(read(dir)?.filter(|state| is_alive(state.pid) && is_ours(state.pid)))
+}
+
+/// Says whether a process may be this user's. One that is another's has got the number of our daemon after its end.
+fn is_ours(pid: u32) -> bool {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    process.is_some_and(|process| test_kill_process(process) != Err(rustix::io::Errno::PERM))
 }
 
 /// Returns what the file says, whether its process lives or not.

@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,3 +155,29 @@ def test_a_token_that_cannot_stand_in_a_header_is_refused_without_showing_it(now
     with pytest.raises(toq.ToqError) as refused:
         toq.connect(token="se\ncret")
     assert "se" not in str(refused.value).split()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs to start a program as another user")
+def test_the_token_is_not_shown_to_another_user_who_took_the_port_of_a_crashed_daemon(nowhere: Path) -> None:
+    serve = (
+        "import os, socket; os.setuid(65534); s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); "
+        "s.settimeout(30); c, _ = s.accept(); print(c.recv(65536).decode(), flush=True)"
+    )
+    squatter = subprocess.Popen([sys.executable, "-c", serve], stdout=subprocess.PIPE, text=True)
+    try:
+        assert squatter.stdout is not None
+        port = int(squatter.stdout.readline())
+        state = write_state(nowhere / "work", {"port": port})
+        (state.parent / "keys").mkdir()
+        (state.parent / "keys" / "api.token").write_text("secret")
+
+        with pytest.raises(toq.ToqError, match="another user's program"):
+            toq.connect().status()
+
+        # It hears from whoever speaks to it, so that its silence means something.
+        with socket.create_connection(("127.0.0.1", port)) as probe:
+            probe.sendall(b"probe")
+        assert squatter.stdout.read().strip() == "probe"
+    finally:
+        squatter.kill()
+        squatter.communicate()

@@ -4,8 +4,8 @@ Looked up in this order: an explicit URL, `TOQ_URL`, `./.toq/state.json`, `~/.to
 
 Its token, where it asks for one: an explicit one, `TOQ_TOKEN`, the file `keys/api.token` beside the state file.
 
-Messages are handed to whoever listens at the result, so two things are refused rather than tried: plain http
-to another machine, and a state file that another user of this machine could have written.
+Messages are handed to whoever listens at the result, so these are refused rather than tried: plain http to another
+machine, a state file that another user of this machine could have written, and a token for another user's program.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 
 from ._errors import ToqError
+from ._listener import is_strangers
 
 DEFAULT_URL = "http://127.0.0.1:9009"
 _STATE = Path(".toq") / "state.json"
@@ -43,8 +44,15 @@ class Target:
         """Returns the headers that show the token.
 
         The workspace's own file is read anew each time: it comes with the daemon's start, and may be replaced.
+        Raises `ToqError` where another user has taken the place that the workspace's daemon had.
         """
         token = self.token or (_kept(self.state.parent / _TOKEN) if self.state else None)
+        port = httpx.URL(self.url).port
+        if token and self.state and port and is_strangers(port):
+            raise ToqError(
+                f"another user's program listens where {self.state} says that the daemon is (port {port}); "
+                "it was not shown the token. Start the daemon with `toq up`"
+            )
         return {"Authorization": f"Bearer {token}"} if token else {}
 
     def refresh(self) -> bool:

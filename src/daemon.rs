@@ -118,6 +118,11 @@ impl std::fmt::Display for DaemonError {
                 "cannot listen at a socket ({error}); choose another place with `toq config set adapter.unix.socket_path PATH`, instead of {}",
                 path.display()
             ),
+            Self::Store(error) if error.is_damage() => write!(
+                f,
+                "cannot open the workspace's log: {error}; bring back a copy of the workspace, or move its state.redb away and `toq import` a \
+                 backup; without either its rules are lost, blocks among them"
+            ),
             Self::Store(error) => write!(f, "cannot open the workspace's log: {error}"),
             Self::Tls(error) => write!(f, "cannot set up TLS: {error}"),
             Self::Vault(error) => error.fmt(f),

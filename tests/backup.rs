@@ -370,3 +370,57 @@ fn a_key_is_not_replaced_while_an_import_waits_and_one_that_was_is_not_brought_b
     assert!(world.up(&alice.place).status.success());
     assert_eq!(key(&world, &alice.place), own);
 }
+
+#[test]
+fn a_backup_that_is_too_large_for_a_running_daemon_is_refused_with_the_way_out() {
+    let world = World::new();
+    let carol = world.agent("carol", &[]);
+    let path = world.path().join("large.backup");
+    std::fs::File::create(&path).unwrap().set_len(65 << 20).unwrap();
+
+    // Nobody is asked for a passphrase in vain.
+    let refused = carol.toq(&["import", path.to_str().unwrap(), "--yes"]);
+    let announced = carol.raw(
+        format!(
+            "POST /v1/backup/import HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            carol.port,
+            65 << 20
+        )
+        .as_bytes(),
+    );
+
+    assert_eq!(refused.status.code(), Some(1));
+    for told in [said(&refused), announced.body.clone()] {
+        assert!(told.contains("at most 64 MiB") && told.contains("toq down"), "{told}");
+    }
+    assert_eq!((announced.status, announced.code().as_str()), (413, "message_too_large"));
+    // At rest its size is no reason.
+    assert!(carol.toq(&["down"]).status.success());
+    let refused = toq(&world, &carol.place, &["import", path.to_str().unwrap(), "--yes"]);
+    assert!(said(&refused).contains("Invalid backup data"), "{refused:?}");
+}
+
+#[test]
+fn a_backup_that_is_not_encrypted_asks_for_no_passphrase_and_its_faults_are_its_own() {
+    let world = World::new();
+    let place = world.workspace("carol", &[]);
+    let keys = place.join(".toq/keys");
+    assert!(world.up(&place).status.success() && toq(&world, &place, &["down"]).status.success());
+    let read = |name: &str| std::fs::read_to_string(keys.join(name)).unwrap();
+    let plain = |config: &str| {
+        let path = world.path().join("plain.backup");
+        let plain = json!({"version": "0.1", "identity_key": read("identity.key"), "tls_cert": read("tls_cert.pem"),
+            "tls_key": read("tls_key.pem"), "config": config});
+        std::fs::write(&path, plain.to_string()).unwrap();
+        let arguments = ["import", path.to_str().unwrap(), "--yes", "--allow-weak"];
+        world::toq(&world.home(), &place, &arguments)
+    };
+
+    let bad = plain("agent_name = \"carol\"\nno_such_key = 1\n");
+    let here = place.join(".toq/config.toml");
+    assert!(said(&bad).contains("the backup's config") && said(&bad).contains("config.toml:2:1"), "{bad:?}");
+    assert!(!said(&bad).contains(here.to_str().unwrap()), "the file here is not to blame: {bad:?}");
+    let taken = plain("agent_name = \"carol\"\n");
+    assert!(taken.status.success(), "{taken:?}");
+}

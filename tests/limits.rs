@@ -101,7 +101,11 @@ fn at_nine_tenths_of_the_quota_new_messages_are_refused_and_the_rest_goes_on() {
     assert!(taken > 5, "{taken} messages of 0.4 MB in 8 MiB");
     let refused = bob.post("/v1/messages", &body(&alice));
     assert_eq!((refused.status, refused.code().as_str()), (507, "storage_full"), "{refused:?}");
+    assert!(refused.body.contains("store.max_mib") && !refused.body.contains("disk is full"), "the disk is not to blame: {refused:?}");
     assert_eq!(bob.get("/v1/status").json()["store"], "read_only");
+    let doctor = bob.toq(&["doctor"]);
+    let told = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(told.contains("[!!] store: ") && told.contains("toq config set store.max_mib"), "{told}");
     assert_eq!(bob.post("/v1/block", r#"{"from":"toq://evil.example/*"}"#).status, 200, "rules have a reserve");
     assert!(bob.toq(&["down"]).status.success());
     assert!(world.up(&bob.place).status.success());

@@ -138,6 +138,40 @@ fn doctor_mends_what_a_crash_and_a_careless_copy_left() {
 }
 
 #[test]
+fn doctor_finds_at_rest_what_keeps_a_daemon_from_starting() {
+    let world = World::new();
+    let place = world.workspace("alice", &[]);
+    let dir = place.join(".toq");
+    let run = |arguments: &[&str]| {
+        let output = toq(&world.home(), &place, arguments);
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    for early in [&["export", "a.backup", "--passphrase-file", "none"][..], &["rotate-keys"]] {
+        let (code, told) = run(early);
+        assert!(code == Some(1) && told.contains("no keys yet") && told.contains("toq up"), "{told}");
+    }
+    assert_eq!((run(&["up"]).0, run(&["down"]).0, run(&["doctor"]).0), (Some(0), Some(0), Some(0)));
+
+    let handlers = dir.join("handlers.toml");
+    fs::write(&handlers, "this is no TOML").expect("ours");
+    let (code, told) = run(&["doctor"]);
+    assert!(code == Some(1) && told.contains("[!!] handlers.toml") && told.contains("not valid TOML"), "{told}");
+    assert_ne!(run(&["up"]).0, Some(0), "nothing starts with it");
+    fs::write(&handlers, "[[handlers]]\nname = \"a\"\ncommand = \"true\"\n").expect("ours");
+    fs::set_permissions(&handlers, Permissions::from_mode(0o666)).expect("ours");
+    // Who else can write it may have: closing it here would make that believed.
+    let (code, told) = run(&["doctor", "--fix"]);
+    assert!(code == Some(1) && told.contains("[!!] handlers.toml") && told.contains("chmod go-w"), "{told}");
+    fs::set_permissions(&handlers, Permissions::from_mode(0o600)).expect("ours");
+
+    fs::write(dir.join("state.redb"), "not a log any more, and long enough to be looked at".repeat(1000)).expect("ours");
+    for command in [&["doctor"][..], &["up"], &["send", "toq://127.0.0.1:1/x", "hello"], &["permissions"]] {
+        let (code, told) = run(command);
+        assert!(code != Some(0) && told.contains("damaged") && told.contains("toq import"), "{command:?}: {told}");
+    }
+}
+
+#[test]
 fn upgrade_says_what_it_compared_with_and_leaves_the_program_alone() {
     let world = World::new();
     let alice = world.agent("alice", &[]);

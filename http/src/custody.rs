@@ -12,7 +12,16 @@ use crate::facade::Facade;
 
 /// The largest request of an import, in bytes: a backup with many messages, in JSON. Larger ones are imported by
 /// the command line while the daemon is stopped.
-const MAX_IMPORT: usize = 64 << 20;
+pub const MAX_IMPORT: usize = 64 << 20;
+
+/// What to do about a backup that is too large for a running daemon.
+pub const STOP_FIRST: &str = "stop the daemon with `toq down`, then `toq import` the backup and start with `toq up`";
+
+/// Why a request is too large.
+#[must_use]
+pub fn too_large() -> String {
+    format!("a running daemon takes backups of at most {} MiB, because it holds one in memory", MAX_IMPORT >> 20)
+}
 
 /// Why a backup was not made or not taken.
 #[derive(Debug)]
@@ -95,7 +104,14 @@ pub(crate) async fn export(facade: web::Data<Facade>, body: Body<ExportRequest>)
 
 /// Takes a backup for the next start; the answer is empty. With `dry_run`, tells what it would change instead.
 #[utoipa::path(post, path = "/v1/backup/import", request_body = ImportRequest, responses((status = 200, body = ImportPlan, description = "empty unless dry_run is true"), (status = "default", body = ErrorBody)))]
-pub(crate) async fn import(facade: web::Data<Facade>, body: Body<ImportRequest, MAX_IMPORT>) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn import(
+    facade: web::Data<Facade>,
+    body: Result<Body<ImportRequest, MAX_IMPORT>, ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    let body = body.map_err(|error| match error.body().error.code {
+        ErrorCode::MessageTooLarge => ApiError::new(ErrorCode::MessageTooLarge, too_large()).hint(STOP_FIRST),
+        _ => error,
+    })?;
     let is_dry_run = body.0.dry_run;
     let custody = facade.custody.clone();
     let plan = aside(move || custody.import(body.0)).await?;

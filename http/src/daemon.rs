@@ -17,7 +17,7 @@ use toq_store::{Health, Seq, StoreError};
 
 use crate::audit;
 use crate::body::{Body, Unread};
-use crate::error::ApiError;
+use crate::error::{ApiError, shortage};
 use crate::facade::{Facade, Shutdown};
 use crate::guard;
 use crate::listing;
@@ -40,9 +40,20 @@ fn store_health(facade: &Facade) -> StoreHealth {
     match facade.home().store.journal().health() {
         Health::Writing if facade.home().store.room().is_full() => StoreHealth::ReadOnly,
         Health::Writing => StoreHealth::Ok,
-        Health::Failed(StoreError::Full | StoreError::ReadOnly) => StoreHealth::ReadOnly,
+        Health::Failed(StoreError::Full | StoreError::OverQuota { .. } | StoreError::ReadOnly) => StoreHealth::ReadOnly,
         Health::Failed(_) => StoreHealth::Failed,
     }
+}
+
+/// Why the store takes no new messages, and what to do about it.
+fn ailment(facade: &Facade) -> Option<String> {
+    let store = &facade.home().store;
+    let error = match store.journal().health() {
+        Health::Writing => store.room().refusal()?,
+        Health::Failed(error) => error,
+    };
+    let (why, next) = shortage(&error);
+    Some(format!("{why}; {next}"))
 }
 
 /// Tells how the daemon is.
@@ -158,7 +169,7 @@ pub(crate) async fn diagnostics(facade: web::Data<Facade>) -> Result<HttpRespons
     let store = Check {
         name: "store".to_owned(),
         status: if health == StoreHealth::Ok { CheckStatus::Ok } else { CheckStatus::Fail },
-        detail: (health != StoreHealth::Ok).then(|| health.as_str().to_owned()),
+        detail: (health != StoreHealth::Ok).then(|| ailment(&facade).unwrap_or_else(|| health.as_str().to_owned())),
     };
     let mut checks = vec![
         ok("config", Some(format!("agent: {}", home.config.agent_name))),

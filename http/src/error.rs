@@ -117,13 +117,27 @@ impl From<WorkspaceError> for ApiError {
     }
 }
 
+/// Why the store takes no new messages, and what to do about it.
+pub(crate) fn shortage(error: &StoreError) -> (String, &'static str) {
+    let next = match error {
+        StoreError::Full => "free some space; the daemon goes on by itself",
+        StoreError::OverQuota { .. } => {
+            "raise store.max_mib (`toq config set store.max_mib`, then restart), or keep less: `toq files rm`, thread_cleanup_days and \
+             message_history_limit, or forget a consumer that nobody reads"
+        }
+        StoreError::ReadOnly => "make the workspace directory writable; the daemon goes on by itself",
+        _ => "see `toq logs`",
+    };
+    (error.to_string(), next)
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => Self::new(ErrorCode::StorageFull, "the disk is full; nothing was accepted")
-                .hint("free some space; the daemon goes on by itself"),
-            StoreError::ReadOnly => Self::new(ErrorCode::StorageFull, "the disk is read-only; nothing was accepted")
-                .hint("make the workspace directory writable; the daemon goes on by itself"),
+            StoreError::Full | StoreError::OverQuota { .. } | StoreError::ReadOnly => {
+                let (why, next) = shortage(&error);
+                Self::new(ErrorCode::StorageFull, format!("{why}; nothing was accepted")).hint(next)
+            }
             other => {
                 tracing::error!(error = %other, "the store failed under a request");
                 Self::new(ErrorCode::InternalError, "the store failed").hint("see `toq logs` and `toq doctor`")

@@ -47,7 +47,10 @@ pub(crate) async fn send(
     let (worker, source, mark) = (depot.clone(), path.to_owned(), transfer.clone());
     let adopted = web::block(move || worker.adopt(&source, &mark)).await.map_err(|_| unreadable(path, "the copy was given up"))?;
     let (id, size) = adopted.map_err(|error| match error {
-        DepotError::Full => ApiError::from(toq_store::StoreError::Full),
+        DepotError::Full => {
+            let size = std::fs::metadata(path).map_or(0, |file| file.len());
+            ApiError::from(facade.home().store.room().shortage(size).unwrap_or(toq_store::StoreError::Full))
+        }
         DepotError::Unread(error) => unreadable(path, &error.to_string()),
         error => unusable(&error.to_string()),
     })?;

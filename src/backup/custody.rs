@@ -8,7 +8,7 @@ use toq_http::custody::{Custody, CustodyError};
 use toq_store::Reader;
 use toq_vault::backup::{BackupError, Passphrase, Strength};
 
-use super::export::{Messages, export};
+use super::export::{FEWER, Messages, export};
 use super::plan::{Checked, WEAK_HINT, check};
 use super::stage::{NO_ROTATION, WAITS_HINT, stage, waits};
 use super::{BackupFailure, plan};
@@ -37,7 +37,7 @@ impl Custody for Workshop {
         let _turn = self.turn();
         let passphrase = Passphrase::new(request.passphrase.0).map_err(refused)?;
         let messages = if request.messages { Messages::Included } else { Messages::LeftOut };
-        export(&self.dir, Some(&self.reader), messages, &passphrase).map_err(refused)
+        export(&self.dir, Some(&self.reader), messages, &passphrase).map_err(|failure| told(failure, messages == Messages::Included))
     }
 
     fn import(&self, request: ImportRequest) -> Result<ImportPlan, CustodyError> {
@@ -64,11 +64,15 @@ impl Custody for Workshop {
 }
 
 fn refused(failure: impl Into<BackupFailure>) -> CustodyError {
-    let failure = failure.into();
+    told(failure.into(), false)
+}
+
+fn told(failure: BackupFailure, is_export: bool) -> CustodyError {
     let message = failure.to_string();
     match failure {
         BackupFailure::Backup(BackupError::Unopened) => CustodyError::Unopened(message),
         BackupFailure::Backup(BackupError::Weak(_)) => CustodyError::Refused { message, hint: Some(WEAK_HINT) },
+        BackupFailure::Backup(BackupError::TooLarge { .. }) if is_export => CustodyError::Refused { message, hint: Some(FEWER) },
         BackupFailure::Backup(BackupError::Random) => CustodyError::Failed(message),
         BackupFailure::Backup(_) | BackupFailure::Config(_) => CustodyError::Refused { message, hint: None },
         BackupFailure::Other { .. } => CustodyError::Conflict(message),

@@ -18,6 +18,9 @@ pub const MESSAGES: &str = "messages";
 /// How many rows are read at once.
 pub const PAGE: usize = 512;
 
+/// What to do about a backup that would be too large.
+pub const FEWER: &str = "leave out `--messages` (in the API: messages), and copy the stopped workspace if they matter";
+
 /// Whether messages go with the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Messages {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use toq_api::{ImportPlan, PermissionsResponse, Rule, RuleKind, SettingChange};
-use toq_config::WorkspaceConfig;
+use toq_config::{ConfigError, Fault, Place, WorkspaceConfig};
 use toq_net::tls;
 use toq_protocol::key::{Identity, PeerKey};
 use toq_protocol::policy::{Ruling, Subject};
@@ -46,7 +46,7 @@ pub fn check(
     let certificate = Certificate::from_pem(bundle.tls_cert.as_bytes(), bundle.tls_key.as_bytes());
     let certificate = certificate.ok_or_else(|| entry("tls_cert", "certificate or key is not PEM"))?;
     tls::acceptor(&certificate).map_err(|_| entry("tls_key", "it does not fit the certificate"))?;
-    let config = toq_config::read_text(dir, &bundle.config).map_err(BackupFailure::Config)?;
+    let config = toq_config::read_text(dir, &bundle.config).map_err(in_the_backup)?;
     let mut handlers = Vec::new();
     if let Some(text) = bundle.handlers.take() {
         let (text, names) = toq_config::disarm(&text).map_err(|error| entry("handlers", &error.to_string()))?;
@@ -99,6 +99,17 @@ pub fn check(
         messages_left_out: if has_messages { count } else { 0 },
     };
     Ok(Checked { bundle, plan, before })
+}
+
+/// What is wrong with a backup's configuration is in the backup, and not in the file of the same name here.
+fn in_the_backup(error: ConfigError) -> BackupFailure {
+    BackupFailure::Config(match error {
+        ConfigError::Fault(Fault { place: Place::File { line, column, .. }, key, message, nearest }) => {
+            let place = Place::File { path: Path::new(toq_config::FILE).to_owned(), line, column };
+            ConfigError::Fault(Fault { place, key, message, nearest })
+        }
+        other => other,
+    })
 }
 
 /// What an owner should do about a backup that protects too little.

@@ -105,6 +105,13 @@ pub fn all_meant(ids: &[String], approvals: &[Approval]) -> Result<Vec<String>, 
     Ok(keys)
 }
 
+/// Checks that these keys wait for an answer: nothing can be denied to who does not ask.
+pub fn all_pending(keys: &[String], approvals: &[Approval]) -> Result<(), Failure> {
+    let Some(key) = keys.iter().find(|key| !approvals.iter().any(|approval| approval.id == **key)) else { return Ok(()) };
+    Err(Failure::error(format!("no pending approval of {}, so nothing was denied", sanitize::name(key)))
+        .hint("`toq approvals` lists them; `toq revoke` takes an approval back, and `toq block` shuts an agent out"))
+}
+
 /// Answers open questions one after the other; where one fails, those before it are answered.
 pub async fn decide(gate: &Gate, keys: &[String], decision: Decision) -> Result<(), Failure> {
     for (done, key) in keys.iter().enumerate() {
@@ -208,6 +215,9 @@ mod tests {
             Ok(&["ed25519:B".to_owned(), "ed25519:C".to_owned()][..])
         );
         assert!(all_meant(&["2".into(), "dave".into()], &list).is_err());
+        assert!(all_pending(&["ed25519:A".into(), "ed25519:C".into()], &list).is_ok());
+        let refused = all_pending(&["ed25519:A".into(), "ed25519:Z".into()], &list).expect_err("nobody asks with that key");
+        assert!(refused.message.contains("ed25519:Z") && refused.hint.is_some_and(|hint| hint.contains("toq block")));
         for bad in ["bob", "dave", "0", "4", ""] {
             assert!(meant(bad, &list).is_err(), "{bad}");
         }

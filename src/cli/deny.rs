@@ -3,7 +3,7 @@
 use serde_json::json;
 use toq_api::Decision;
 
-use super::approvals::{Crowd, all_meant, decide, lines, open, shown};
+use super::approvals::{Crowd, all_meant, all_pending, decide, lines, open, shown};
 use super::desk::Desk;
 use super::failure::Failure;
 use super::gate::Gate;
@@ -23,6 +23,7 @@ impl Deny {
         let gate = Gate::open(desk).await?;
         let pending = open(&gate).await?.approvals;
         let keys = if self.crowd.is_meant() { self.crowd.keys(&pending, Decision::Deny) } else { all_meant(&self.ids, &pending)? };
+        all_pending(&keys, &pending)?;
         decide(&gate, &keys, Decision::Deny).await?;
         desk.output.answer(|| json!({ "denied": shown(&keys) }), || lines("Denied", &keys))
     }

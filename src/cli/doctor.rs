@@ -9,12 +9,13 @@ use std::time::Duration;
 use serde_json::json;
 use toq_api::{CheckStatus, DiagnosticsResponse, HandlersResponse, Misaddressed, PermissionsResponse, Rule, StatusResponse};
 use toq_protocol::address::Address;
+use toq_store::StoreError;
 
 use super::desk::Desk;
 use super::domain::{Said, Wanted};
-use super::failure::{ERROR, Failure};
+use super::failure::{ERROR, Failure, chain};
 use super::state::{self, State};
-use super::{config, identity, mend, sanitize};
+use super::{config, export, identity, mend, sanitize};
 use crate::daemon::opening::has_lost_key;
 
 /// Below this the log will soon not take another message.
@@ -124,22 +125,21 @@ async fn examine(desk: &Desk) -> Result<Vec<Check>, Failure> {
     checks.extend(reach(desk));
     checks.extend(local_network(desk));
     checks.extend(restore(&dir, state.is_some()));
-    checks.extend(rules(desk, state.as_ref()).await);
+    checks.extend(rules(desk, &dir, state.as_ref()).await);
+    checks.extend(definitions(&dir));
     checks.extend(takeover(&dir));
     checks.push(disk(&dir));
     Ok(checks)
 }
 
 /// Rules that cover nobody: whoever made them believes that somebody is let in or shut out.
-async fn rules(desk: &Desk, state: Option<&State>) -> Option<Check> {
+async fn rules(desk: &Desk, dir: &Path, state: Option<&State>) -> Option<Check> {
     let found: PermissionsResponse = match state {
         Some(state) => desk.client_at(state.port).ok()?.get(&["v1", "permissions"], &[]).await.ok()?,
-        None => {
-            let store = super::export::log(&desk.dir().ok()?).ok()??;
-            let found = toq_http::listing::permissions(store.reader()).ok();
-            store.close();
-            found?
-        }
+        None => match at_rest(dir) {
+            Ok(found) => found?,
+            Err(check) => return Some(check),
+        },
     };
     let count = found.approved.len() + found.blocked.len();
     let flaw = |rule: &Rule, command: &str| {
@@ -149,6 +149,33 @@ async fn rules(desk: &Desk, state: Option<&State>) -> Option<Check> {
     let approved = found.approved.iter().filter_map(|rule| flaw(rule, "revoke"));
     let flaws: Vec<String> = approved.chain(found.blocked.iter().filter_map(|rule| flaw(rule, "unblock"))).collect();
     Some(if flaws.is_empty() { good("rules", format!("{count} rule(s)")) } else { bad("rules", flaws.join("; ")) })
+}
+
+/// The rules in the log of a workspace whose daemon does not run, or why nothing would start with it.
+fn at_rest(dir: &Path) -> Result<Option<PermissionsResponse>, Check> {
+    let sick = |error: &StoreError| {
+        let hint = if error.is_damage() { format!("; {}", export::LOG_HINT) } else { String::new() };
+        bad("log", sanitize::text(&format!("it cannot be used: {error}{hint}")))
+    };
+    match export::log_at_rest(dir) {
+        Ok(None) => Ok(None),
+        Ok(Some(store)) => {
+            let found = toq_http::listing::permissions(store.reader()).map_err(|error| sick(&error));
+            store.close();
+            found.map(Some)
+        }
+        Err(StoreError::AlreadyOpen(_)) => Err(open("log", "another command has it open".to_owned())),
+        Err(error) => Err(sick(&error)),
+    }
+}
+
+/// Handlers as a start would read them, whether a daemon runs or not: one that runs may have read an earlier file.
+fn definitions(dir: &Path) -> Option<Check> {
+    match toq_config::handlers::load(dir) {
+        Ok(handlers) if handlers.is_empty() => None,
+        Ok(handlers) => Some(good("handlers.toml", format!("{} handler(s)", handlers.len()))),
+        Err(error) => Some(bad("handlers.toml", sanitize::text(&format!("nothing starts with it: {}", chain(&error))))),
+    }
 }
 
 /// What came of a takeover from the published daemon. What was left out is the owner's to look at, and no fault.
@@ -238,7 +265,7 @@ async fn daemon(desk: &Desk, state: &State) -> Vec<Check> {
     ];
     checks.push(match status.store {
         toq_api::StoreHealth::Ok => good("store", "takes writes".to_owned()),
-        sick => bad("store", sick.as_str().to_owned()),
+        sick => bad("store", ailment(desk, state).await.unwrap_or_else(|| sick.as_str().to_owned())),
     });
     checks.extend(handlers(desk, state).await);
     checks.extend(diagnosed(desk, state).await);
@@ -246,6 +273,13 @@ async fn daemon(desk: &Desk, state: &State) -> Vec<Check> {
         checks.push(bad("actors", format!("{} have panicked since the start, see `toq logs`", status.panics)));
     }
     checks
+}
+
+/// Why the daemon takes no writes, and what to do.
+async fn ailment(desk: &Desk, state: &State) -> Option<String> {
+    let answer = desk.client_at(state.port).ok()?.get::<DiagnosticsResponse>(&["v1", "diagnostics"], &[]).await.ok()?;
+    let store = answer.checks.into_iter().find(|check| check.name == "store" && check.status == CheckStatus::Fail)?;
+    store.detail.map(|detail| sanitize::text(&detail))
 }
 
 /// Handlers that react to nothing, though they are switched on.

@@ -11,7 +11,7 @@ use toq_store::batch::Change;
 use toq_vault::Rotation;
 
 use super::desk::Desk;
-use super::export::log;
+use super::export::{keyed, log};
 use super::failure::{Failure, chain};
 use super::{sanitize, state};
 use crate::backup::stage::{NO_ROTATION, WAITS_HINT, waits};
@@ -23,6 +23,7 @@ pub struct RotateKeys {}
 impl RotateKeys {
     pub async fn run(self, desk: &Desk) -> Result<(), Failure> {
         let dir = desk.dir()?;
+        keyed(&dir)?;
         let rotated = match state::live(&dir)? {
             Some(state) => {
                 let answer: Result<RotateResponse, ClientError> =

@@ -61,7 +61,7 @@ fn words(status: &StatusResponse, technical: Option<&State>) -> String {
         lines.push(("waiting:", status.outbox.to_string()));
     }
     if status.store != toq_api::StoreHealth::Ok {
-        lines.push(("store:", status.store.as_str().to_owned()));
+        lines.push(("store:", format!("{} (`toq doctor` says why)", status.store.as_str())));
     }
     if let Some(state) = technical {
         lines.push(("port:", state.peer_port.to_string()));

@@ -20,7 +20,7 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
-    /// The disk is full, or a quota is reached.
+    /// The disk is full.
     #[error("the disk is full")]
     Full,
     /// Reading or writing failed.
@@ -35,6 +35,12 @@ pub enum StoreError {
         found: u64,
         /// Ours.
         known: u64,
+    },
+    /// What the file may take up is used up, so far as new messages may have it.
+    #[error("new messages are refused, because nine tenths of `store.max_mib` ({mib} MiB) are used")]
+    OverQuota {
+        /// What it may take up, in MiB.
+        mib: u64,
     },
     /// The file or its file system cannot be written.
     #[error("the disk is read-only")]

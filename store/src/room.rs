@@ -34,7 +34,8 @@ struct Seen {
     looked: Option<Duration>,
     /// What is free inside the file, in bytes. A file does not shrink when rows are deleted; new ones take their place.
     slack: u64,
-    is_full: bool,
+    /// Why new messages were refused at the last look, if they were.
+    refusal: Option<StoreError>,
 }
 
 /// Room for something that is to be written. What was not written is given back when this is dropped, however that comes.
@@ -60,7 +61,7 @@ impl Drop for Lent {
 
 impl Room {
     pub(crate) const fn unlimited() -> Self {
-        Self { path: None, quota: 0, files: AtomicU64::new(0), seen: Mutex::new(Seen { looked: None, slack: 0, is_full: false }) }
+        Self { path: None, quota: 0, files: AtomicU64::new(0), seen: Mutex::new(Seen { looked: None, slack: 0, refusal: None }) }
     }
 
     /// The room of a file; `used` counts the bytes of its rows and is asked only where the file is large.
@@ -73,7 +74,7 @@ impl Room {
     /// Asks for room for new messages of so many bytes; `now` is the time since a fixed start.
     ///
     /// # Errors
-    /// [`StoreError::Full`] where they must be refused.
+    /// [`StoreError::Full`] or [`StoreError::OverQuota`] where they must be refused.
     pub fn take(&self, bytes: usize, now: Duration) -> Result<(), StoreError> {
         self.taken(bytes, now).map(drop)
     }
@@ -81,7 +82,7 @@ impl Room {
     /// The same for what may not be written after all.
     ///
     /// # Errors
-    /// [`StoreError::Full`] where they must be refused.
+    /// [`StoreError::Full`] or [`StoreError::OverQuota`] where they must be refused.
     pub(crate) fn lend(self: &Arc<Self>, bytes: usize, now: Duration) -> Result<Lent, StoreError> {
         Ok(Lent { taken: self.taken(bytes, now)?, room: self.clone() })
     }
@@ -94,36 +95,50 @@ impl Room {
             seen.looked = Some(now);
             let used = size(path).saturating_sub(seen.slack).saturating_add(self.files.load(Ordering::Relaxed));
             let is_over = self.quota > 0 && used >= mark(self.quota);
-            let is_full = is_over || has_little_left(path);
-            if is_full != seen.is_full {
-                tracing::warn!(is_full, "whether new messages are refused for lack of room has changed");
+            let refusal = if has_little_left(path) { Some(StoreError::Full) } else { is_over.then(|| self.over_quota()) };
+            if refusal.is_some() != seen.refusal.is_some() {
+                let reason = refusal.as_ref().map_or_else(|| "there is room again".to_owned(), StoreError::to_string);
+                tracing::warn!(is_full = refusal.is_some(), reason, "whether new messages are refused for lack of room has changed");
             }
-            seen.is_full = is_full;
+            seen.refusal = refusal;
         }
-        if seen.is_full {
-            return Err(StoreError::Full);
+        if let Some(refusal) = &seen.refusal {
+            return Err(refusal.clone());
         }
         Ok(seen.take(bytes as u64))
+    }
+
+    const fn over_quota(&self) -> StoreError {
+        StoreError::OverQuota { mib: self.quota >> 20 }
     }
 
     /// Whether so many bytes of a file would fit, without what is kept for the log's own needs.
     #[must_use]
     pub fn fits(&self, bytes: u64) -> bool {
-        let Some(path) = &self.path else { return true };
+        self.shortage(bytes).is_none()
+    }
+
+    /// Why so many bytes of a file would not fit, if they would not.
+    #[must_use]
+    pub fn shortage(&self, bytes: u64) -> Option<StoreError> {
+        let path = self.path.as_ref()?;
         let slack = self.seen.lock().unwrap_or_else(PoisonError::into_inner).slack;
         let used = size(path).saturating_sub(slack).saturating_add(self.files.load(Ordering::Relaxed));
         let is_within = self.quota == 0 || used.saturating_add(bytes) < mark(self.quota);
         let left = rustix::fs::statvfs(path).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        is_within && left > bytes.saturating_add(RESERVE)
+        if left <= bytes.saturating_add(RESERVE) {
+            return Some(StoreError::Full);
+        }
+        (!is_within).then(|| self.over_quota())
     }
 
     /// Asks for room for something that comes now and then, and takes it.
     ///
     /// # Errors
-    /// [`StoreError::Full`] where it must be refused.
+    /// [`StoreError::Full`] or [`StoreError::OverQuota`] where it must be refused.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Result<Lent, StoreError> {
-        if !self.fits(bytes as u64) {
-            return Err(StoreError::Full);
+        if let Some(shortage) = self.shortage(bytes as u64) {
+            return Err(shortage);
         }
         let taken = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take(bytes as u64);
         Ok(Lent { room: self.clone(), taken })
@@ -152,7 +167,13 @@ impl Room {
     /// Whether new messages were refused at the last look.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_full
+        self.refusal().is_some()
+    }
+
+    /// Why new messages were refused at the last look, if they were.
+    #[must_use]
+    pub fn refusal(&self) -> Option<StoreError> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).refusal.clone()
     }
 }
 

@@ -206,7 +206,7 @@ async fn key_packages_and_welcomes_are_refused_where_messages_are() {
         assert!(taken < 40, "ten megabytes of Welcomes in a file of eight");
     };
 
-    assert!(matches!(refused, StoreError::Full), "{refused}");
+    assert!(matches!(refused, StoreError::OverQuota { .. }), "{refused}");
     assert!(taken > 4, "{taken}");
     let mut ended = store.accounts().trim(later(60)).await.expect("trimmed");
     while ended.is_more {

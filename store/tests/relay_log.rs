@@ -59,7 +59,7 @@ async fn taken(are_sent_again: bool) -> u64 {
             }
             Ok(_) => {}
             Err(error) => {
-                assert!(matches!(error, StoreError::Full), "{error}");
+                assert!(matches!(error, StoreError::OverQuota { .. }), "{error}");
                 return written;
             }
         }

@@ -164,7 +164,7 @@ fn receive(peer: PeerKey, known: Assurance, message: Message) -> Batch {
 
 const fn refusal(error: &StoreError) -> Reason {
     match error {
-        StoreError::Full | StoreError::ReadOnly => Reason::StorageFull,
+        StoreError::Full | StoreError::OverQuota { .. } | StoreError::ReadOnly => Reason::StorageFull,
         _ => Reason::AgentUnavailable,
     }
 }

@@ -117,6 +117,10 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Full => Self::new(RelayCode::Unavailable, "the relay's disk is full; nothing was changed")
                 .hint("its operator frees some space; the relay goes on by itself"),
+            StoreError::OverQuota { .. } => {
+                Self::new(RelayCode::Unavailable, "the relay has used up what it may keep; nothing was changed")
+                    .hint("its operator raises store.max_mib and starts it again")
+            }
             StoreError::ReadOnly => Self::new(RelayCode::Unavailable, "the relay's disk is read-only; nothing was changed")
                 .hint("its operator makes the data directory writable; the relay goes on by itself"),
             other => {

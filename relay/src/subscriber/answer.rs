@@ -76,6 +76,7 @@ impl Answer {
     pub fn unavailable(error: &StoreError) -> Self {
         let detail = match error {
             StoreError::Full => "the relay's disk is full; send it again later",
+            StoreError::OverQuota { .. } => "the relay has used up what it may keep; send it again later",
             _ => "the relay cannot write; send it again later",
         };
         Self::Refused { code: Code::Unavailable, detail: detail.to_owned(), seq: 0, retry_after: 1 }

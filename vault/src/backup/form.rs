@@ -80,18 +80,28 @@ struct Header {
     nonce: String,
 }
 
+pub(super) fn is_open(file: &[u8]) -> bool {
+    serde_json::from_slice(file).is_ok_and(|outer: Outer<'_>| outer.form() == Form::Plain)
+}
+
+impl Outer<'_> {
+    fn form(&self) -> Form {
+        match self {
+            Outer { toq_backup: Some(_), .. } => Form::Ours,
+            Outer { encrypted: Some(true), kdf: Some(_), .. } => Form::Published,
+            Outer { encrypted: Some(true), .. } => Form::Hashed,
+            _ => Form::Plain,
+        }
+    }
+}
+
 pub(super) fn open(file: &[u8], passphrase: &Passphrase, strength: Strength) -> Result<Opened, BackupError> {
     if file.len() > MAX_FILE {
         return Err(BackupError::TooLarge { size: file.len() });
     }
     let malformed = |error: serde_json::Error| BackupError::Malformed(position(&error));
     let outer: Outer<'_> = serde_json::from_slice(file).map_err(malformed)?;
-    let form = match &outer {
-        Outer { toq_backup: Some(_), .. } => Form::Ours,
-        Outer { encrypted: Some(true), kdf: Some(_), .. } => Form::Published,
-        Outer { encrypted: Some(true), .. } => Form::Hashed,
-        _ => Form::Plain,
-    };
+    let form = outer.form();
     if matches!(form, Form::Hashed | Form::Plain) && strength == Strength::Strong {
         return Err(BackupError::Weak(form));
     }

@@ -90,6 +90,12 @@ pub fn open(file: &[u8], passphrase: &Passphrase, strength: Strength) -> Result<
     form::open(file, passphrase, strength)
 }
 
+/// Whether a backup can be read by everybody, so that no passphrase opens it.
+#[must_use]
+pub fn is_open(file: &[u8]) -> bool {
+    form::is_open(file)
+}
+
 /// Closes a backup in our form, with fresh salt and nonce.
 ///
 /// # Errors

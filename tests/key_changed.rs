@@ -34,7 +34,7 @@ fn a_changed_key_is_held_in_both_directions_until_the_owner_accepts_it() {
     let refused = send(&alice, &address, "secret");
 
     assert_eq!(refused.status, 502, "{refused:?}");
-    assert!(refused.body.contains("another key"), "{refused:?}");
+    assert!(refused.body.contains("another key") && refused.body.contains("toq approve ed25519:"), "{refused:?}");
     let question = &alice.get("/v1/approvals").json()["approvals"][0];
     assert_eq!((&question["kind"], &question["previous_key"]), (&json!("key_changed"), &old_key));
     let shown = String::from_utf8(alice.toq(&["approvals"]).stdout).expect("text");

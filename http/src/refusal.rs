@@ -2,6 +2,11 @@
 
 use toq_protocol::message::MAX_BODY;
 use toq_protocol::reason::Reason;
+use toq_protocol::session::ANOTHER_KEY;
+
+/// What to do about a key that is not the one that was known.
+const COMPARE: &str = "compare the words with the agent's owner (`toq approvals` here, `toq whoami` there); if they are the owner's, \
+     `toq approve ed25519:…` with the key that was met, and send again; if not, `toq block` it";
 
 /// A refusal in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +26,7 @@ pub fn explain(why: &str) -> Explained {
     let told = why.strip_prefix("refused: ").unwrap_or(why);
     let (code, said) = told.split_once(": ").unwrap_or((told, ""));
     match Reason::parse(code) {
-        Reason::Unknown => Explained { message: why.to_owned(), hint: None },
+        Reason::Unknown => Explained { message: why.to_owned(), hint: why.starts_with(ANOTHER_KEY).then_some(COMPARE) },
         reason => {
             let (sentence, hint) = words(reason);
             let said = if said.is_empty() { String::new() } else { format!(": {said}") };
@@ -117,6 +122,9 @@ const fn words(reason: Reason) -> (&'static str, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use toq_protocol::PeerKey;
+    use toq_protocol::session::End;
+
     use super::*;
 
     #[test]
@@ -130,6 +138,15 @@ mod tests {
         }
         let said = explain("message_too_large: the frame has 9 bytes");
         assert_eq!(said.message, "the message is larger than the agent takes (message_too_large: the frame has 9 bytes)");
+    }
+
+    #[test]
+    fn who_meets_another_key_is_told_to_compare_and_how_to_decide() {
+        let (expected, met) = (PeerKey::from_bytes([1; 32]), PeerKey::from_bytes([2; 32]));
+        let explained = explain(&End::KeyChanged { expected, met }.to_string());
+
+        assert!(explained.message.contains(&met.words()) && explained.message.contains(&met.to_string()), "{explained:?}");
+        assert!(explained.hint.is_some_and(|hint| hint.contains("toq approvals") && hint.contains("toq approve ed25519:")));
     }
 
     #[test]

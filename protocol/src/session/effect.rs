@@ -58,7 +58,8 @@ pub enum End {
     Refused(Reason),
     /// The peer at the dialled address has another key than the one that is pinned to it or that its domain announces.
     #[error(
-        "another key answers than is pinned to this address or announced by its domain: expected {expected}, met {met}; nothing was sent"
+        "{}: expected {} ({expected}), met {} ({met}); nothing was sent",
+        ANOTHER_KEY, expected.words(), met.words()
     )]
     KeyChanged {
         /// The key that was expected.
@@ -70,6 +71,9 @@ pub enum End {
     #[error("protocol violation: {0}")]
     Violation(&'static str),
 }
+
+/// How [`End::KeyChanged`] begins in words, for whoever explains it to those who sent a message.
+pub const ANOTHER_KEY: &str = "another key answers than is pinned to this address or announced by its domain";
 
 /// What a step asks its driver to do, in this order.
 #[derive(Debug)]

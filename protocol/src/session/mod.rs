@@ -44,7 +44,7 @@ use crate::negotiate::Extensions;
 use crate::time::Now;
 
 pub use decision::Decision;
-pub use effect::{Admission, Effect, End};
+pub use effect::{ANOTHER_KEY, Admission, Effect, End};
 pub use greeting::{Greeted, Greeting};
 pub use local::{Deadlines, Entropy, Expected, Local, LocalEnd, Locality};
 pub use outgoing::{Outgoing, TooLarge};

@@ -279,6 +279,11 @@ fn what_a_blocked_agent_has_sent_is_not_written_any_more() {
     assert!(lines.next().expect("a line").expect("text").contains("invalid_request"));
     send(&carol, &address(), "the first");
     assert!(lines.next().expect("a line").expect("text").contains("the first"));
+    let state: Value = serde_json::from_slice(&std::fs::read(place.join(".toq/state.json")).expect("there")).expect("JSON");
+    let port = state["port"].as_u64().and_then(|port| port.try_into().ok()).expect("a port");
+    let asked = Agent::elsewhere("bob", port, &world);
+    // What was written and not confirmed by the end is written once more.
+    world::eventually("it is confirmed", || (asked.get("/v1/consumers/adapter-stdin").json()["pending"] == 0).then_some(()));
     assert!(Command::new("kill").arg(first.id().to_string()).status().expect("runs").success());
     assert!(first.wait().expect("ends").success());
 

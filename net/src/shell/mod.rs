@@ -100,6 +100,7 @@ impl std::fmt::Display for End {
 /// # Errors
 /// The system's, where the command or its supervisor cannot be started.
 pub async fn run(command: Command, mut tell: impl AsyncFnMut(Progress)) -> io::Result<End> {
+    supervisor::note_run(&command.lock)?;
     let mark = orphans::mark(&command.lock);
     let (child, control, mut frames) = start(&command, &mark)?;
     let session = child.id();

@@ -71,25 +71,35 @@ pub async fn wait_for_leftovers(lock: &Path, patience: Duration) -> io::Result<(
     let mut waited = Duration::ZERO;
     while waited < patience {
         match file.try_lock() {
-            Ok(()) => {
-                end_leftovers(lock).await;
-                return Ok(());
-            }
+            Ok(()) => return end_leftovers(lock, &file).await,
             Err(fs::TryLockError::WouldBlock) => tokio::time::sleep(pause).await,
             Err(fs::TryLockError::Error(error)) => return Err(error),
         }
         waited += pause;
     }
     tracing::warn!("runs of an earlier daemon still live");
-    end_leftovers(lock).await;
-    Ok(())
+    end_leftovers(lock, &file).await
 }
 
-async fn end_leftovers(lock: &Path) {
+/// To look at every process of the system is a good part of a start, so it is done only where something was run since the last time.
+async fn end_leftovers(lock: &Path, file: &File) -> io::Result<()> {
+    if file.metadata()?.len() == 0 {
+        return Ok(());
+    }
     let killed = orphans::kill(Whose::workspace(lock)).await;
     if killed > 0 {
         tracing::warn!(killed, "what runs of an earlier daemon had left was ended");
     }
+    file.set_len(0)
+}
+
+/// Notes in the lock that something was run.
+pub(super) fn note_run(lock: &Path) -> io::Result<()> {
+    let mut file = open_lock(lock)?;
+    if file.metadata()?.len() == 0 {
+        file.write_all(b"run")?;
+    }
+    Ok(())
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {
